@@ -1,0 +1,67 @@
+/* Random views of an image: the recipes of MoCo v1, v2 and the official CIFAR demo, in their exact order. What is drawn
+ * depends only on (seed, epoch, sample, view), never on the thread or on what was drawn before.
+ */
+#ifndef MOCO_AUGMENT_H
+#define MOCO_AUGMENT_H
+
+#include <moco/context.h>
+
+MOCO_BEGIN_DECLS
+
+typedef struct moco_augment moco_augment;
+
+enum {
+    MOCO_AUGMENT_V1 = 0,    /* crop .2-1; grey p .2; jitter .4 .4 .4 .4 always; flip p .5; ImageNet mean and std */
+    MOCO_AUGMENT_V2 = 1,    /* crop .2-1; jitter .4 .4 .4 .1 p .8; grey p .2; blur sigma .1-2 p .5; flip p .5 */
+    MOCO_AUGMENT_CIFAR = 2, /* crop .08-1 to 32; flip p .5; jitter .4 .4 .4 .1 p .8; grey p .2; CIFAR mean and std */
+    MOCO_AUGMENT_PLAIN = 3  /* no randomness: evaluation resize, centre crop and normalisation only */
+};
+
+/* moco_augment_config_init() fills a recipe's values; every field may then be changed. The order of operations is the
+ * recipe's. */
+typedef struct moco_augment_config {
+    uint32_t struct_size;
+    int32_t recipe;  /* MOCO_AUGMENT_* */
+    int32_t height;  /* of the views; default 224, CIFAR 32 */
+    int32_t width;   /* same */
+    double crop_min; /* random resized crop: area fraction, uniform in [crop_min, crop_max]; 0 < min <= max <= 1 */
+    double crop_max;
+    double ratio_min; /* aspect ratio w / h, log-uniform; default 3/4 .. 4/3 */
+    double ratio_max;
+    double flip_p;     /* horizontal flip; probabilities are in 0..1 */
+    double jitter_p;   /* the four jitters as a whole, in random order */
+    double brightness; /* factor uniform in [max(0, 1 - b), 1 + b] */
+    double contrast;   /* same */
+    double saturation; /* same */
+    double hue;        /* shift uniform in [-hue, hue] of a full turn; 0..0.5 */
+    double grey_p;     /* to grey: L = .299 R + .587 G + .114 B in all three planes */
+    double blur_p;     /* Gaussian blur */
+    double blur_sigma_min;
+    double blur_sigma_max; /* sigma uniform, in pixels */
+    double mean[3];        /* normalisation, (x - mean) / std by channel */
+    double std[3];
+    double eval_resize; /* evaluation: the shorter side becomes round(eval_resize * crop size); 256/224, CIFAR 1 */
+    uint64_t seed;      /* default 0 */
+} moco_augment_config;
+
+/* The values of `recipe`. INVALID_ARGUMENT for a recipe that is none. */
+MOCO_API moco_status moco_augment_config_init(moco_augment_config *config, uint32_t struct_size, int32_t recipe);
+
+MOCO_API moco_status moco_augment_create(moco_augment **out, moco_context *context, const moco_augment_config *config);
+MOCO_API void moco_augment_destroy(moco_augment *augment);
+
+MOCO_API int32_t moco_augment_height(const moco_augment *augment);
+MOCO_API int32_t moco_augment_width(const moco_augment *augment);
+
+/* One random view: image[3 x h x w] in [0, 1] -> out[3 x height x width], normalised. view: 0 for the query, 1 for the
+ * key. Const: many threads may use one augment at once. */
+MOCO_API moco_status moco_augment_apply(const moco_augment *augment, const float *image, int64_t h, int64_t w,
+                                        int64_t epoch, int64_t sample, int32_t view, float *out);
+
+/* The evaluation view: resize the shorter side, centre crop, normalise. */
+MOCO_API moco_status moco_augment_evaluate(const moco_augment *augment, const float *image, int64_t h, int64_t w,
+                                           float *out);
+
+MOCO_END_DECLS
+
+#endif

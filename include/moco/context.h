@@ -1,0 +1,57 @@
+/* The context: threads, memory, log and compute backend. Nothing in libmoco is a process global.
+ *
+ * Threading rule for all of libmoco: distinct handles may be used from distinct threads, one handle by one thread at a
+ * time. Handles keep what they depend on alive by reference count, so any destroy order is safe.
+ */
+#ifndef MOCO_CONTEXT_H
+#define MOCO_CONTEXT_H
+
+#include <moco/export.h>
+#include <moco/status.h>
+
+MOCO_BEGIN_DECLS
+
+typedef struct moco_context moco_context;
+
+/* Returns `size` bytes aligned to `alignment` (a power of two, at least 64), or NULL. Called from any thread. */
+typedef void *(*moco_allocate_fn)(uint64_t size, uint64_t alignment, void *user);
+/* Frees what moco_allocate_fn returned; `memory` is never NULL. Called from any thread. */
+typedef void (*moco_deallocate_fn)(void *memory, void *user);
+
+enum { MOCO_LOG_ERROR = 0, MOCO_LOG_WARNING = 1, MOCO_LOG_INFO = 2, MOCO_LOG_DEBUG = 3 };
+
+/* One finished sentence without a newline. Called from any thread. */
+typedef void (*moco_log_fn)(int32_t level, const char *message, void *user);
+
+typedef struct moco_context_config {
+    uint32_t struct_size;
+    int32_t threads;           /* worker threads of one operation; 0 (default): one per available processor; <= 1024 */
+    const char *backend;       /* NULL or "auto" (default), "cblas", "reference"; an unknown name is NOT_FOUND */
+    moco_allocate_fn allocate; /* both NULL (default): the C library's; else both set */
+    moco_deallocate_fn deallocate;
+    void *allocator_user;
+    moco_log_fn log; /* NULL (default): silent */
+    void *log_user;
+    int32_t log_level; /* most verbose level passed on; default MOCO_LOG_WARNING */
+    int32_t reserved;
+} moco_context_config;
+
+/* Fills the defaults for a struct of `struct_size` bytes (pass sizeof). INVALID_ARGUMENT: NULL or too small. All
+ * *_config_init functions of libmoco behave so. */
+MOCO_API moco_status moco_context_config_init(moco_context_config *config, uint32_t struct_size);
+
+/* `config` NULL means the defaults. Errors: INVALID_ARGUMENT, NOT_FOUND (backend), UNSUPPORTED, OUT_OF_MEMORY. */
+MOCO_API moco_status moco_context_create(moco_context **out, const moco_context_config *config);
+
+/* Drops the caller's reference; NULL is a no-op. The context lives on while a handle made from it does. */
+MOCO_API void moco_context_destroy(moco_context *context);
+
+/* The number of threads in use; 0 for NULL. */
+MOCO_API int32_t moco_context_threads(const moco_context *context);
+
+/* The name of the first backend of the chain, such as "cblas"; lives as long as the context; "" for NULL. */
+MOCO_API const char *moco_context_backend(const moco_context *context);
+
+MOCO_END_DECLS
+
+#endif

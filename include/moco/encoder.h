@@ -1,0 +1,139 @@
+/* The query encoder f_q: images -> embeddings, with its gradients. Built-in networks by name; a host's own network
+ * plugs in through <moco/sys/encoder_ops.h> and is then used by every function below unchanged.
+ */
+#ifndef MOCO_ENCODER_H
+#define MOCO_ENCODER_H
+
+#include <moco/context.h>
+
+MOCO_BEGIN_DECLS
+
+typedef struct moco_encoder moco_encoder;
+
+enum {
+    MOCO_STEM_IMAGENET = 0, /* 7x7 convolution of stride 2, BatchNorm, ReLU, 3x3 max-pool of stride 2 */
+    MOCO_STEM_CIFAR = 1     /* 3x3 convolution of stride 1, BatchNorm, ReLU */
+};
+
+enum {
+    MOCO_HEAD_NONE = 0,   /* the embedding is the backbone's feature vector */
+    MOCO_HEAD_LINEAR = 1, /* v1: fc */
+    MOCO_HEAD_MLP = 2     /* v2: fc.0, ReLU, fc.2 */
+};
+
+enum {
+    MOCO_BN_CONTIGUOUS = 0, /* group g holds samples floor(g n / G) .. floor((g+1) n / G) - 1, as G devices would */
+    MOCO_BN_STRIDED = 1     /* sample i is in group i mod G, as in the official CIFAR demo's SplitBatchNorm */
+};
+
+typedef struct moco_encoder_config {
+    uint32_t struct_size;
+    int32_t stem; /* MOCO_STEM_*, default IMAGENET; resnet18 .. wide_resnet50_4 only, the others have their own */
+    /* "resnet18", "resnet34", "resnet50" (default), "resnet101", "resnet152", "resnext50_32x8d", "wide_resnet50_2",
+     * "wide_resnet50_4"; "cifar_resnetD" with D = 6 n + 2 up to 1202, such as cifar_resnet20 (16-32-64 channels);
+     * "mlp". NULL means the default, an unknown name is NOT_FOUND. Copied. */
+    const char *architecture;
+    int32_t head;               /* MOCO_HEAD_*; default LINEAR */
+    int32_t embedding_dim;      /* dim; default 128; ignored with HEAD_NONE */
+    int32_t head_hidden_dim;    /* of the MLP head; 0 (default): the backbone's feature dim, as in v2 */
+    int32_t channels;           /* of the images; default 3 */
+    int32_t normalize;          /* 1 (default): rows of the output have L2 norm 1, and backward goes through it */
+    int32_t bn_groups;          /* G; default 1. The batch is split into G groups with their own BatchNorm statistics */
+    int32_t bn_layout;          /* MOCO_BN_*; default CONTIGUOUS */
+    int32_t zero_init_residual; /* 1: the last BatchNorm weight of each block starts at 0; default 0 */
+    int32_t mlp_input_dim;      /* "mlp" only: channels * h * w of the input; required there (default 0) */
+    int32_t mlp_hidden_dim;     /* "mlp" only: width of each hidden layer, and the feature dim; default 512 */
+    int32_t mlp_layers;         /* "mlp" only: hidden Linear-BatchNorm-ReLU layers; default 2, >= 1 */
+    int32_t reserved;
+    double bn_momentum; /* default 0.1 */
+    double bn_eps;      /* default 1e-5 */
+    uint64_t seed;      /* of the initialisation, which is torchvision's; default 0 */
+} moco_encoder_config;
+
+enum {
+    MOCO_PARAMETER_LEARNABLE = 0, /* trained by the optimizer, averaged by the momentum encoder */
+    MOCO_PARAMETER_BUFFER = 1     /* BatchNorm's running_mean, running_var (float32) */
+};
+
+typedef struct moco_parameter_info {
+    uint32_t struct_size; /* set by the caller */
+    int32_t kind;         /* MOCO_PARAMETER_* */
+    const char *name;     /* torchvision's, such as "layer1.0.bn1.weight"; lives as long as the encoder */
+    int64_t elements;
+    int32_t rank; /* 0..4 */
+    int32_t reserved;
+    int64_t dims[4]; /* PyTorch's order: convolutions are out x in/groups x kh x kw, linear layers out x in */
+} moco_parameter_info;
+
+MOCO_API moco_status moco_encoder_config_init(moco_encoder_config *config, uint32_t struct_size);
+
+/* `config` NULL means the defaults. Errors: INVALID_ARGUMENT, NOT_FOUND (architecture), UNSUPPORTED, OUT_OF_MEMORY. */
+MOCO_API moco_status moco_encoder_create(moco_encoder **out, moco_context *context, const moco_encoder_config *config);
+MOCO_API void moco_encoder_destroy(moco_encoder *encoder);
+
+/* Training-mode forward: images[n x channels x h x w] float32 NCHW -> embeddings[n x embedding_dim]. Keeps what the
+ * backward pass needs, until the next forward. BatchNorm uses batch statistics (per group; every group needs more than
+ * one value per channel) and updates its running ones. A shape seen for the first time is planned, which allocates. */
+MOCO_API moco_status moco_encoder_forward(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
+                                          float *embeddings);
+
+/* Gradients of the last forward for d_embeddings[n x embedding_dim] = dL/d(embeddings), with the n of that forward.
+ * Adds to the gradients, which moco_encoder_zero_gradients cleared; a second call for one forward is INVALID_STATE. */
+MOCO_API moco_status moco_encoder_backward(moco_encoder *encoder, const float *d_embeddings, int64_t n);
+
+MOCO_API moco_status moco_encoder_zero_gradients(moco_encoder *encoder);
+
+/* Evaluation mode (running statistics, nothing is changed but working memory): embeddings after the head, normalised
+ * as configured. A pending backward stays valid. */
+MOCO_API moco_status moco_encoder_evaluate(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
+                                           float *embeddings);
+
+/* Evaluation mode: features[n x feature_dim] of the backbone before the head, not normalised. What linear probes and
+ * kNN use. */
+MOCO_API moco_status moco_encoder_features(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
+                                           float *features);
+
+/* Getters; 0 for NULL. */
+MOCO_API int64_t moco_encoder_embedding_dim(const moco_encoder *encoder);
+MOCO_API int64_t moco_encoder_feature_dim(const moco_encoder *encoder);
+MOCO_API int64_t moco_encoder_channels(const moco_encoder *encoder);
+/* Entries of the parameter table (learnable and buffers, in torchvision's state_dict order), and all their learnable
+ * elements together. */
+MOCO_API int64_t moco_encoder_parameter_count(const moco_encoder *encoder);
+MOCO_API int64_t moco_encoder_learnable_elements(const moco_encoder *encoder);
+
+/* INVALID_ARGUMENT for an index outside 0 .. parameter_count - 1. */
+MOCO_API moco_status moco_encoder_parameter_info(const moco_encoder *encoder, int64_t index, moco_parameter_info *info);
+/* NOT_FOUND for a name that is none. */
+MOCO_API moco_status moco_encoder_find_parameter(const moco_encoder *encoder, const char *name, int64_t *index);
+
+/* Copies a whole parameter or buffer, or a learnable parameter's gradient, as float32[elements]. Written values must
+ * be finite, else INVALID_ARGUMENT and nothing is written. */
+MOCO_API moco_status moco_encoder_read_parameter(const moco_encoder *encoder, int64_t index, float *values);
+MOCO_API moco_status moco_encoder_write_parameter(moco_encoder *encoder, int64_t index, const float *values);
+MOCO_API moco_status moco_encoder_read_gradient(const moco_encoder *encoder, int64_t index, float *values);
+
+/* How many training-mode forwards updated the running statistics (torchvision's num_batches_tracked). */
+MOCO_API int64_t moco_encoder_batches_tracked(const moco_encoder *encoder);
+
+/* --- Files -------------------------------------------------------------------------------------------------------- */
+
+/* Writes all parameters and buffers under torchvision's names as a safetensors file (float32; num_batches_tracked
+ * int64), atomically: the old file or the new one, never half. The encoder's configuration goes into the metadata
+ * under "moco.*"; `keys` and `values` (count each, may be NULL with 0) add the caller's own, e.g. the recipe.
+ * Errors: IO, UNSUPPORTED (a host's own network has no configuration to save: it is saved without). */
+MOCO_API moco_status moco_encoder_save(const moco_encoder *encoder, const char *path, const char *const *keys,
+                                       const char *const *values, int64_t count);
+
+/* Makes an encoder from a file that moco_encoder_save wrote. Errors: IO, FORMAT, NOT_FOUND (a tensor is missing,
+ * named), UNSUPPORTED (built without Jansson: MOCO_WITH_JANSSON). */
+MOCO_API moco_status moco_encoder_open(moco_encoder **out, moco_context *context, const char *path);
+
+/* Reads one metadata entry of a safetensors file into `value` of `capacity` bytes, NUL-terminated; `length` (may be
+ * NULL) gets its full length. NOT_FOUND without it; INVALID_ARGUMENT where it does not fit. */
+MOCO_API moco_status moco_file_metadata(moco_context *context, const char *path, const char *key, char *value,
+                                        uint64_t capacity, uint64_t *length);
+
+MOCO_END_DECLS
+
+#endif

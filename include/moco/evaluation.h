@@ -1,0 +1,54 @@
+/* Evaluation without training: features of a whole dataset, and the weighted kNN classifier of InstDisc (arXiv
+ * 1805.01978 section 3.4; k = 200, t = 0.1 in the official CIFAR demo).
+ */
+#ifndef MOCO_EVALUATION_H
+#define MOCO_EVALUATION_H
+
+#include <moco/augment.h>
+#include <moco/dataset.h>
+#include <moco/encoder.h>
+
+MOCO_BEGIN_DECLS
+
+enum {
+    MOCO_OUTPUT_FEATURES = 0,   /* the backbone's, before the head */
+    MOCO_OUTPUT_EMBEDDINGS = 1, /* after the head */
+    MOCO_OUTPUT_PIXELS = 2      /* no encoder: the evaluation view itself, the raw-pixel baseline */
+};
+
+/* Row length of moco_extract's output; 0 for NULL or an unknown output. `encoder` may be NULL for PIXELS. */
+MOCO_API int64_t moco_extract_dim(const moco_encoder *encoder, const moco_augment *augment, int32_t output);
+
+/* Evaluation-mode output of images first .. first + count - 1, in order: rows[count x moco_extract_dim], labels[count]
+ * (may be NULL). The encoder is not changed. `batch_size` (>= 1) bounds the memory. */
+MOCO_API moco_status moco_extract(moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment, int32_t output,
+                                  int64_t first, int64_t count, int64_t batch_size, float *rows, int32_t *labels);
+
+typedef struct moco_knn moco_knn;
+
+typedef struct moco_knn_config {
+    uint32_t struct_size;
+    int32_t k;          /* neighbours; default 200; more than the bank holds means all of it */
+    double temperature; /* weight exp(cosine / t); default 0.1; > 0 */
+} moco_knn_config;
+
+MOCO_API moco_status moco_knn_config_init(moco_knn_config *config, uint32_t struct_size);
+
+/* A bank of features[count x dim] with labels in 0 .. classes - 1; both are copied, rows L2-normalised (a zero row
+ * stays zero). Errors: INVALID_ARGUMENT (a label outside, a value not finite), OUT_OF_MEMORY. */
+MOCO_API moco_status moco_knn_create(moco_knn **out, moco_context *context, const float *features,
+                                     const int32_t *labels, int64_t count, int64_t dim, int64_t classes,
+                                     const moco_knn_config *config);
+MOCO_API void moco_knn_destroy(moco_knn *knn);
+
+/* For each of n rows the classes ranked by weighted vote, best first: ranking[n x classes]. Among equal similarities
+ * the lower bank index is the nearer; among equal votes the lower class is first. */
+MOCO_API moco_status moco_knn_classify(const moco_knn *knn, const float *features, int64_t n, int32_t *ranking);
+
+/* Fractions in 0..1 of n labelled rows whose label is ranked first / among the first five; either may be NULL. */
+MOCO_API moco_status moco_knn_evaluate(const moco_knn *knn, const float *features, const int32_t *labels, int64_t n,
+                                       double *top1, double *top5);
+
+MOCO_END_DECLS
+
+#endif

@@ -1,0 +1,56 @@
+/* The contrastive loss InfoNCE over the queue, arXiv 1911.05722 equation 1:
+ *
+ *   L = mean over i of  -log( exp(q_i . k_i / T) / (exp(q_i . k_i / T) + sum over j of exp(q_i . queue_j / T)) )
+ *
+ * the (K+1)-way cross-entropy with label 0, the positive. The logits are never stored: value, statistics and gradient
+ * come from one streaming pass over the queue with O(n * dim) extra memory, bit-identical for any number of threads.
+ */
+#ifndef MOCO_LOSS_H
+#define MOCO_LOSS_H
+
+#include <moco/context.h>
+#include <moco/queue.h>
+
+MOCO_BEGIN_DECLS
+
+typedef struct moco_loss moco_loss;
+
+typedef struct moco_loss_config {
+    uint32_t struct_size;
+    int32_t mask_same_id; /* 1: a queue row whose id equals the sample's id is no negative for it; default 0 */
+    double temperature;   /* T; default 0.07 (v1), v2 uses 0.2; |T| >= 1e-8, finite; negative is allowed */
+} moco_loss_config;
+
+typedef struct moco_loss_result {
+    uint32_t struct_size; /* set by the caller to sizeof, or by moco_loss_result_init */
+    int32_t reserved;
+    double loss;                     /* mean over the batch, nats */
+    double mean_positive_similarity; /* mean of q_i . k_i: the cosine, for unit rows */
+    double mean_negative_similarity; /* mean of q_i . queue_j over the unmasked negatives; 0 without any */
+    double top1;                     /* fraction in 0..1 of samples whose positive logit is above every negative's */
+    double top5;                     /* fraction with fewer than 5 negatives' logits at or above the positive's */
+    double chance_loss;              /* ln(K + 1), K the number of negatives: the loss of equal logits */
+    int64_t negatives;               /* K: rows of the queue in use */
+    int64_t masked;                  /* pairs left out by mask_same_id */
+} moco_loss_result;
+
+MOCO_API moco_status moco_loss_config_init(moco_loss_config *config, uint32_t struct_size);
+MOCO_API moco_status moco_loss_result_init(moco_loss_result *result, uint32_t struct_size);
+
+MOCO_API moco_status moco_loss_create(moco_loss **out, moco_context *context, const moco_loss_config *config);
+MOCO_API void moco_loss_destroy(moco_loss *loss);
+
+/* q, k: n x dim float32 row-major, dim the queue's; n >= 1; every value finite, else INVALID_ARGUMENT. Rows need not be
+ * normalised. sample_ids[n]: may be NULL unless mask_same_id. d_q[n x dim]: gets dL/dq (k and the queue are constants,
+ * as in the paper); NULL leaves the gradient out. The queue is only read: enqueue afterwards.
+ * A logit of equal size to the positive's counts against it, so a collapsed encoder shows top1 = 0, not 1. */
+MOCO_API moco_status moco_loss_compute(moco_loss *loss, const float *q, const float *k, int64_t n,
+                                       const moco_queue *queue, const int64_t *sample_ids, moco_loss_result *result,
+                                       float *d_q);
+
+MOCO_API double moco_loss_temperature(const moco_loss *loss);
+MOCO_API moco_status moco_loss_set_temperature(moco_loss *loss, double temperature);
+
+MOCO_END_DECLS
+
+#endif

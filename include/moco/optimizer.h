@@ -1,0 +1,50 @@
+/* SGD with momentum and weight decay, the arithmetic of torch.optim.SGD:
+ *
+ *   g = grad + weight_decay * p;   v = g on the first step, else momentum * v + (1 - dampening) * g;
+ *   p = p - lr * (nesterov ? g + momentum * v : v)
+ *
+ * Weight decay applies to all parameters, BatchNorm's and biases too, as in the reference.
+ */
+#ifndef MOCO_OPTIMIZER_H
+#define MOCO_OPTIMIZER_H
+
+#include <moco/encoder.h>
+
+MOCO_BEGIN_DECLS
+
+typedef struct moco_optimizer moco_optimizer;
+
+typedef struct moco_optimizer_config {
+    uint32_t struct_size;
+    int32_t nesterov;     /* 0 (default) or 1, which needs momentum > 0 and dampening 0 */
+    double learning_rate; /* default 0.03; >= 0 */
+    double momentum;      /* default 0.9; 0 <= momentum < 1 */
+    double dampening;     /* default 0 */
+    double weight_decay;  /* default 1e-4; >= 0 */
+} moco_optimizer_config;
+
+MOCO_API moco_status moco_optimizer_config_init(moco_optimizer_config *config, uint32_t struct_size);
+
+/* An optimizer of all of the encoder's parameters; it keeps the encoder alive. Memory: one float per parameter. */
+MOCO_API moco_status moco_optimizer_create(moco_optimizer **out, moco_encoder *encoder,
+                                           const moco_optimizer_config *config);
+MOCO_API void moco_optimizer_destroy(moco_optimizer *optimizer);
+
+/* One update from the gradients that moco_encoder_backward left. */
+MOCO_API moco_status moco_optimizer_step(moco_optimizer *optimizer);
+
+MOCO_API moco_status moco_optimizer_set_learning_rate(moco_optimizer *optimizer, double learning_rate);
+MOCO_API double moco_optimizer_learning_rate(const moco_optimizer *optimizer);
+
+/* How many steps were taken. */
+MOCO_API int64_t moco_optimizer_step_count(const moco_optimizer *optimizer);
+
+/* The velocity v of parameter `index` (the encoder's numbering), as float32[elements]. Zeros before the first step. */
+MOCO_API moco_status moco_optimizer_read_state(const moco_optimizer *optimizer, int64_t index, float *velocity);
+/* Puts a velocity back. After all are back, set the step count, which decides whether v exists. */
+MOCO_API moco_status moco_optimizer_write_state(moco_optimizer *optimizer, int64_t index, const float *velocity);
+MOCO_API moco_status moco_optimizer_set_step_count(moco_optimizer *optimizer, int64_t step_count);
+
+MOCO_END_DECLS
+
+#endif

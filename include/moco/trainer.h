@@ -1,0 +1,88 @@
+/* The trainer: the parts, called in the paper's order (arXiv 1911.05722, Algorithm 1, and the reference's builder.py):
+ *
+ *   q = f_q(query images);  momentum update;  k = f_k(shuffled key images);  loss and dL/dq against the queue;
+ *   f_q backward;  optimizer step;  enqueue k
+ */
+#ifndef MOCO_TRAINER_H
+#define MOCO_TRAINER_H
+
+#include <moco/encoder.h>
+#include <moco/loader.h>
+#include <moco/loss.h>
+#include <moco/momentum_encoder.h>
+#include <moco/optimizer.h>
+#include <moco/queue.h>
+#include <moco/schedule.h>
+
+MOCO_BEGIN_DECLS
+
+typedef struct moco_trainer moco_trainer;
+
+typedef struct moco_trainer_config {
+    uint32_t struct_size;
+    int32_t use_learning_rate_schedule; /* 1 (default): learning_rate below sets the optimizer's; 0: the host does */
+    moco_schedule learning_rate;        /* default moco_schedule_init's: cosine, base 0.03, 200 epochs */
+    double momentum_end;     /* 0 (default): momentum stays; else m goes from the momentum encoder's at creation to this
+                                along a cosine over learning_rate.epochs; 0 < momentum_end <= 1 */
+    int64_t steps_per_epoch; /* for schedules when the host calls step() itself; default 1; run() takes the loader's */
+} moco_trainer_config;
+
+typedef struct moco_step_stats {
+    uint32_t struct_size;
+    int32_t warming_up; /* 1 while the queue still holds random or no rows: the loss may rise, see FIELD notes */
+    int64_t step;       /* 0-based number of this step */
+    int64_t epoch;      /* step / steps_per_epoch */
+    int64_t samples;    /* n of this step */
+    moco_loss_result loss;
+    double learning_rate;     /* used in this step */
+    double momentum;          /* used in this step */
+    int64_t queue_filled;     /* after the enqueue */
+    double seconds;           /* of this step; in run(), loader wait included */
+    double images_per_second; /* samples / seconds: images of the dataset, each of which has two views */
+    /* Wall-clock nanoseconds by phase. */
+    int64_t ns_load;
+    int64_t ns_query_forward;
+    int64_t ns_momentum_update;
+    int64_t ns_key_forward;
+    int64_t ns_loss;
+    int64_t ns_query_backward;
+    int64_t ns_optimizer;
+    int64_t ns_enqueue;
+} moco_step_stats;
+
+/* After each step of run(). Non-zero stops the run with CALLBACK. */
+typedef int32_t (*moco_step_fn)(const moco_step_stats *stats, void *user);
+
+MOCO_API moco_status moco_trainer_config_init(moco_trainer_config *config, uint32_t struct_size);
+MOCO_API moco_status moco_step_stats_init(moco_step_stats *stats, uint32_t struct_size);
+
+/* Keeps all parts alive. INVALID_ARGUMENT where they don't fit: other dims, another context, a momentum encoder or
+ * optimizer of another encoder. `config` NULL means the defaults. */
+MOCO_API moco_status moco_trainer_create(moco_trainer **out, moco_encoder *query_encoder,
+                                         moco_momentum_encoder *momentum_encoder, moco_queue *queue, moco_loss *loss,
+                                         moco_optimizer *optimizer, const moco_trainer_config *config);
+MOCO_API void moco_trainer_destroy(moco_trainer *trainer);
+
+/* One training step on two views of the same n images, [n x channels x h x w] each. sample_ids[n] and stats may be
+ * NULL. A loss that is not finite (an exploded run) is INVALID_STATE, and neither parameters nor queue are updated
+ * from it. */
+MOCO_API moco_status moco_trainer_step(moco_trainer *trainer, const float *query_images, const float *key_images,
+                                       const int64_t *sample_ids, int64_t n, int64_t h, int64_t w,
+                                       moco_step_stats *stats);
+
+/* Trains over the loader (views must be 2) from the trainer's current step until `epochs` epochs in all are done, or
+ * `max_steps` steps in all if that is > 0. Returns CANCELLED after request_stop, with the last step complete. */
+MOCO_API moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t epochs, int64_t max_steps,
+                                      moco_step_fn on_step, void *user);
+
+/* Asks a run() to stop after the step in progress. From any thread, or a signal handler. A request made while nothing
+ * runs is kept for the next run(). NULL is a no-op. */
+MOCO_API void moco_trainer_request_stop(moco_trainer *trainer);
+
+/* Steps done so far; set it, with the parts' own state, to continue a run. */
+MOCO_API int64_t moco_trainer_step_count(const moco_trainer *trainer);
+MOCO_API moco_status moco_trainer_set_step_count(moco_trainer *trainer, int64_t step_count);
+
+MOCO_END_DECLS
+
+#endif

@@ -1,0 +1,235 @@
+#include "backend/backend_chain.h"
+
+#include <string.h>
+
+#define MAX_BACKENDS 4
+
+extern const moco_backend_ops moco_backend_cblas;
+extern const moco_backend_ops moco_backend_reference;
+#ifdef MOCO_HAVE_ONEDNN
+extern const moco_backend_ops moco_backend_onednn;
+#endif
+
+/* Fastest first; a chain is a suffix of this list, so that `reference` always ends it. */
+static const moco_backend_ops *const compiled_in[] = {
+#ifdef MOCO_HAVE_ONEDNN
+    &moco_backend_onednn,
+#endif
+    &moco_backend_cblas,
+    &moco_backend_reference,
+    NULL,
+};
+
+struct moco_backend_chain {
+    moco_context *context;
+    int32_t count;
+    const moco_backend_ops *ops[MAX_BACKENDS];
+    void *self[MAX_BACKENDS];
+};
+
+const moco_backend_ops *const *moco_backend_list(void) {
+    return compiled_in;
+}
+
+/* --- Lifetime --- */
+
+static moco_status chain_add(moco_backend_chain *chain, const moco_backend_ops *ops, int32_t must_run) {
+    void *self = NULL;
+    const moco_status status = ops->create(&self, chain->context);
+    if (status == MOCO_UNSUPPORTED && !must_run) return MOCO_OK; /* this machine lacks it; the next one works */
+    if (status != MOCO_OK) return status;
+    chain->ops[chain->count] = ops;
+    chain->self[chain->count] = self;
+    chain->count++;
+    return MOCO_OK;
+}
+
+moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *context, const char *name) {
+    const int32_t any = name == NULL || strcmp(name, "auto") == 0;
+    moco_backend_chain *chain = (moco_backend_chain *) moco_allocate_zeroed(context, 1, sizeof *chain);
+    if (chain == NULL) return MOCO_OUT_OF_MEMORY;
+    chain->context = context;
+
+    int32_t found = any;
+    for (const moco_backend_ops *const *ops = compiled_in; *ops != NULL; ++ops) {
+        const int32_t named = !any && strcmp((*ops)->name, name) == 0;
+        found |= named;
+        if (!found) continue;
+        const moco_status status = chain_add(chain, *ops, named);
+        if (status != MOCO_OK) {
+            moco_backend_chain_destroy(chain);
+            return status;
+        }
+    }
+    if (!found) {
+        char known[128] = "auto";
+        for (const moco_backend_ops *const *ops = compiled_in; *ops != NULL; ++ops) {
+            strncat(known, ", ", sizeof known - strlen(known) - 1);
+            strncat(known, (*ops)->name, sizeof known - strlen(known) - 1);
+        }
+        moco_backend_chain_destroy(chain);
+        return moco_fail(MOCO_NOT_FOUND, "backend is \"%s\"; this build has: %s", name, known);
+    }
+    *out = chain;
+    return MOCO_OK;
+}
+
+void moco_backend_chain_destroy(moco_backend_chain *chain) {
+    if (chain == NULL) return;
+    for (int32_t i = chain->count - 1; i >= 0; --i) chain->ops[i]->destroy(chain->self[i]);
+    moco_deallocate(chain->context, chain);
+}
+
+const char *moco_backend_chain_name(const moco_backend_chain *chain) {
+    return chain->count > 0 ? chain->ops[0]->name : "";
+}
+
+/* Calls `member` of the first backend that has it. */
+#define DISPATCH(context, member, ...)                                                          \
+    do {                                                                                        \
+        const moco_backend_chain *chain_ = (context)->backends;                                 \
+        for (int32_t i_ = 0; i_ < chain_->count; ++i_) {                                        \
+            if (chain_->ops[i_]->member == NULL) continue;                                      \
+            const moco_status status_ = chain_->ops[i_]->member(chain_->self[i_], __VA_ARGS__); \
+            if (status_ != MOCO_UNSUPPORTED || i_ + 1 == chain_->count) return status_;         \
+        }                                                                                       \
+        return moco_fail(MOCO_UNSUPPORTED, "no backend in use has the operator " #member);      \
+    } while (0)
+
+/* --- Buffers and tensors --- */
+
+moco_status moco_buffer_create(moco_context *context, uint64_t bytes, void **buffer) {
+    DISPATCH(context, buffer_create, bytes, buffer);
+}
+
+moco_status moco_buffer_wrap(moco_context *context, void *memory, uint64_t bytes, void **buffer) {
+    DISPATCH(context, buffer_wrap, memory, bytes, buffer);
+}
+
+void moco_buffer_destroy(moco_context *context, void *buffer) {
+    if (buffer == NULL) return;
+    const moco_backend_chain *chain = context->backends;
+    for (int32_t i = 0; i < chain->count; ++i) {
+        if (chain->ops[i]->buffer_destroy == NULL) continue;
+        chain->ops[i]->buffer_destroy(chain->self[i], buffer);
+        return;
+    }
+}
+
+static moco_tensor dense(void *buffer, uint64_t offset, int32_t dtype, int32_t rank, int64_t d0, int64_t d1, int64_t d2,
+                         int64_t d3) {
+    const moco_tensor tensor = {buffer, offset, dtype, rank, {d0, d1, d2, d3}, MOCO_LAYOUT_PLAIN};
+    return tensor;
+}
+
+moco_tensor moco_tensor_1d(void *buffer, uint64_t offset, int32_t dtype, int64_t elements) {
+    return dense(buffer, offset, dtype, 1, elements, 1, 1, 1);
+}
+
+moco_tensor moco_tensor_2d(void *buffer, uint64_t offset, int32_t dtype, int64_t rows, int64_t columns) {
+    return dense(buffer, offset, dtype, 2, rows, columns, 1, 1);
+}
+
+moco_tensor moco_tensor_4d(void *buffer, uint64_t offset, int32_t dtype, int64_t n, int64_t c, int64_t h, int64_t w) {
+    return dense(buffer, offset, dtype, 4, n, c, h, w);
+}
+
+moco_tensor moco_tensor_none(void) {
+    return dense(NULL, 0, MOCO_DTYPE_F32, 0, 1, 1, 1, 1);
+}
+
+int64_t moco_tensor_elements(const moco_tensor *tensor) {
+    return tensor->dims[0] * tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+}
+
+size_t moco_dtype_size(int32_t dtype) {
+    switch (dtype) {
+    case MOCO_DTYPE_F64:
+    case MOCO_DTYPE_I64:
+        return 8;
+    case MOCO_DTYPE_BF16:
+        return 2;
+    default:
+        return 4;
+    }
+}
+
+uint64_t moco_tensor_bytes(const moco_tensor *tensor) {
+    return (uint64_t) moco_tensor_elements(tensor) * moco_dtype_size(tensor->dtype);
+}
+
+moco_status moco_tensor_upload(moco_context *context, const moco_tensor *tensor, const void *source) {
+    DISPATCH(context, upload, tensor->buffer, tensor->offset, source, moco_tensor_bytes(tensor));
+}
+
+moco_status moco_tensor_download(moco_context *context, const moco_tensor *tensor, void *target) {
+    DISPATCH(context, download, tensor->buffer, tensor->offset, target, moco_tensor_bytes(tensor));
+}
+
+moco_status moco_tensor_copy(moco_context *context, const moco_tensor *target, const moco_tensor *source) {
+    DISPATCH(context, copy, target->buffer, target->offset, source->buffer, source->offset, moco_tensor_bytes(source));
+}
+
+moco_status moco_tensor_fill_zero(moco_context *context, const moco_tensor *tensor) {
+    DISPATCH(context, fill_zero, tensor->buffer, tensor->offset, moco_tensor_bytes(tensor));
+}
+
+moco_status moco_gather_rows(moco_context *context, const moco_tensor *target, const moco_tensor *source,
+                             const int64_t *rows, int64_t n) {
+    DISPATCH(context, gather_rows, target, source, rows, n);
+}
+
+moco_status moco_all_finite(moco_context *context, const moco_tensor *tensor, int32_t *finite, int64_t *first) {
+    DISPATCH(context, all_finite, tensor, finite, first);
+}
+
+/* --- Layers --- */
+
+moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *desc, moco_planned_layer *out) {
+    const moco_backend_chain *chain = context->backends;
+    memset(out, 0, sizeof *out);
+    for (int32_t i = 0; i < chain->count; ++i) {
+        if (chain->ops[i]->layer_create == NULL) continue;
+        moco_layer *layer = NULL;
+        moco_layer_info info;
+        memset(&info, 0, sizeof info);
+        const moco_status status = chain->ops[i]->layer_create(chain->self[i], desc, &layer, &info);
+        if (status == MOCO_UNSUPPORTED) continue;
+        if (status != MOCO_OK) return status;
+        out->ops = chain->ops[i];
+        out->backend = chain->self[i];
+        out->layer = layer;
+        out->desc = *desc;
+        out->info = info;
+        return MOCO_OK;
+    }
+    return moco_fail(MOCO_UNSUPPORTED, "no backend in use has layer kind %d with dtype %d", desc->kind, desc->dtype);
+}
+
+void moco_layer_release(moco_planned_layer *layer) {
+    if (layer->layer != NULL) layer->ops->layer_destroy(layer->backend, layer->layer);
+    layer->layer = NULL;
+}
+
+moco_status moco_layer_forward(const moco_planned_layer *layer, const moco_layer_args *args) {
+    return layer->ops->layer_forward(layer->backend, layer->layer, args);
+}
+
+moco_status moco_layer_backward(const moco_planned_layer *layer, const moco_layer_args *args) {
+    return layer->ops->layer_backward(layer->backend, layer->layer, args);
+}
+
+/* --- Hot operators --- */
+
+moco_status moco_momentum_update(moco_context *context, const moco_tensor *target, const moco_tensor *source,
+                                 double m) {
+    DISPATCH(context, momentum_update, target, source, m);
+}
+
+moco_status moco_sgd_update(moco_context *context, const moco_sgd_args *args) {
+    DISPATCH(context, sgd_update, args);
+}
+
+moco_status moco_info_nce(moco_context *context, moco_info_nce_args *args) {
+    DISPATCH(context, info_nce, args);
+}

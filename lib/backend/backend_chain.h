@@ -1,0 +1,62 @@
+/* The chain of backends that a context works with, as the modules above call it: each operator goes to the first
+ * backend that has it. Thin by intent; the arithmetic is in the backends' own folders.
+ */
+#ifndef MOCO_BACKEND_CHAIN_H
+#define MOCO_BACKEND_CHAIN_H
+
+#include <moco/sys/backend.h>
+
+#include "core/context_internal.h"
+
+/* --- Buffers and tensors --- */
+moco_status moco_buffer_create(moco_context *context, uint64_t bytes, void **buffer);
+/* UNSUPPORTED where the memory is a device's. */
+moco_status moco_buffer_wrap(moco_context *context, void *memory, uint64_t bytes, void **buffer);
+void moco_buffer_destroy(moco_context *context, void *buffer); /* NULL is a no-op */
+
+/* A dense tensor over `buffer`; unused dims are 1. */
+moco_tensor moco_tensor_1d(void *buffer, uint64_t offset, int32_t dtype, int64_t elements);
+moco_tensor moco_tensor_2d(void *buffer, uint64_t offset, int32_t dtype, int64_t rows, int64_t columns);
+moco_tensor moco_tensor_4d(void *buffer, uint64_t offset, int32_t dtype, int64_t n, int64_t c, int64_t h, int64_t w);
+moco_tensor moco_tensor_none(void);
+int64_t moco_tensor_elements(const moco_tensor *tensor);
+size_t moco_dtype_size(int32_t dtype);
+/* Elements * dtype size of a PLAIN tensor. */
+uint64_t moco_tensor_bytes(const moco_tensor *tensor);
+
+moco_status moco_tensor_upload(moco_context *context, const moco_tensor *tensor, const void *source);
+moco_status moco_tensor_download(moco_context *context, const moco_tensor *tensor, void *target);
+moco_status moco_tensor_copy(moco_context *context, const moco_tensor *target, const moco_tensor *source);
+moco_status moco_tensor_fill_zero(moco_context *context, const moco_tensor *tensor);
+moco_status moco_gather_rows(moco_context *context, const moco_tensor *target, const moco_tensor *source,
+                             const int64_t *rows, int64_t n);
+moco_status moco_all_finite(moco_context *context, const moco_tensor *tensor, int32_t *finite, int64_t *first);
+
+/* --- Layers --- */
+
+/* A planned layer, with the backend that made it. */
+typedef struct moco_planned_layer {
+    const moco_backend_ops *ops;
+    void *backend;
+    moco_layer *layer; /* NULL: nothing planned */
+    moco_layer_desc desc;
+    moco_layer_info info;
+} moco_planned_layer;
+
+/* Plans `desc` on the first backend that takes it. */
+moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *desc, moco_planned_layer *out);
+void moco_layer_release(moco_planned_layer *layer);
+moco_status moco_layer_forward(const moco_planned_layer *layer, const moco_layer_args *args);
+moco_status moco_layer_backward(const moco_planned_layer *layer, const moco_layer_args *args);
+
+/* --- Hot operators --- */
+moco_status moco_momentum_update(moco_context *context, const moco_tensor *target, const moco_tensor *source, double m);
+moco_status moco_sgd_update(moco_context *context, const moco_sgd_args *args);
+moco_status moco_info_nce(moco_context *context, moco_info_nce_args *args);
+
+/* --- For tests --- */
+
+/* The compiled-in backends in the order of "auto"; NULL ends the list. */
+const moco_backend_ops *const *moco_backend_list(void);
+
+#endif

@@ -1,0 +1,63 @@
+/* The context's inside: what every module asks it for. Memory, parallel loops, log, reference count, backend chain. */
+#ifndef MOCO_CORE_CONTEXT_INTERNAL_H
+#define MOCO_CORE_CONTEXT_INTERNAL_H
+
+#include <moco/context.h>
+#include <stdatomic.h>
+
+#include "core/status_internal.h"
+
+typedef struct moco_backend_chain moco_backend_chain;
+
+struct moco_context {
+    atomic_int references;
+    int32_t threads;
+    moco_allocate_fn allocate;
+    moco_deallocate_fn deallocate;
+    void *allocator_user;
+    moco_log_fn log;
+    void *log_user;
+    int32_t log_level;
+    moco_backend_chain *backends; /* lib/backend/backend_chain.h */
+};
+
+void moco_context_retain(moco_context *context);
+/* moco_context_destroy() is the release. */
+
+/* --- Memory: nothing in lib/ calls malloc itself --- */
+
+/* 64-byte aligned, not cleared; NULL with a sentence when it fails. `size` 0 gives a valid pointer. NULL context: the C
+ * library's allocator. */
+void *moco_allocate(moco_context *context, size_t size);
+/* count * size bytes, cleared; an overflowing product fails as out of memory does. */
+void *moco_allocate_zeroed(moco_context *context, size_t count, size_t size);
+/* A copy of a string. */
+char *moco_duplicate_string(moco_context *context, const char *string);
+void moco_deallocate(moco_context *context, void *memory); /* NULL is a no-op */
+
+/* --- Log --- */
+void moco_log(moco_context *context, int32_t level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* --- Parallel loops --- */
+
+/* Work on task `task` (0 .. tasks - 1); `worker` < threads identifies scratch memory and must not influence results. */
+typedef void (*moco_task_fn)(void *argument, int64_t task, int32_t worker);
+
+/* Runs all tasks on the context's threads, in any order, and returns when all are done. What a task does must not
+ * depend on the number of threads: cut the work by its size, and combine partial results in task order afterwards, and
+ * the result has the same bits for any thread count. Inside a task, BLAS runs on one thread. Not to be nested. */
+void moco_parallel_for(moco_context *context, int64_t tasks, moco_task_fn function, void *argument);
+
+/* The same over [0, count) in ranges of at least `grain` elements; the cuts depend on count and grain only. */
+typedef void (*moco_range_fn)(void *argument, int64_t begin, int64_t end);
+void moco_parallel_range(moco_context *context, int64_t count, int64_t grain, moco_range_fn function, void *argument);
+
+/* Monotonic wall clock in nanoseconds. */
+int64_t moco_now_ns(void);
+
+/* --- Implemented in lib/backend/backend_chain.c; declared here so that core includes nothing of it --- */
+moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *context, const char *name);
+void moco_backend_chain_destroy(moco_backend_chain *chain);
+const char *moco_backend_chain_name(const moco_backend_chain *chain);
+
+#endif

@@ -1,0 +1,15 @@
+/* The momentum encoder on tensors, as the trainer calls it. */
+#ifndef MOCO_MOMENTUM_ENCODER_INTERNAL_H
+#define MOCO_MOMENTUM_ENCODER_INTERNAL_H
+
+#include <moco/momentum_encoder.h>
+#include <moco/sys/backend.h>
+
+/* As moco_momentum_encoder_encode, with images n x c x h x w and keys n x dim float32 in backend memory. */
+moco_status moco_momentum_encoder_encode_tensor(moco_momentum_encoder *momentum_encoder, const moco_tensor *images,
+                                                const moco_tensor *keys);
+void moco_momentum_encoder_retain(moco_momentum_encoder *momentum_encoder);
+/* The encoder it averages; borrowed. */
+moco_encoder *moco_momentum_encoder_query(moco_momentum_encoder *momentum_encoder);
+
+#endif

@@ -1,0 +1,11 @@
+/* What the trainer and evaluation need of a loader beside its public functions. */
+#ifndef MOCO_LOADER_INTERNAL_H
+#define MOCO_LOADER_INTERNAL_H
+
+#include <moco/loader.h>
+
+void moco_loader_retain(moco_loader *loader);
+moco_context *moco_loader_context(const moco_loader *loader);
+int32_t moco_loader_views(const moco_loader *loader);
+
+#endif
