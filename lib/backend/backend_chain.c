@@ -183,6 +183,10 @@ moco_status moco_all_finite(moco_context *context, const moco_tensor *tensor, in
     DISPATCH(context, all_finite, tensor, finite, first);
 }
 
+moco_status moco_tensor_add(moco_context *context, const moco_tensor *target, const moco_tensor *source) {
+    DISPATCH(context, add, target, source);
+}
+
 /* --- Layers --- */
 
 moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *desc, moco_planned_layer *out) {

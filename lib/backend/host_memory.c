@@ -145,3 +145,41 @@ moco_status moco_host_all_finite(void *self, const moco_tensor *tensor, int32_t 
     if (first != NULL && culprit >= 0) *first = culprit;
     return MOCO_OK;
 }
+
+/* --- Addition --- */
+
+#define ADD_GRAIN 65536
+
+typedef struct addition {
+    void *target;
+    const void *source;
+} addition;
+
+static void add_f32(void *argument, int64_t begin, int64_t end) {
+    const addition *sum = (const addition *) argument;
+    float *restrict target = (float *) sum->target;
+    const float *restrict source = (const float *) sum->source;
+    for (int64_t i = begin; i < end; ++i) target[i] += source[i];
+}
+
+static void add_f64(void *argument, int64_t begin, int64_t end) {
+    const addition *sum = (const addition *) argument;
+    double *restrict target = (double *) sum->target;
+    const double *restrict source = (const double *) sum->source;
+    for (int64_t i = begin; i < end; ++i) target[i] += source[i];
+}
+
+moco_status moco_host_add(void *self, const moco_tensor *target, const moco_tensor *source) {
+    const int64_t elements = moco_tensor_elements(target);
+    if (source->dtype != target->dtype || moco_tensor_elements(source) != elements) {
+        return moco_fail(MOCO_INTERNAL, "adding %lld elements of dtype %d to %lld of dtype %d",
+                         (long long) moco_tensor_elements(source), source->dtype, (long long) elements, target->dtype);
+    }
+    if (target->dtype != MOCO_DTYPE_F32 && target->dtype != MOCO_DTYPE_F64) {
+        return moco_fail(MOCO_UNSUPPORTED, "add has no dtype %d", target->dtype);
+    }
+    addition sum = {moco_host_address(target), moco_host_address(source)};
+    moco_parallel_range(context_of(self), elements, ADD_GRAIN, target->dtype == MOCO_DTYPE_F32 ? add_f32 : add_f64,
+                        &sum);
+    return MOCO_OK;
+}

@@ -34,5 +34,6 @@ moco_status moco_host_fill_zero(void *self, void *buffer, uint64_t offset, uint6
 moco_status moco_host_gather_rows(void *self, const moco_tensor *target, const moco_tensor *source, const int64_t *rows,
                                   int64_t n);
 moco_status moco_host_all_finite(void *self, const moco_tensor *tensor, int32_t *finite, int64_t *first);
+moco_status moco_host_add(void *self, const moco_tensor *target, const moco_tensor *source);
 
 #endif

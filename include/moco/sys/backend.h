@@ -179,6 +179,9 @@ typedef struct moco_backend_ops {
                                int64_t n);
     /* *finite = 1 if all elements are finite, else 0 and *first (may be NULL) the index of the first that is not. */
     moco_status (*all_finite)(void *self, const moco_tensor *tensor, int32_t *finite, int64_t *first);
+    /* target += source, elementwise: both 1-d, of one size, F32 or F64. Sums the gradients of a value that several
+     * layers read; a tensor in an opaque layout is passed as the flat run of its bytes. */
+    moco_status (*add)(void *self, const moco_tensor *target, const moco_tensor *source);
 
     /* Layers: (last) all kinds but REORDER. */
     moco_status (*layer_create)(void *self, const moco_layer_desc *desc, moco_layer **layer, moco_layer_info *info);
