@@ -1,0 +1,274 @@
+/* One planned convolution: oneDNN's three passes, each with the weights' layout it likes best. The caller's weights
+ * stay plain (out x in/groups x k x k); a pass's own copy is made anew only when the weights have changed.
+ */
+#include <string.h>
+
+#include "backend/onednn/onednn_backend.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+typedef struct pass_state {
+    dnnl_primitive_t primitive; /* NULL: not planned */
+    dnnl_memory_t source;
+    dnnl_memory_t weights;
+    dnnl_memory_t target;
+    dnnl_memory_t scratchpad;
+    dnnl_primitive_t reorder;     /* plain -> own weights; for BACKWARD_WEIGHTS own -> plain. NULL: they are the same */
+    dnnl_primitive_t reorder_add; /* BACKWARD_WEIGHTS: own added to plain */
+    void *own_weights;
+    uint64_t weight_version;
+    int32_t own_is_current;
+} pass_state;
+
+struct onednn_convolution {
+    pass_state pass[3]; /* by onednn_pass */
+    dnnl_memory_t plain_weights;
+};
+
+/* oneDNN takes the thread count from OpenMP's setting of the calling thread, at planning and at execution. */
+static int enter_threads(const onednn_backend *backend) {
+#ifdef _OPENMP
+    const int before = omp_get_max_threads();
+    omp_set_num_threads((int) backend->host.context->threads);
+    return before;
+#else
+    (void) backend;
+    return 1;
+#endif
+}
+
+static void leave_threads(int before) {
+#ifdef _OPENMP
+    omp_set_num_threads(before);
+#else
+    (void) before;
+#endif
+}
+
+typedef struct planning {
+    onednn_md source_plain_or_blocked;
+    onednn_md target;
+    onednn_md weights_any;
+    onednn_md weights_plain;
+} planning;
+
+static moco_status describe(planning *plan, const onednn_backend *backend, const moco_layer_desc *desc) {
+    const dnnl_dims_t source = {desc->n, desc->c, desc->h, desc->w};
+    const dnnl_dims_t target = {desc->n, desc->out_c, desc->out_h, desc->out_w};
+    const dnnl_dims_t grouped = {desc->groups, desc->out_c / desc->groups, desc->c / desc->groups, desc->kernel,
+                                 desc->kernel};
+    const dnnl_dims_t ungrouped = {desc->out_c, desc->c, desc->kernel, desc->kernel};
+    const int rank = desc->groups > 1 ? 5 : 4;
+    const dnnl_format_tag_t blocked = backend->block == 16 ? dnnl_nChw16c : dnnl_nChw8c;
+    MOCO_TRY(onednn_md_create(&plan->source_plain_or_blocked, 4, source, dnnl_f32,
+                              desc->input_layout == MOCO_LAYOUT_PLAIN ? dnnl_nchw : blocked));
+    MOCO_TRY(onednn_md_create(&plan->target, 4, target, dnnl_f32, blocked));
+    MOCO_TRY(
+        onednn_md_create(&plan->weights_any, rank, rank == 5 ? grouped : ungrouped, dnnl_f32, dnnl_format_tag_any));
+    return onednn_md_create(&plan->weights_plain, rank, rank == 5 ? grouped : ungrouped, dnnl_f32,
+                            rank == 5 ? dnnl_goihw : dnnl_oihw);
+}
+
+/* Generic code is slower than the next backend's: better to hand such a layer on. */
+static moco_status refuse_generic(const_dnnl_primitive_desc_t pd) {
+    const char *name = onednn_pd_implementation(pd);
+    if (strncmp(name, "ref", 3) == 0 || strncmp(name, "gemm:ref", 8) == 0 || strncmp(name, "simple", 6) == 0) {
+        return moco_fail(MOCO_UNSUPPORTED, "oneDNN has only its generic implementation (%s) for this convolution",
+                         name);
+    }
+    return MOCO_OK;
+}
+
+static moco_status plan_weights(onednn_convolution *convolution, onednn_backend *backend, pass_state *state,
+                                onednn_pass pass, onednn_const_md own, onednn_const_md plain) {
+    MOCO_TRY(onednn_memory_create(&state->weights, own, backend->engine));
+    if (convolution->plain_weights == NULL) {
+        MOCO_TRY(onednn_memory_create(&convolution->plain_weights, plain, backend->engine));
+    }
+    if (pass != ONEDNN_BACKWARD_WEIGHTS && onednn_md_equal(own, plain)) return MOCO_OK;
+    state->own_weights = moco_allocate(backend->host.context, onednn_md_size(own));
+    if (state->own_weights == NULL) return MOCO_OUT_OF_MEMORY;
+    if (pass != ONEDNN_BACKWARD_WEIGHTS) return onednn_reorder_create(&state->reorder, plain, own, 0, backend->engine);
+    MOCO_TRY(onednn_reorder_create(&state->reorder, own, plain, 0, backend->engine));
+    return onednn_reorder_create(&state->reorder_add, own, plain, 1, backend->engine);
+}
+
+static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *backend, const planning *plan,
+                             const moco_layer_desc *desc, onednn_pass pass, const_dnnl_primitive_desc_t hint,
+                             dnnl_primitive_desc_t *pd, uint64_t *scratch_bytes) {
+    const onednn_convolution_mds mds = {
+        .source = plan->source_plain_or_blocked,
+        .weights = plan->weights_any,
+        .target = plan->target,
+        .strides = {desc->stride, desc->stride},
+        .padding = {desc->padding, desc->padding},
+    };
+    pass_state *state = &convolution->pass[pass];
+    MOCO_TRY(onednn_convolution_pd(pd, pass, &mds, desc->training, backend->engine, hint));
+    MOCO_TRY(refuse_generic(*pd));
+    ONEDNN_TRY(dnnl_primitive_create(&state->primitive, *pd));
+
+    const onednn_const_md scratchpad = onednn_pd_md(*pd, dnnl_query_scratchpad_md);
+    const uint64_t bytes = onednn_md_size(scratchpad);
+    if (bytes > *scratch_bytes) *scratch_bytes = bytes;
+    MOCO_TRY(onednn_memory_create(&state->source, plan->source_plain_or_blocked, backend->engine));
+    MOCO_TRY(onednn_memory_create(&state->target, plan->target, backend->engine));
+    MOCO_TRY(onednn_memory_create(&state->scratchpad, scratchpad, backend->engine));
+    const dnnl_query_t weights = pass == ONEDNN_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
+    return plan_weights(convolution, backend, state, pass, onednn_pd_md(*pd, weights), plan->weights_plain);
+}
+
+static moco_status plan_all(onednn_convolution *convolution, onednn_backend *backend, const planning *plan,
+                            const moco_layer_desc *desc, uint64_t *scratch_bytes) {
+    dnnl_primitive_desc_t pd[3] = {NULL, NULL, NULL};
+    moco_status status =
+        plan_pass(convolution, backend, plan, desc, ONEDNN_FORWARD, NULL, &pd[ONEDNN_FORWARD], scratch_bytes);
+    if (status == MOCO_OK && desc->training) {
+        status = plan_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_WEIGHTS, pd[ONEDNN_FORWARD],
+                           &pd[ONEDNN_BACKWARD_WEIGHTS], scratch_bytes);
+    }
+    if (status == MOCO_OK && desc->training && !desc->skip_input_gradient) {
+        status = plan_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_DATA, pd[ONEDNN_FORWARD],
+                           &pd[ONEDNN_BACKWARD_DATA], scratch_bytes);
+    }
+    for (int i = 0; i < 3; ++i) {
+        if (pd[i] != NULL) dnnl_primitive_desc_destroy(pd[i]);
+    }
+    return status;
+}
+
+moco_status onednn_convolution_create(onednn_convolution **out, onednn_backend *backend, const moco_layer_desc *desc,
+                                      moco_layer_info *info) {
+    onednn_convolution *convolution =
+        (onednn_convolution *) moco_allocate_zeroed(backend->host.context, 1, sizeof *convolution);
+    if (convolution == NULL) return MOCO_OUT_OF_MEMORY;
+    planning plan;
+    memset(&plan, 0, sizeof plan);
+    const int before = enter_threads(backend);
+    moco_status status = describe(&plan, backend, desc);
+    if (status == MOCO_OK) status = plan_all(convolution, backend, &plan, desc, &info->scratch_bytes);
+    leave_threads(before);
+    if (status == MOCO_OK) {
+        info->wanted_input_layout = desc->input_layout;
+        info->output_layout = backend->layout;
+        info->output_bytes = onednn_md_size(plan.target);
+        info->backward_needs_x = 1;
+        *out = convolution;
+    } else {
+        onednn_convolution_destroy(backend, convolution);
+    }
+    onednn_md_destroy(plan.source_plain_or_blocked);
+    onednn_md_destroy(plan.target);
+    onednn_md_destroy(plan.weights_any);
+    onednn_md_destroy(plan.weights_plain);
+    return status;
+}
+
+static void destroy_memory(dnnl_memory_t memory) {
+    if (memory != NULL) dnnl_memory_destroy(memory);
+}
+
+static void destroy_primitive(dnnl_primitive_t primitive) {
+    if (primitive != NULL) dnnl_primitive_destroy(primitive);
+}
+
+void onednn_convolution_destroy(onednn_backend *backend, onednn_convolution *convolution) {
+    if (convolution == NULL) return;
+    for (int i = 0; i < 3; ++i) {
+        pass_state *state = &convolution->pass[i];
+        destroy_primitive(state->primitive);
+        destroy_primitive(state->reorder);
+        destroy_primitive(state->reorder_add);
+        destroy_memory(state->source);
+        destroy_memory(state->weights);
+        destroy_memory(state->target);
+        destroy_memory(state->scratchpad);
+        moco_deallocate(backend->host.context, state->own_weights);
+    }
+    destroy_memory(convolution->plain_weights);
+    moco_deallocate(backend->host.context, convolution);
+}
+
+/* --- Execution --- */
+
+static moco_status run_reorder(onednn_backend *backend, dnnl_primitive_t reorder, dnnl_memory_t from,
+                               dnnl_memory_t to) {
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    ONEDNN_TRY(dnnl_primitive_execute(reorder, backend->stream, 2, arguments));
+    return MOCO_OK;
+}
+
+/* Points the pass at its weights, reordered if they changed since. */
+static moco_status prepare_weights(onednn_backend *backend, onednn_convolution *convolution, pass_state *state,
+                                   const moco_layer_args *args) {
+    if (state->own_weights == NULL) {
+        ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, moco_host_address(&args->weight)));
+        return MOCO_OK;
+    }
+    ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, state->own_weights));
+    if (state->own_is_current && state->weight_version == args->weight_version) return MOCO_OK;
+    ONEDNN_TRY(dnnl_memory_set_data_handle(convolution->plain_weights, moco_host_address(&args->weight)));
+    MOCO_TRY(run_reorder(backend, state->reorder, convolution->plain_weights, state->weights));
+    state->weight_version = args->weight_version;
+    state->own_is_current = 1;
+    return MOCO_OK;
+}
+
+static moco_status run_pass(onednn_backend *backend, pass_state *state, const moco_tensor *source,
+                            const moco_tensor *target, const moco_tensor *scratch, const int argument_index[3]) {
+    ONEDNN_TRY(dnnl_memory_set_data_handle(state->source, moco_host_address(source)));
+    ONEDNN_TRY(dnnl_memory_set_data_handle(state->target, moco_host_address(target)));
+    ONEDNN_TRY(dnnl_memory_set_data_handle(state->scratchpad, moco_host_address(scratch)));
+    const dnnl_exec_arg_t arguments[] = {
+        {argument_index[0], state->source},
+        {argument_index[1], state->weights},
+        {argument_index[2], state->target},
+        {DNNL_ARG_SCRATCHPAD, state->scratchpad},
+    };
+    ONEDNN_TRY(dnnl_primitive_execute(state->primitive, backend->stream, 4, arguments));
+    return MOCO_OK;
+}
+
+static moco_status forward(onednn_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
+    static const int indices[3] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
+    pass_state *state = &convolution->pass[ONEDNN_FORWARD];
+    MOCO_TRY(prepare_weights(backend, convolution, state, args));
+    return run_pass(backend, state, &args->x, &args->y, &args->scratch, indices);
+}
+
+static moco_status backward(onednn_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
+    if (args->dweight.buffer != NULL) {
+        static const int indices[3] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST};
+        pass_state *state = &convolution->pass[ONEDNN_BACKWARD_WEIGHTS];
+        ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, state->own_weights));
+        MOCO_TRY(run_pass(backend, state, &args->x, &args->dy, &args->scratch, indices));
+        ONEDNN_TRY(dnnl_memory_set_data_handle(convolution->plain_weights, moco_host_address(&args->dweight)));
+        MOCO_TRY(run_reorder(backend, args->accumulate ? state->reorder_add : state->reorder, state->weights,
+                             convolution->plain_weights));
+    }
+    if (args->dx.buffer != NULL) {
+        static const int indices[3] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST};
+        pass_state *state = &convolution->pass[ONEDNN_BACKWARD_DATA];
+        MOCO_TRY(prepare_weights(backend, convolution, state, args));
+        MOCO_TRY(run_pass(backend, state, &args->dx, &args->dy, &args->scratch, indices));
+    }
+    return MOCO_OK;
+}
+
+moco_status onednn_convolution_forward(onednn_backend *backend, onednn_convolution *convolution,
+                                       const moco_layer_args *args) {
+    const int before = enter_threads(backend);
+    const moco_status status = forward(backend, convolution, args);
+    leave_threads(before);
+    return status;
+}
+
+moco_status onednn_convolution_backward(onednn_backend *backend, onednn_convolution *convolution,
+                                        const moco_layer_args *args) {
+    const int before = enter_threads(backend);
+    const moco_status status = backward(backend, convolution, args);
+    leave_threads(before);
+    return status;
+}

@@ -1,0 +1,257 @@
+/* Grouped BatchNorm with fused residual and ReLU on the channel-blocked layout. Statistics are taken per (sample,
+ * channel block) in parallel, then combined over each group's samples in double and in sample order: the same bits for
+ * any number of threads, and none of the cancellation of E[x^2] - E[x]^2.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "backend/onednn/onednn_backend.h"
+#include "core/checked.h"
+
+moco_status onednn_norm_plan(const onednn_backend *backend, const moco_layer_desc *desc, moco_layer_info *info) {
+    const int64_t groups = desc->bn_groups;
+    if (desc->input_layout != backend->layout || (desc->residual && desc->residual_layout != backend->layout) ||
+        desc->c % backend->block != 0) {
+        return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend's BatchNorm takes its blocked layout only");
+    }
+    MOCO_REQUIRE(groups >= 1 && groups <= desc->n, "bn_groups is %lld; it must be 1 to the batch of %lld",
+                 (long long) groups, (long long) desc->n);
+    uint64_t statistics;
+    MOCO_TRY(onednn_bytes(desc->n, desc->c, desc->h, desc->w, &info->output_bytes));
+    MOCO_TRY(onednn_bytes(groups, desc->c, 1, 2, &statistics));
+    MOCO_TRY(onednn_bytes(desc->n, desc->c, 1, 2, &info->scratch_bytes));
+    info->scratch_bytes += 2 * statistics; /* a key forward's own, and backward's offset and slope */
+    info->saved_bytes = desc->training ? statistics : 0;
+    info->wanted_input_layout = backend->layout;
+    info->output_layout = backend->layout;
+    info->backward_needs_x = 1;
+    info->backward_needs_y = desc->relu;
+    return MOCO_OK;
+}
+
+/* One call's view of everything: addresses, sizes, partial results. */
+typedef struct norm_work {
+    const blocked_kernels *kernels;
+    const moco_layer_desc *desc;
+    int64_t block, blocks, spatial, groups;
+    const float *x, *y_kept, *dy, *residual, *weight, *bias;
+    float *y, *dx, *d_residual, *dweight, *dbias;
+    float *running_mean, *running_var;
+    float *mean, *rstd;    /* groups x c */
+    float *partial_a;      /* n x c: a sample's mean, or its sum of dz */
+    float *partial_b;      /* n x c: its squares, or its sum of dz (x - mean) */
+    float *offset, *slope; /* groups x c: backward's two means */
+    int32_t accumulate;
+    int32_t evaluate;
+} norm_work;
+
+static int64_t group_of(const moco_layer_desc *desc, int64_t sample) {
+    const int64_t groups = desc->bn_groups;
+    return desc->bn_strided ? sample % groups : ((sample + 1) * groups - 1) / desc->n;
+}
+
+static norm_work work_of(const onednn_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+    norm_work work;
+    memset(&work, 0, sizeof work);
+    work.kernels = backend->kernels;
+    work.desc = desc;
+    work.block = backend->block;
+    work.blocks = desc->c / backend->block;
+    work.spatial = desc->h * desc->w;
+    work.groups = desc->bn_groups;
+    work.x = (const float *) moco_host_address(&args->x);
+    work.y = (float *) moco_host_address(&args->y);
+    work.residual = desc->residual ? (const float *) moco_host_address(&args->residual) : NULL;
+    work.weight = (const float *) moco_host_address(&args->weight);
+    work.bias = (const float *) moco_host_address(&args->bias);
+    work.running_mean = (float *) moco_host_address(&args->running_mean);
+    work.running_var = (float *) moco_host_address(&args->running_var);
+    work.accumulate = args->accumulate;
+    work.evaluate = args->mode == 2;
+    float *scratch = (float *) moco_host_address(&args->scratch);
+    const int64_t per_sample = desc->n * desc->c, per_group = work.groups * desc->c;
+    work.partial_a = scratch;
+    work.partial_b = scratch + per_sample;
+    float *statistics = scratch + 2 * per_sample;
+    work.offset = statistics + 2 * per_group;
+    work.slope = statistics + 3 * per_group;
+    float *saved = (float *) moco_host_address(&args->saved);
+    work.mean = args->mode == 0 && saved != NULL ? saved : statistics;
+    work.rstd = work.mean + per_group;
+    return work;
+}
+
+static int64_t grain_of(const norm_work *work) {
+    return onednn_grain(work->spatial * work->block);
+}
+
+static void run(const onednn_backend *backend, norm_work *work, moco_range_fn function) {
+    moco_parallel_range(backend->host.context, work->desc->n * work->blocks, grain_of(work), function, work);
+}
+
+/* --- Forward --- */
+
+static void take_moments(void *argument, int64_t begin, int64_t end) {
+    const norm_work *work = (const norm_work *) argument;
+    for (int64_t i = begin; i < end; ++i) {
+        work->kernels->moments(work->x + i * work->spatial * work->block, work->spatial,
+                               work->partial_a + i * work->block, work->partial_b + i * work->block);
+    }
+}
+
+/* Statistics of channels [begin, end): the group's mean is its samples' mean (all have `spatial` values), its squares
+ * are the samples' own plus what their means differ from the group's. */
+static void combine_moments(void *argument, int64_t begin, int64_t end) {
+    const norm_work *work = (const norm_work *) argument;
+    const moco_layer_desc *desc = work->desc;
+    for (int64_t channel = begin; channel < end; ++channel) {
+        double running_mean = 0, running_var = 0;
+        for (int64_t group = 0; group < work->groups; ++group) {
+            double sum = 0, squares = 0;
+            int64_t samples = 0;
+            for (int64_t i = 0; i < desc->n; ++i) {
+                if (group_of(desc, i) != group) continue;
+                sum += (double) work->partial_a[i * desc->c + channel];
+                ++samples;
+            }
+            const double mean = sum / (double) samples;
+            for (int64_t i = 0; i < desc->n; ++i) {
+                if (group_of(desc, i) != group) continue;
+                const double difference = (double) work->partial_a[i * desc->c + channel] - mean;
+                squares +=
+                    (double) work->partial_b[i * desc->c + channel] + (double) work->spatial * difference * difference;
+            }
+            const double count = (double) (samples * work->spatial);
+            work->mean[group * desc->c + channel] = (float) mean;
+            work->rstd[group * desc->c + channel] = (float) (1.0 / sqrt(squares / count + desc->bn_eps));
+            running_mean += mean;
+            running_var += squares / (count - 1.0);
+        }
+        const double m = desc->bn_momentum, groups = (double) work->groups;
+        work->running_mean[channel] =
+            (float) ((1 - m) * (double) work->running_mean[channel] + m * running_mean / groups);
+        work->running_var[channel] = (float) ((1 - m) * (double) work->running_var[channel] + m * running_var / groups);
+    }
+}
+
+static void use_running(norm_work *work) {
+    const moco_layer_desc *desc = work->desc;
+    for (int64_t group = 0; group < work->groups; ++group) {
+        for (int64_t channel = 0; channel < desc->c; ++channel) {
+            work->mean[group * desc->c + channel] = work->running_mean[channel];
+            work->rstd[group * desc->c + channel] =
+                (float) (1.0 / sqrt((double) work->running_var[channel] + desc->bn_eps));
+        }
+    }
+}
+
+#define MAX_BLOCK 16
+
+static void normalise(void *argument, int64_t begin, int64_t end) {
+    const norm_work *work = (const norm_work *) argument;
+    _Alignas(64) float scale[MAX_BLOCK];
+    for (int64_t i = begin; i < end; ++i) {
+        const int64_t channel = i % work->blocks * work->block;
+        const int64_t at = group_of(work->desc, i / work->blocks) * work->desc->c + channel;
+        for (int64_t c = 0; c < work->block; ++c) scale[c] = work->weight[channel + c] * work->rstd[at + c];
+        const int64_t offset = i * work->spatial * work->block;
+        work->kernels->normalise(work->x + offset, work->residual == NULL ? NULL : work->residual + offset,
+                                 work->desc->relu, work->mean + at, scale, work->bias + channel, work->spatial,
+                                 work->y + offset);
+    }
+}
+
+static moco_status refuse_single_values(const moco_layer_desc *desc) {
+    const int64_t smallest = desc->n / desc->bn_groups * desc->h * desc->w;
+    MOCO_REQUIRE(
+        smallest > 1,
+        "BatchNorm in training has a group with one value per channel (batch %lld, %d groups, %lld x %lld); it "
+        "needs at least 2",
+        (long long) desc->n, desc->bn_groups, (long long) desc->h, (long long) desc->w);
+    return MOCO_OK;
+}
+
+moco_status onednn_norm_forward(const onednn_backend *backend, const moco_layer_desc *desc,
+                                const moco_layer_args *args) {
+    norm_work work = work_of(backend, desc, args);
+    if (work.evaluate) {
+        use_running(&work);
+    } else {
+        MOCO_TRY(refuse_single_values(desc));
+        run(backend, &work, take_moments);
+        moco_parallel_range(backend->host.context, desc->c, work.block, combine_moments, &work);
+    }
+    run(backend, &work, normalise);
+    return MOCO_OK;
+}
+
+/* --- Backward: dx = weight rstd (dz - mean(dz) - xhat mean(dz xhat)) --- */
+
+static void take_gradient_sums(void *argument, int64_t begin, int64_t end) {
+    const norm_work *work = (const norm_work *) argument;
+    for (int64_t i = begin; i < end; ++i) {
+        const int64_t offset = i * work->spatial * work->block;
+        const int64_t at = group_of(work->desc, i / work->blocks) * work->desc->c + i % work->blocks * work->block;
+        work->kernels->gradient_sums(work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset,
+                                     work->x + offset, work->mean + at, work->spatial,
+                                     work->partial_a + i * work->block, work->partial_b + i * work->block);
+    }
+}
+
+static void combine_gradient_sums(void *argument, int64_t begin, int64_t end) {
+    const norm_work *work = (const norm_work *) argument;
+    const moco_layer_desc *desc = work->desc;
+    for (int64_t channel = begin; channel < end; ++channel) {
+        double dweight = 0, dbias = 0;
+        for (int64_t group = 0; group < work->groups; ++group) {
+            double sum = 0, product_sum = 0;
+            int64_t samples = 0;
+            for (int64_t i = 0; i < desc->n; ++i) {
+                if (group_of(desc, i) != group) continue;
+                sum += (double) work->partial_a[i * desc->c + channel];
+                product_sum += (double) work->partial_b[i * desc->c + channel];
+                ++samples;
+            }
+            const int64_t at = group * desc->c + channel;
+            const double count = (double) (samples * work->spatial), rstd = (double) work->rstd[at];
+            work->offset[at] = (float) (sum / count);
+            work->slope[at] = (float) (rstd * rstd * product_sum / count);
+            dbias += sum;
+            dweight += rstd * product_sum;
+        }
+        if (work->dweight != NULL) {
+            work->dweight[channel] = (float) (dweight + (work->accumulate ? (double) work->dweight[channel] : 0));
+            work->dbias[channel] = (float) (dbias + (work->accumulate ? (double) work->dbias[channel] : 0));
+        }
+    }
+}
+
+static void apply_gradient(void *argument, int64_t begin, int64_t end) {
+    const norm_work *work = (const norm_work *) argument;
+    _Alignas(64) float scale[MAX_BLOCK];
+    for (int64_t i = begin; i < end; ++i) {
+        const int64_t channel = i % work->blocks * work->block;
+        const int64_t at = group_of(work->desc, i / work->blocks) * work->desc->c + channel;
+        for (int64_t c = 0; c < work->block; ++c) scale[c] = work->weight[channel + c] * work->rstd[at + c];
+        const int64_t offset = i * work->spatial * work->block;
+        work->kernels->gradient_apply(work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset,
+                                      work->x + offset, work->mean + at, scale, work->offset + at, work->slope + at,
+                                      work->spatial, work->dx == NULL ? NULL : work->dx + offset,
+                                      work->d_residual == NULL ? NULL : work->d_residual + offset);
+    }
+}
+
+moco_status onednn_norm_backward(const onednn_backend *backend, const moco_layer_desc *desc,
+                                 const moco_layer_args *args) {
+    norm_work work = work_of(backend, desc, args);
+    work.dy = (const float *) moco_host_address(&args->dy);
+    work.y_kept = desc->relu ? work.y : NULL;
+    work.dx = (float *) moco_host_address(&args->dx);
+    work.d_residual = (float *) moco_host_address(&args->d_residual);
+    work.dweight = (float *) moco_host_address(&args->dweight);
+    work.dbias = (float *) moco_host_address(&args->dbias);
+    run(backend, &work, take_gradient_sums);
+    moco_parallel_range(backend->host.context, desc->c, work.block, combine_gradient_sums, &work);
+    if (work.dx != NULL || work.d_residual != NULL) run(backend, &work, apply_gradient);
+    return MOCO_OK;
+}
