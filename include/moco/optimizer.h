@@ -39,9 +39,11 @@ MOCO_API double moco_optimizer_learning_rate(const moco_optimizer *optimizer);
 /* How many steps were taken. */
 MOCO_API int64_t moco_optimizer_step_count(const moco_optimizer *optimizer);
 
-/* The velocity v of parameter `index` (the encoder's numbering), as float32[elements]. Zeros before the first step. */
+/* The velocity v of parameter `index` (the encoder's numbering; INVALID_ARGUMENT for a buffer, which has none), as
+ * float32[elements]. Zeros before the first step. */
 MOCO_API moco_status moco_optimizer_read_state(const moco_optimizer *optimizer, int64_t index, float *velocity);
-/* Puts a velocity back. After all are back, set the step count, which decides whether v exists. */
+/* Puts a velocity back; every value finite, else INVALID_ARGUMENT and nothing is written. After all are back, set the
+ * step count, which decides whether v exists. */
 MOCO_API moco_status moco_optimizer_write_state(moco_optimizer *optimizer, int64_t index, const float *velocity);
 MOCO_API moco_status moco_optimizer_set_step_count(moco_optimizer *optimizer, int64_t step_count);
 

@@ -29,7 +29,8 @@ typedef struct moco_schedule {
     double warmup_epochs; /* linear from 0 to base over this long, then the schedule with its t and T counted from here;
                              default 0 */
     double gamma;         /* factor at each milestone; default 0.1 */
-    double milestone_epochs[MOCO_SCHEDULE_MAX_MILESTONES]; /* ascending; default {120, 160} */
+    double milestone_epochs[MOCO_SCHEDULE_MAX_MILESTONES]; /* ascending; default {120, 160}; counted as t is: from the
+                                                              end of the warm-up */
 } moco_schedule;
 
 MOCO_API moco_status moco_schedule_init(moco_schedule *schedule, uint32_t struct_size);

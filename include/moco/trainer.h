@@ -29,7 +29,8 @@ typedef struct moco_trainer_config {
 
 typedef struct moco_step_stats {
     uint32_t struct_size;
-    int32_t warming_up; /* 1 while the queue still holds random or no rows: the loss may rise, see FIELD notes */
+    int32_t warming_up; /* 1 while the queue that this loss was taken against held random or no rows beside keys
+                           (filled < capacity): the loss may rise until it is full */
     int64_t step;       /* 0-based number of this step */
     int64_t epoch;      /* step / steps_per_epoch */
     int64_t samples;    /* n of this step */
@@ -64,8 +65,10 @@ MOCO_API moco_status moco_trainer_create(moco_trainer **out, moco_encoder *query
 MOCO_API void moco_trainer_destroy(moco_trainer *trainer);
 
 /* One training step on two views of the same n images, [n x channels x h x w] each. sample_ids[n] and stats may be
- * NULL. A loss that is not finite (an exploded run) is INVALID_STATE, and neither parameters nor queue are updated
- * from it. */
+ * NULL. A loss that is not finite (an exploded run) is INVALID_STATE, and neither the query encoder's parameters, nor
+ * velocities, nor queue, nor the step count are changed by it. As it is known only after both encodings, the momentum
+ * update of that step has happened, both encoders' BatchNorm statistics have seen the batch, and the encode count has
+ * advanced. The same holds for a failure of another kind in the loss, such as its missing sample_ids. */
 MOCO_API moco_status moco_trainer_step(moco_trainer *trainer, const float *query_images, const float *key_images,
                                        const int64_t *sample_ids, int64_t n, int64_t h, int64_t w,
                                        moco_step_stats *stats);

@@ -1,0 +1,144 @@
+#include "backend/backend_chain.h"
+#include "core/config.h"
+#include "encoder/encoder_internal.h"
+#include "encoder/momentum_encoder_internal.h"
+#include "loss/loss_internal.h"
+#include "optimizer/optimizer_internal.h"
+#include "queue/queue_view.h"
+#include "trainer/trainer_internal.h"
+
+/* --- Configuration --- */
+
+static const moco_trainer_config default_config = {
+    .struct_size = sizeof(moco_trainer_config),
+    .use_learning_rate_schedule = 1,
+    .momentum_end = 0.0,
+    .steps_per_epoch = 1,
+};
+
+static moco_status fill_defaults(moco_trainer_config *config) {
+    *config = default_config;
+    return moco_schedule_init(&config->learning_rate, sizeof config->learning_rate);
+}
+
+moco_status moco_trainer_config_init(moco_trainer_config *config, uint32_t struct_size) {
+    moco_trainer_config defaults;
+    MOCO_TRY(fill_defaults(&defaults));
+    return moco_config_init(config, struct_size, &defaults, sizeof defaults, sizeof defaults, "moco_trainer_config");
+}
+
+moco_status moco_step_stats_init(moco_step_stats *stats, uint32_t struct_size) {
+    moco_step_stats defaults = {.struct_size = sizeof defaults};
+    MOCO_TRY(moco_loss_result_init(&defaults.loss, sizeof defaults.loss));
+    return moco_config_init(stats, struct_size, &defaults, sizeof defaults, sizeof defaults, "moco_step_stats");
+}
+
+static moco_status check_config(const moco_trainer_config *config) {
+    MOCO_REQUIRE(config->use_learning_rate_schedule == 0 || config->use_learning_rate_schedule == 1,
+                 "use_learning_rate_schedule is %d; it must be 0 or 1", config->use_learning_rate_schedule);
+    MOCO_REQUIRE(config->steps_per_epoch >= 1, "steps_per_epoch is %lld; it must be at least 1",
+                 (long long) config->steps_per_epoch);
+    MOCO_REQUIRE(config->momentum_end >= 0.0 && config->momentum_end <= 1.0,
+                 "momentum_end is %g; it must be 0 (the momentum stays) or more, up to 1", config->momentum_end);
+    /* The schedule lies inside the configuration, so its size is fixed. */
+    MOCO_REQUIRE(config->learning_rate.struct_size == sizeof config->learning_rate,
+                 "struct_size of learning_rate is %u; it must be %zu: call moco_trainer_config_init first",
+                 config->learning_rate.struct_size, sizeof config->learning_rate);
+    double value;
+    return moco_schedule_value(&config->learning_rate, 0, config->steps_per_epoch, &value);
+}
+
+/* --- Lifetime --- */
+
+static moco_status check_context(const moco_context *mine, const moco_context *theirs, const char *part) {
+    MOCO_REQUIRE(mine == theirs, "%s was made from another context than query_encoder; all parts must share one", part);
+    return MOCO_OK;
+}
+
+static moco_status check_parts(moco_encoder *query_encoder, moco_momentum_encoder *momentum_encoder, moco_queue *queue,
+                               moco_loss *loss, moco_optimizer *optimizer) {
+    MOCO_REQUIRE_POINTER(query_encoder);
+    MOCO_REQUIRE_POINTER(momentum_encoder);
+    MOCO_REQUIRE_POINTER(queue);
+    MOCO_REQUIRE_POINTER(loss);
+    MOCO_REQUIRE_POINTER(optimizer);
+    const moco_context *context = moco_encoder_context(query_encoder);
+    MOCO_REQUIRE(moco_momentum_encoder_query(momentum_encoder) == query_encoder,
+                 "momentum_encoder averages another encoder; create it from this query_encoder");
+    MOCO_REQUIRE(moco_optimizer_encoder(optimizer) == query_encoder,
+                 "optimizer updates another encoder; create it from this query_encoder");
+    MOCO_TRY(check_context(context, moco_queue_context(queue), "queue"));
+    MOCO_TRY(check_context(context, moco_loss_context(loss), "loss"));
+    const int64_t dim = moco_encoder_embedding_dim(query_encoder);
+    MOCO_REQUIRE(moco_queue_dim(queue) == dim, "dim of the queue is %lld; it must be the encoder's embedding_dim, %lld",
+                 (long long) moco_queue_dim(queue), (long long) dim);
+    return MOCO_OK;
+}
+
+moco_status moco_trainer_create(moco_trainer **out, moco_encoder *query_encoder,
+                                moco_momentum_encoder *momentum_encoder, moco_queue *queue, moco_loss *loss,
+                                moco_optimizer *optimizer, const moco_trainer_config *config) {
+    MOCO_REQUIRE_POINTER(out);
+    moco_trainer_config settings;
+    MOCO_TRY(fill_defaults(&settings));
+    if (config != NULL) {
+        MOCO_TRY(moco_config_read(&settings, config, sizeof settings, sizeof settings, "moco_trainer_config"));
+    }
+    MOCO_TRY(check_config(&settings));
+    MOCO_TRY(check_parts(query_encoder, momentum_encoder, queue, loss, optimizer));
+
+    moco_context *context = moco_encoder_context(query_encoder);
+    moco_trainer *trainer = (moco_trainer *) moco_allocate_zeroed(context, 1, sizeof *trainer);
+    if (trainer == NULL) return MOCO_OUT_OF_MEMORY;
+    atomic_init(&trainer->stop_requested, 0);
+    trainer->config = settings;
+    trainer->momentum_start = moco_momentum_encoder_momentum(momentum_encoder);
+    trainer->context = context;
+    trainer->query_encoder = query_encoder;
+    trainer->momentum_encoder = momentum_encoder;
+    trainer->queue = queue;
+    trainer->loss = loss;
+    trainer->optimizer = optimizer;
+    moco_context_retain(context);
+    moco_encoder_retain(query_encoder);
+    moco_momentum_encoder_retain(momentum_encoder);
+    moco_queue_retain(queue);
+    moco_loss_retain(loss);
+    moco_optimizer_retain(optimizer);
+    *out = trainer;
+    return MOCO_OK;
+}
+
+void moco_trainer_destroy(moco_trainer *trainer) {
+    if (trainer == NULL) return;
+    moco_context *context = trainer->context;
+    moco_buffer_destroy(context, trainer->q.buffer);
+    moco_buffer_destroy(context, trainer->k.buffer);
+    moco_buffer_destroy(context, trainer->d_q.buffer);
+    moco_buffer_destroy(context, trainer->query_images.buffer);
+    moco_buffer_destroy(context, trainer->key_images.buffer);
+    moco_optimizer_destroy(trainer->optimizer);
+    moco_loss_destroy(trainer->loss);
+    moco_queue_destroy(trainer->queue);
+    moco_momentum_encoder_destroy(trainer->momentum_encoder);
+    moco_encoder_destroy(trainer->query_encoder);
+    moco_deallocate(context, trainer);
+    moco_context_destroy(context);
+}
+
+/* --- Step count and stopping --- */
+
+int64_t moco_trainer_step_count(const moco_trainer *trainer) {
+    return trainer == NULL ? 0 : trainer->step_count;
+}
+
+moco_status moco_trainer_set_step_count(moco_trainer *trainer, int64_t step_count) {
+    MOCO_REQUIRE_POINTER(trainer);
+    MOCO_REQUIRE(step_count >= 0, "step_count is %lld; it must be at least 0", (long long) step_count);
+    trainer->step_count = step_count;
+    return MOCO_OK;
+}
+
+void moco_trainer_request_stop(moco_trainer *trainer) {
+    if (trainer != NULL) atomic_store(&trainer->stop_requested, 1);
+}

@@ -1,0 +1,50 @@
+/* The trainer's inside: its parts, its schedules, and the memory of one step. */
+#ifndef MOCO_TRAINER_INTERNAL_H
+#define MOCO_TRAINER_INTERNAL_H
+
+#include <moco/sys/backend.h>
+#include <moco/trainer.h>
+
+#include "core/context_internal.h"
+
+/* A buffer that grows when a step needs more, and never shrinks. */
+typedef struct moco_grown_buffer {
+    void *buffer; /* NULL before the first use */
+    uint64_t bytes;
+} moco_grown_buffer;
+
+struct moco_trainer {
+    moco_context *context;
+    moco_encoder *query_encoder;
+    moco_momentum_encoder *momentum_encoder;
+    moco_queue *queue;
+    moco_loss *loss;
+    moco_optimizer *optimizer;
+    moco_trainer_config config;
+    double momentum_start; /* of the cosine to config.momentum_end */
+    int64_t step_count;
+    atomic_int stop_requested; /* lock-free, so that a signal handler may set it */
+
+    moco_grown_buffer q;   /* n x dim */
+    moco_grown_buffer k;   /* n x dim */
+    moco_grown_buffer d_q; /* n x dim */
+    /* Copies of the images where the backend can't work on the host's memory. */
+    moco_grown_buffer query_images;
+    moco_grown_buffer key_images;
+};
+
+/* Two views of n images in the host's memory, n x channels x h x w each. */
+typedef struct moco_views {
+    const float *query_images;
+    const float *key_images;
+    const int64_t *sample_ids; /* may be NULL */
+    int64_t n;
+    int64_t h;
+    int64_t w;
+} moco_views;
+
+/* One step; fills all of `stats` but what only run() knows (ns_load). `started_ns` is when the step began. */
+moco_status moco_trainer_step_views(moco_trainer *trainer, const moco_views *views, int64_t steps_per_epoch,
+                                    int64_t started_ns, moco_step_stats *stats);
+
+#endif

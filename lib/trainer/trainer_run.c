@@ -1,0 +1,75 @@
+/* Steps over a loader: epochs, the callback, and stopping between two steps. */
+#include "backend/backend_chain.h"
+#include "encoder/encoder_internal.h"
+#include "loader/loader_internal.h"
+#include "trainer/trainer_internal.h"
+
+static moco_status check_loader(const moco_trainer *trainer, const moco_loader *loader) {
+    MOCO_REQUIRE(moco_loader_context(loader) == trainer->context,
+                 "loader was made from another context than the trainer's parts; all must share one");
+    MOCO_REQUIRE(moco_loader_views(loader) == 2, "views of the loader is %d; training needs 2: query and key",
+                 moco_loader_views(loader));
+    MOCO_REQUIRE(moco_loader_batches_per_epoch(loader) >= 1, "loader has no batch in an epoch; it needs at least 1");
+    return MOCO_OK;
+}
+
+/* The next batch, from the next epoch where one has ended. */
+static moco_status next_batch(moco_trainer *trainer, moco_loader *loader, int64_t batches_per_epoch,
+                              moco_batch *batch) {
+    batch->struct_size = sizeof *batch;
+    MOCO_TRY(moco_loader_next(loader, batch));
+    if (batch->n == 0) {
+        MOCO_TRY(moco_loader_start_epoch(loader, trainer->step_count / batches_per_epoch));
+        MOCO_TRY(moco_loader_next(loader, batch));
+    }
+    if (batch->n == 0) return moco_fail(MOCO_INTERNAL, "an epoch of the loader began without a batch");
+    const int64_t channels = moco_encoder_channels(trainer->query_encoder);
+    MOCO_REQUIRE(batch->channels == channels, "the loader's images have %lld channels; the encoder takes %lld",
+                 (long long) batch->channels, (long long) channels);
+    return MOCO_OK;
+}
+
+static int32_t finished(const moco_trainer *trainer, int64_t batches_per_epoch, int64_t epochs, int64_t max_steps) {
+    return trainer->step_count / batches_per_epoch >= epochs || (max_steps > 0 && trainer->step_count >= max_steps);
+}
+
+static moco_status check_stop(moco_trainer *trainer) {
+    if (!atomic_exchange(&trainer->stop_requested, 0)) return MOCO_OK;
+    return moco_fail(MOCO_CANCELLED, "stopped on request after %lld steps", (long long) trainer->step_count);
+}
+
+moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t epochs, int64_t max_steps,
+                             moco_step_fn on_step, void *user) {
+    MOCO_REQUIRE_POINTER(trainer);
+    MOCO_REQUIRE_POINTER(loader);
+    MOCO_REQUIRE(epochs >= 0, "epochs is %lld; it must be at least 0", (long long) epochs);
+    MOCO_REQUIRE(max_steps >= 0, "max_steps is %lld; it must be 0 (no limit) or more", (long long) max_steps);
+    MOCO_TRY(check_loader(trainer, loader));
+
+    const int64_t batches_per_epoch = moco_loader_batches_per_epoch(loader);
+    MOCO_TRY(check_stop(trainer));
+    if (finished(trainer, batches_per_epoch, epochs, max_steps)) return MOCO_OK;
+    MOCO_TRY(
+        moco_loader_start_at(loader, trainer->step_count / batches_per_epoch, trainer->step_count % batches_per_epoch));
+    while (!finished(trainer, batches_per_epoch, epochs, max_steps)) {
+        const int64_t started_ns = moco_now_ns();
+        moco_batch batch;
+        MOCO_TRY(next_batch(trainer, loader, batches_per_epoch, &batch));
+        const int64_t loaded_ns = moco_now_ns();
+
+        const moco_views views = {batch.query_images, batch.key_images, batch.sample_ids, batch.n, batch.h, batch.w};
+        moco_step_stats stats;
+        MOCO_TRY(moco_trainer_step_views(trainer, &views, batches_per_epoch, started_ns, &stats));
+        stats.ns_load = loaded_ns - started_ns;
+
+        if (on_step != NULL) {
+            const int32_t answer = on_step(&stats, user);
+            if (answer != 0) {
+                return moco_fail(MOCO_CALLBACK, "on_step returned %d in step %lld, which stopped the run", answer,
+                                 (long long) stats.step);
+            }
+        }
+        MOCO_TRY(check_stop(trainer));
+    }
+    return MOCO_OK;
+}
