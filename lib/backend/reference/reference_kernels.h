@@ -1,0 +1,82 @@
+/* The reference backend's arithmetic, once in float32 and once in float64. Every operator is cut into tasks that write
+ * outputs of their own; all sums run in double and in a fixed order, whatever the type of the tensors.
+ */
+#ifndef MOCO_REFERENCE_KERNELS_H
+#define MOCO_REFERENCE_KERNELS_H
+
+#include <moco/sys/backend.h>
+
+#include "core/context_internal.h"
+
+/* What the tasks of one layer call share. */
+typedef struct reference_call {
+    const moco_layer_desc *desc;
+    const moco_layer_args *args;
+} reference_call;
+
+/* What the tasks of one info_nce call share; task i is sample i. */
+typedef struct reference_info_nce_call {
+    const moco_info_nce_args *args;
+    double *logits;   /* [threads x keys], a row per worker */
+    double *loss;     /* [n], and so the following */
+    double *positive; /* q_i . k_i */
+    double *negative; /* sum of q_i . key_j over the unmasked keys */
+    int64_t *above;   /* unmasked keys whose logit is at or above the positive's */
+    int64_t *masked;
+} reference_info_nce_call;
+
+/* One type's kernels; all of them are moco_task_fn, the comment says what a task is. */
+typedef struct reference_kernels {
+    moco_task_fn conv_forward;         /* output plane (n, out_c) */
+    moco_task_fn conv_backward_input;  /* input plane (n, c) */
+    moco_task_fn conv_backward_weight; /* out_c */
+    moco_task_fn linear_forward;       /* n */
+    moco_task_fn linear_backward_input;
+    moco_task_fn linear_backward_weight; /* out_c; weight and bias */
+    moco_task_fn batch_norm_train;       /* c */
+    moco_task_fn batch_norm_evaluate;
+    moco_task_fn batch_norm_backward;
+    moco_task_fn relu_forward; /* n */
+    moco_task_fn relu_backward;
+    moco_task_fn max_pool_forward; /* plane (n, c) */
+    moco_task_fn max_pool_backward;
+    moco_task_fn average_pool_forward;
+    moco_task_fn average_pool_backward;
+    moco_task_fn l2_normalize_forward; /* n */
+    moco_task_fn l2_normalize_backward;
+    moco_task_fn info_nce; /* n; argument: reference_info_nce_call */
+    void (*momentum_update)(void *target, const void *source, double m, int64_t elements);
+    void (*sgd_update)(const moco_sgd_args *args, int64_t elements);
+} reference_kernels;
+
+extern const reference_kernels moco_reference_kernels_f32;
+extern const reference_kernels moco_reference_kernels_f64;
+
+/* Torch's bound below which a row counts as zero (torch.nn.functional.normalize). */
+#define REFERENCE_NORMALIZE_EPS 1e-12
+
+/* The samples begin, begin + step, .. < end of BatchNorm group `group`. */
+typedef struct reference_samples {
+    int64_t begin;
+    int64_t end;
+    int64_t step;
+} reference_samples;
+
+static inline reference_samples reference_group_samples(const moco_layer_desc *desc, int64_t group) {
+    const int64_t groups = desc->bn_groups;
+    reference_samples samples = {group, desc->n, groups};
+    if (!desc->bn_strided) {
+        samples.begin = group * desc->n / groups;
+        samples.end = (group + 1) * desc->n / groups;
+        samples.step = 1;
+    }
+    return samples;
+}
+
+/* How many samples those are. */
+static inline int64_t reference_group_size(const moco_layer_desc *desc, int64_t group) {
+    const reference_samples samples = reference_group_samples(desc, group);
+    return samples.end <= samples.begin ? 0 : (samples.end - samples.begin + samples.step - 1) / samples.step;
+}
+
+#endif

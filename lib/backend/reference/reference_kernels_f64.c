@@ -1,0 +1,3 @@
+#define REAL    double
+#define NAME(f) f##_f64
+#include "backend/reference/reference_kernels.inc.h"
