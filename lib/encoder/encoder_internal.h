@@ -51,6 +51,9 @@ moco_status moco_encoder_clone(moco_encoder **out, const moco_encoder *encoder);
 /* To be called after parameter values were changed from outside (optimizer, momentum update, file): advances the weight
  * version and clears what was derived from old values. */
 void moco_encoder_parameters_changed(moco_encoder *encoder);
+/* Clearing gradients is lazy: moco_encoder_zero_gradients lets the next backward overwrite them. To be called before
+ * the gradient memory is read directly (optimizer): clears it if no backward came since. */
+moco_status moco_encoder_settle_gradients(moco_encoder *encoder);
 /* The configuration a built-in network was made from; NULL for a host's own. */
 const moco_encoder_config *moco_encoder_configuration(const moco_encoder *encoder);
 moco_status moco_encoder_set_batches_tracked(moco_encoder *encoder, int64_t batches);

@@ -1,0 +1,75 @@
+#include "encoder/architecture.h"
+
+#include <math.h>
+
+static moco_status check_config(const moco_encoder_config *config) {
+    MOCO_REQUIRE(config->stem == MOCO_STEM_IMAGENET || config->stem == MOCO_STEM_CIFAR,
+                 "stem is %d; it must be MOCO_STEM_IMAGENET (0) or MOCO_STEM_CIFAR (1)", config->stem);
+    MOCO_REQUIRE(config->head >= MOCO_HEAD_NONE && config->head <= MOCO_HEAD_MLP,
+                 "head is %d; it must be MOCO_HEAD_NONE (0), LINEAR (1) or MLP (2)", config->head);
+    MOCO_REQUIRE(config->head == MOCO_HEAD_NONE || config->embedding_dim >= 1,
+                 "embedding_dim is %d; it must be at least 1", config->embedding_dim);
+    MOCO_REQUIRE(config->head_hidden_dim >= 0, "head_hidden_dim is %d; it must be 0 (the feature dim) or more",
+                 config->head_hidden_dim);
+    MOCO_REQUIRE(config->channels >= 1, "channels is %d; it must be at least 1", config->channels);
+    MOCO_REQUIRE(config->normalize == 0 || config->normalize == 1, "normalize is %d; it must be 0 or 1",
+                 config->normalize);
+    MOCO_REQUIRE(config->zero_init_residual == 0 || config->zero_init_residual == 1,
+                 "zero_init_residual is %d; it must be 0 or 1", config->zero_init_residual);
+    MOCO_REQUIRE(config->bn_groups >= 1, "bn_groups is %d; it must be at least 1", config->bn_groups);
+    MOCO_REQUIRE(config->bn_layout == MOCO_BN_CONTIGUOUS || config->bn_layout == MOCO_BN_STRIDED,
+                 "bn_layout is %d; it must be MOCO_BN_CONTIGUOUS (0) or MOCO_BN_STRIDED (1)", config->bn_layout);
+    MOCO_REQUIRE(config->bn_momentum >= 0.0 && config->bn_momentum <= 1.0, "bn_momentum is %g; it must be in 0..1",
+                 config->bn_momentum);
+    MOCO_REQUIRE(isfinite(config->bn_eps) && config->bn_eps > 0.0, "bn_eps is %g; it must be above 0 and finite",
+                 config->bn_eps);
+    return MOCO_OK;
+}
+
+static void add_head(moco_graph *graph, const moco_encoder_config *config, int64_t features, int64_t *embedding_dim) {
+    int32_t x = graph->features;
+    *embedding_dim = config->embedding_dim;
+    if (config->head == MOCO_HEAD_NONE) {
+        *embedding_dim = features;
+    } else if (config->head == MOCO_HEAD_LINEAR) {
+        x = moco_graph_linear(graph, x, "fc", features, config->embedding_dim, 0);
+    } else {
+        const int64_t hidden = config->head_hidden_dim > 0 ? config->head_hidden_dim : features;
+        x = moco_graph_linear(graph, x, "fc.0", features, hidden, 1);
+        x = moco_graph_linear(graph, x, "fc.2", hidden, config->embedding_dim, 0);
+    }
+    graph->output = config->normalize ? moco_graph_plain_layer(graph, x, MOCO_LAYER_L2_NORMALIZE) : x;
+}
+
+moco_status moco_architecture_build(moco_graph **out, moco_context *context, const moco_encoder_config *config,
+                                    int64_t *feature_dim, int64_t *embedding_dim) {
+    MOCO_TRY(check_config(config));
+    moco_graph *graph = moco_graph_create(context);
+    if (graph == NULL) return MOCO_OUT_OF_MEMORY;
+    graph->input_channels = config->channels;
+    graph->bn_groups = config->bn_groups;
+    graph->bn_strided = config->bn_layout == MOCO_BN_STRIDED;
+    graph->bn_eps = config->bn_eps;
+    graph->bn_momentum = config->bn_momentum;
+
+    int64_t features = moco_resnet_build(graph, config);
+    if (features == 0) features = moco_cifar_resnet_build(graph, config);
+    if (features == 0) features = moco_mlp_build(graph, config);
+    if (features == 0) {
+        graph->status = moco_fail(MOCO_NOT_FOUND,
+                                  "architecture is \"%s\"; built in are resnet18, resnet34, resnet50, resnet101, "
+                                  "resnet152, resnext50_32x8d, wide_resnet50_2, wide_resnet50_4, cifar_resnetD and mlp",
+                                  config->architecture);
+    }
+    int64_t embedding = 0;
+    if (graph->status == MOCO_OK) add_head(graph, config, features, &embedding);
+    if (graph->status != MOCO_OK) {
+        const moco_status status = graph->status;
+        moco_graph_destroy(graph);
+        return status;
+    }
+    *feature_dim = features;
+    *embedding_dim = embedding;
+    *out = graph;
+    return MOCO_OK;
+}

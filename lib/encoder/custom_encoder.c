@@ -1,0 +1,376 @@
+/* A host's own network (<moco/sys/encoder_ops.h>) as an encoder's network: its parameter spans wrapped as tensors, its
+ * images and embeddings passed through staging arrays in the host's memory, the normalisation ours. */
+#include <string.h>
+
+#include "backend/backend_chain.h"
+#include "core/checked.h"
+#include "core/config.h"
+#include "encoder/network.h"
+#include "encoder/plan_cache.h"
+
+typedef struct staging {
+    float *values;
+    int64_t capacity;
+} staging;
+
+typedef struct custom_network {
+    moco_context *context;
+    moco_encoder_ops ops;
+    moco_encoder_custom_config config;
+    void *self;
+    int32_t owns_self;
+    moco_parameter_table table;
+    moco_graph *normalizer; /* one L2_NORMALIZE layer; NULL: not wanted */
+    moco_plan_cache plans;
+    void *raw; /* backend buffer: embeddings before the normalisation, or their gradient */
+    int64_t raw_capacity;
+    int64_t pending; /* samples of the forward that waits for its backward */
+    staging images;
+    staging rows; /* embeddings, features, or gradients */
+} custom_network;
+
+static const moco_encoder_custom_config default_config = {
+    .struct_size = sizeof(moco_encoder_custom_config),
+    .channels = 3,
+    .normalize = 1,
+    .bn_groups = 1,
+};
+
+moco_status moco_encoder_custom_config_init(moco_encoder_custom_config *config, uint32_t struct_size) {
+    return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,
+                            "moco_encoder_custom_config");
+}
+
+/* --- The parameter table --- */
+
+static moco_status wrap_span(moco_context *context, float *memory, int64_t elements, const moco_parameter *item,
+                             moco_tensor *out) {
+    void *buffer = NULL;
+    const moco_status status = moco_buffer_wrap(context, memory, (uint64_t) elements * sizeof(float), &buffer);
+    if (status == MOCO_UNSUPPORTED) {
+        return moco_fail(MOCO_UNSUPPORTED, "a custom encoder needs a backend that works in the host's memory");
+    }
+    MOCO_TRY(status);
+    *out = moco_tensor_1d(buffer, 0, MOCO_DTYPE_F32, elements);
+    out->rank = item->rank;
+    memcpy(out->dims, item->dims, sizeof out->dims);
+    return MOCO_OK;
+}
+
+static moco_status read_span(custom_network *net, int64_t index, moco_parameter *item) {
+    moco_parameter_span span;
+    memset(&span, 0, sizeof span);
+    if (net->ops.parameter(net->self, index, &span) != 0) {
+        return moco_fail(MOCO_CALLBACK, "the custom encoder's parameter(%lld) returned non-zero", (long long) index);
+    }
+    MOCO_REQUIRE(span.name != NULL, "parameter %lld of the custom encoder has no name", (long long) index);
+    MOCO_REQUIRE(span.kind == MOCO_PARAMETER_LEARNABLE || span.kind == MOCO_PARAMETER_BUFFER,
+                 "kind of parameter %s is %d; it must be MOCO_PARAMETER_LEARNABLE (0) or BUFFER (1)", span.name,
+                 span.kind);
+    MOCO_REQUIRE(span.values != NULL, "values of parameter %s are NULL", span.name);
+    MOCO_REQUIRE(span.kind == MOCO_PARAMETER_BUFFER || span.gradients != NULL,
+                 "gradients of parameter %s are NULL; a learnable parameter needs them", span.name);
+    MOCO_REQUIRE(span.rank >= 0 && span.rank <= 4, "rank of parameter %s is %d; it must be 0 to 4", span.name,
+                 span.rank);
+    for (int64_t i = 0; i < index; ++i) {
+        MOCO_REQUIRE(strcmp(net->table.items[i].name, span.name) != 0,
+                     "parameters %lld and %lld of the custom encoder are both called %s", (long long) i,
+                     (long long) index, span.name);
+    }
+    item->name = span.name;
+    item->kind = span.kind;
+    item->rank = span.rank;
+    for (int32_t d = 0; d < 4; ++d) item->dims[d] = d < span.rank ? span.dims[d] : 1;
+    MOCO_TRY(moco_checked_product(item->dims, 4, span.name, &item->elements));
+    size_t bytes;
+    MOCO_TRY(moco_checked_bytes(item->elements, sizeof(float), span.name, &bytes));
+    MOCO_REQUIRE(item->elements > 0, "parameter %s has no elements", span.name);
+    MOCO_TRY(wrap_span(net->context, span.values, item->elements, item, &item->value));
+    item->gradient = moco_tensor_none();
+    if (span.kind == MOCO_PARAMETER_BUFFER) return MOCO_OK;
+    return wrap_span(net->context, span.gradients, item->elements, item, &item->gradient);
+}
+
+static moco_tensor flat(const moco_tensor *tensor) {
+    return tensor->buffer == NULL
+               ? moco_tensor_none()
+               : moco_tensor_1d(tensor->buffer, tensor->offset, MOCO_DTYPE_F32, moco_tensor_elements(tensor));
+}
+
+/* One run per parameter: the host's memory need not be contiguous between them. */
+static moco_status read_table(custom_network *net) {
+    moco_parameter_table *table = &net->table;
+    const int64_t count = net->ops.parameter_count(net->self);
+    MOCO_REQUIRE(count >= 1 && count <= INT32_MAX,
+                 "the custom encoder's parameter_count is %lld; it must be at least 1", (long long) count);
+    table->items = (moco_parameter *) moco_allocate_zeroed(net->context, (size_t) count, sizeof *table->items);
+    table->learnable =
+        (moco_parameter_run *) moco_allocate_zeroed(net->context, (size_t) count, sizeof *table->learnable);
+    table->buffers = (moco_parameter_run *) moco_allocate_zeroed(net->context, (size_t) count, sizeof *table->buffers);
+    if (table->items == NULL || table->learnable == NULL || table->buffers == NULL) return MOCO_OUT_OF_MEMORY;
+    for (int64_t i = 0; i < count; ++i) {
+        moco_parameter *item = &table->items[i];
+        table->count = i + 1; /* what is wrapped so far is released, whatever comes */
+        MOCO_TRY(read_span(net, i, item));
+        const moco_parameter_run run = {flat(&item->value), flat(&item->gradient)};
+        if (item->kind == MOCO_PARAMETER_LEARNABLE) {
+            table->learnable[table->learnable_runs++] = run;
+            table->learnable_elements += item->elements;
+        } else {
+            table->buffers[table->buffer_runs++] = run;
+            table->buffer_elements += item->elements;
+        }
+    }
+    return MOCO_OK;
+}
+
+/* --- Lifetime --- */
+
+static void custom_destroy(void *self) {
+    custom_network *net = (custom_network *) self;
+    if (net == NULL) return;
+    for (int64_t i = 0; net->table.items != NULL && i < net->table.count; ++i) {
+        moco_buffer_destroy(net->context, net->table.items[i].value.buffer);
+        moco_buffer_destroy(net->context, net->table.items[i].gradient.buffer);
+    }
+    moco_deallocate(net->context, net->table.items);
+    moco_deallocate(net->context, net->table.learnable);
+    moco_deallocate(net->context, net->table.buffers);
+    moco_plan_cache_release(&net->plans);
+    moco_graph_destroy(net->normalizer);
+    moco_buffer_destroy(net->context, net->raw);
+    moco_deallocate(net->context, net->images.values);
+    moco_deallocate(net->context, net->rows.values);
+    if (net->owns_self) net->ops.destroy(net->self);
+    moco_deallocate(net->context, net);
+}
+
+static moco_status make_normalizer(custom_network *net) {
+    if (!net->config.normalize) return MOCO_OK;
+    net->normalizer = moco_graph_create(net->context);
+    if (net->normalizer == NULL) return MOCO_OUT_OF_MEMORY;
+    net->normalizer->input_channels = net->config.embedding_dim;
+    net->normalizer->flat_inputs = net->config.embedding_dim;
+    net->normalizer->output = moco_graph_plain_layer(net->normalizer, 0, MOCO_LAYER_L2_NORMALIZE);
+    moco_plan_cache_init(&net->plans, net->normalizer, 1);
+    return net->normalizer->status;
+}
+
+/* On failure `self` stays the caller's. */
+static moco_status custom_create(custom_network **out, moco_context *context, const moco_encoder_ops *ops, void *self,
+                                 const moco_encoder_custom_config *config) {
+    custom_network *net = (custom_network *) moco_allocate_zeroed(context, 1, sizeof *net);
+    if (net == NULL) return MOCO_OUT_OF_MEMORY;
+    net->context = context;
+    net->ops = *ops;
+    net->config = *config;
+    net->self = self;
+    moco_status status = read_table(net);
+    if (status == MOCO_OK) status = make_normalizer(net);
+    if (status != MOCO_OK) {
+        custom_destroy(net);
+        return status;
+    }
+    net->owns_self = 1;
+    *out = net;
+    return MOCO_OK;
+}
+
+static moco_status custom_clone(const void *self, void **out) {
+    const custom_network *source = (const custom_network *) self;
+    void *copy = NULL;
+    if (source->ops.clone(source->self, &copy) != 0) {
+        return moco_fail(MOCO_CALLBACK, "the custom encoder's clone returned non-zero");
+    }
+    custom_network *net = NULL;
+    moco_status status = custom_create(&net, source->context, &source->ops, copy, &source->config);
+    if (status == MOCO_OK && net->table.count != source->table.count) {
+        status = moco_fail(MOCO_CALLBACK, "the custom encoder's clone has %lld parameters instead of %lld",
+                           (long long) net->table.count, (long long) source->table.count);
+    }
+    for (int64_t i = 0; status == MOCO_OK && i < source->table.count; ++i) {
+        const moco_parameter *theirs = &net->table.items[i];
+        const moco_parameter *ours = &source->table.items[i];
+        if (theirs->kind != ours->kind || theirs->elements != ours->elements) {
+            status = moco_fail(MOCO_CALLBACK, "parameter %s of the custom encoder's clone has another kind or size",
+                               ours->name);
+        }
+    }
+    if (status != MOCO_OK) {
+        if (net == NULL) {
+            source->ops.destroy(copy);
+        } else {
+            custom_destroy(net);
+        }
+        return status;
+    }
+    *out = net;
+    return MOCO_OK;
+}
+
+/* --- Running it --- */
+
+static moco_status stage(const custom_network *net, staging *area, int64_t elements) {
+    if (elements <= area->capacity) return MOCO_OK;
+    size_t bytes;
+    MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "a staging array", &bytes));
+    float *larger = (float *) moco_allocate(net->context, bytes);
+    if (larger == NULL) return MOCO_OUT_OF_MEMORY;
+    moco_deallocate(net->context, area->values);
+    area->values = larger;
+    area->capacity = elements;
+    return MOCO_OK;
+}
+
+/* The raw embeddings as n x dim x 1 x 1. */
+static moco_status raw_tensor(custom_network *net, int64_t n, moco_tensor *out) {
+    const int64_t elements = n * net->config.embedding_dim;
+    if (elements > net->raw_capacity) {
+        void *larger = NULL;
+        MOCO_TRY(moco_buffer_create(net->context, (uint64_t) elements * sizeof(float), &larger));
+        moco_buffer_destroy(net->context, net->raw);
+        net->raw = larger;
+        net->raw_capacity = elements;
+    }
+    *out = moco_tensor_4d(net->raw, 0, MOCO_DTYPE_F32, n, net->config.embedding_dim, 1, 1);
+    return MOCO_OK;
+}
+
+static moco_status custom_forward(void *self, int32_t mode, uint64_t weight_version, const moco_tensor *images,
+                                  const moco_tensor *embeddings) {
+    custom_network *net = (custom_network *) self;
+    const int64_t n = images->dims[0];
+    moco_tensor raw = *embeddings;
+    MOCO_TRY(stage(net, &net->images, moco_tensor_elements(images)));
+    MOCO_TRY(stage(net, &net->rows, n * net->config.embedding_dim));
+    if (net->config.normalize) MOCO_TRY(raw_tensor(net, n, &raw));
+    MOCO_TRY(moco_tensor_download(net->context, images, net->images.values));
+
+    if (mode == MOCO_MODE_TRAIN) net->pending = 0;
+    if (net->ops.forward(net->self, mode, net->images.values, n, images->dims[2], images->dims[3], net->rows.values) !=
+        0) {
+        return moco_fail(MOCO_CALLBACK, "the custom encoder's forward returned non-zero");
+    }
+    MOCO_TRY(moco_tensor_upload(net->context, &raw, net->rows.values));
+    if (net->config.normalize) {
+        MOCO_TRY(moco_plan_cache_forward(&net->plans, mode, 0, NULL, weight_version, &raw, embeddings));
+    }
+    if (mode == MOCO_MODE_TRAIN) net->pending = n;
+    return MOCO_OK;
+}
+
+static moco_status custom_features(void *self, uint64_t weight_version, const moco_tensor *images,
+                                   const moco_tensor *features) {
+    custom_network *net = (custom_network *) self;
+    if (net->ops.features == NULL) {
+        return custom_forward(self, MOCO_MODE_EVALUATE, weight_version, images, features);
+    }
+    MOCO_TRY(stage(net, &net->images, moco_tensor_elements(images)));
+    MOCO_TRY(stage(net, &net->rows, moco_tensor_elements(features)));
+    MOCO_TRY(moco_tensor_download(net->context, images, net->images.values));
+    if (net->ops.features(net->self, net->images.values, images->dims[0], images->dims[2], images->dims[3],
+                          net->rows.values) != 0) {
+        return moco_fail(MOCO_CALLBACK, "the custom encoder's features returned non-zero");
+    }
+    return moco_tensor_upload(net->context, features, net->rows.values);
+}
+
+static int64_t custom_pending(const void *self) {
+    return ((const custom_network *) self)->pending;
+}
+
+/* `accumulate` needs no look: the host's gradients are cleared when they are zeroed, and its backward adds. */
+static moco_status custom_backward(void *self, uint64_t weight_version, int32_t accumulate,
+                                   const moco_tensor *d_embeddings) {
+    (void) accumulate;
+    custom_network *net = (custom_network *) self;
+    const int64_t n = net->pending;
+    if (n == 0) return moco_fail(MOCO_INVALID_STATE, "backward needs a training-mode forward before it");
+    moco_tensor d_raw = *d_embeddings;
+    if (net->config.normalize) {
+        MOCO_TRY(raw_tensor(net, n, &d_raw));
+        MOCO_TRY(stage(net, &net->rows, moco_tensor_elements(&d_raw)));
+        net->pending = 0;
+        MOCO_TRY(moco_plan_cache_backward(&net->plans, NULL, weight_version, 0, d_embeddings, &d_raw));
+    }
+    MOCO_TRY(stage(net, &net->rows, moco_tensor_elements(&d_raw)));
+    net->pending = 0;
+    MOCO_TRY(moco_tensor_download(net->context, &d_raw, net->rows.values));
+    if (net->ops.backward(net->self, net->rows.values, n) != 0) {
+        return moco_fail(MOCO_CALLBACK, "the custom encoder's backward returned non-zero");
+    }
+    return MOCO_OK;
+}
+
+static const moco_parameter_table *custom_parameters(const void *self) {
+    return &((const custom_network *) self)->table;
+}
+
+static const moco_network_ops custom_network_ops = {
+    .forward = custom_forward,
+    .features = custom_features,
+    .pending = custom_pending,
+    .backward = custom_backward,
+    .clone = custom_clone,
+    .parameters = custom_parameters,
+    .destroy = custom_destroy,
+};
+
+/* --- Creation --- */
+
+static moco_status check_ops(const moco_encoder_ops *ops, moco_encoder_ops *known) {
+    memset(known, 0, sizeof *known);
+    MOCO_TRY(moco_config_read(known, ops, sizeof *known, sizeof *known, "moco_encoder_ops"));
+    if (known->abi_version != MOCO_ENCODER_OPS_VERSION) {
+        return moco_fail(MOCO_UNSUPPORTED, "abi_version of moco_encoder_ops is %u; this library knows version %d",
+                         known->abi_version, MOCO_ENCODER_OPS_VERSION);
+    }
+    MOCO_REQUIRE(known->forward != NULL && known->backward != NULL && known->parameter_count != NULL &&
+                     known->parameter != NULL && known->clone != NULL && known->destroy != NULL,
+                 "a member of moco_encoder_ops is NULL; all but features are required");
+    return MOCO_OK;
+}
+
+static moco_status check_config(moco_encoder_custom_config *config) {
+    MOCO_REQUIRE(config->channels >= 1, "channels is %d; it must be at least 1", config->channels);
+    MOCO_REQUIRE(config->embedding_dim >= 1,
+                 "embedding_dim is %d; set it to the columns of the network's output, at least 1",
+                 config->embedding_dim);
+    MOCO_REQUIRE(config->feature_dim >= 0, "feature_dim is %d; it must be 0 (embedding_dim) or more",
+                 config->feature_dim);
+    MOCO_REQUIRE(config->normalize == 0 || config->normalize == 1, "normalize is %d; it must be 0 or 1",
+                 config->normalize);
+    MOCO_REQUIRE(config->bn_groups >= 1, "bn_groups is %d; it must be at least 1", config->bn_groups);
+    return MOCO_OK;
+}
+
+moco_status moco_encoder_create_custom(moco_encoder **out, moco_context *context, const moco_encoder_ops *ops,
+                                       void *self, const moco_encoder_custom_config *config) {
+    MOCO_REQUIRE_POINTER(out);
+    MOCO_REQUIRE_POINTER(context);
+    MOCO_REQUIRE_POINTER(ops);
+    MOCO_REQUIRE_POINTER(config);
+    moco_encoder_ops known;
+    moco_encoder_custom_config settings = default_config;
+    MOCO_TRY(check_ops(ops, &known));
+    MOCO_TRY(moco_config_read(&settings, config, sizeof settings, sizeof settings, "moco_encoder_custom_config"));
+    MOCO_TRY(check_config(&settings));
+    MOCO_REQUIRE(known.features != NULL || settings.feature_dim == 0 || settings.feature_dim == settings.embedding_dim,
+                 "feature_dim is %d, but ops->features is NULL; leave it 0", settings.feature_dim);
+    if (settings.feature_dim == 0) settings.feature_dim = settings.embedding_dim;
+
+    custom_network *net = NULL;
+    MOCO_TRY(custom_create(&net, context, &known, self, &settings));
+    const moco_network_shape shape = {
+        .channels = settings.channels,
+        .embedding_dim = settings.embedding_dim,
+        .feature_dim = settings.feature_dim,
+        .bn_groups = settings.bn_groups,
+    };
+    const moco_status status = moco_encoder_from_network(out, context, &custom_network_ops, net, &shape, NULL);
+    if (status != MOCO_OK) {
+        net->owns_self = 0;
+        custom_destroy(net);
+    }
+    return status;
+}

@@ -1,0 +1,227 @@
+/* The encoder handle: lifetime, forward, backward. Parameter access is in encoder_parameters.c. */
+#include <string.h>
+
+#include "backend/backend_chain.h"
+#include "core/config.h"
+#include "encoder/encoder_handle.h"
+#include "encoder/host_tensor.h"
+
+static const moco_encoder_config default_config = {
+    .struct_size = sizeof(moco_encoder_config),
+    .stem = MOCO_STEM_IMAGENET,
+    .architecture = "resnet50",
+    .head = MOCO_HEAD_LINEAR,
+    .embedding_dim = 128,
+    .channels = 3,
+    .normalize = 1,
+    .bn_groups = 1,
+    .bn_layout = MOCO_BN_CONTIGUOUS,
+    .mlp_hidden_dim = 512,
+    .mlp_layers = 2,
+    .bn_momentum = 0.1,
+    .bn_eps = 1e-5,
+};
+
+moco_status moco_encoder_config_init(moco_encoder_config *config, uint32_t struct_size) {
+    return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,
+                            "moco_encoder_config");
+}
+
+/* --- Lifetime --- */
+
+moco_status moco_encoder_create(moco_encoder **out, moco_context *context, const moco_encoder_config *config) {
+    moco_encoder_config settings = default_config;
+    MOCO_REQUIRE_POINTER(out);
+    MOCO_REQUIRE_POINTER(context);
+    if (config != NULL) {
+        MOCO_TRY(moco_config_read(&settings, config, sizeof settings, sizeof settings, "moco_encoder_config"));
+        if (settings.architecture == NULL) settings.architecture = default_config.architecture;
+    }
+    void *network = NULL;
+    moco_network_shape shape;
+    memset(&shape, 0, sizeof shape);
+    MOCO_TRY(moco_network_create(&network, context, &settings, &shape));
+    const moco_status status =
+        moco_encoder_from_network(out, context, &moco_built_in_network, network, &shape, &settings);
+    if (status != MOCO_OK) moco_built_in_network.destroy(network);
+    return status;
+}
+
+moco_status moco_encoder_from_network(moco_encoder **out, moco_context *context, const moco_network_ops *ops,
+                                      void *network, const moco_network_shape *shape,
+                                      const moco_encoder_config *config) {
+    moco_encoder *encoder = (moco_encoder *) moco_allocate_zeroed(context, 1, sizeof *encoder);
+    if (encoder == NULL) return MOCO_OUT_OF_MEMORY;
+    if (config != NULL) {
+        encoder->built_in = 1;
+        encoder->config = *config;
+        encoder->architecture = moco_duplicate_string(context, config->architecture);
+        if (encoder->architecture == NULL) {
+            moco_deallocate(context, encoder);
+            return MOCO_OUT_OF_MEMORY;
+        }
+        encoder->config.architecture = encoder->architecture;
+    }
+    atomic_init(&encoder->references, 1);
+    encoder->context = context;
+    encoder->ops = ops;
+    encoder->network = network;
+    encoder->shape = *shape;
+    encoder->weight_version = 1;
+    encoder->gradients_are_zero = 1;
+    moco_context_retain(context);
+    *out = encoder;
+    return MOCO_OK;
+}
+
+moco_status moco_encoder_clone(moco_encoder **out, const moco_encoder *encoder) {
+    void *network = NULL;
+    MOCO_TRY(encoder->ops->clone(encoder->network, &network));
+    moco_encoder *copy = NULL;
+    const moco_status status = moco_encoder_from_network(&copy, encoder->context, encoder->ops, network,
+                                                         &encoder->shape, moco_encoder_configuration(encoder));
+    if (status != MOCO_OK) {
+        encoder->ops->destroy(network);
+        return status;
+    }
+    copy->batches_tracked = encoder->batches_tracked;
+    *out = copy;
+    return MOCO_OK;
+}
+
+void moco_encoder_retain(moco_encoder *encoder) {
+    atomic_fetch_add_explicit(&encoder->references, 1, memory_order_relaxed);
+}
+
+void moco_encoder_destroy(moco_encoder *encoder) {
+    if (encoder == NULL || atomic_fetch_sub_explicit(&encoder->references, 1, memory_order_acq_rel) != 1) return;
+    moco_context *context = encoder->context;
+    encoder->ops->destroy(encoder->network);
+    moco_deallocate(context, encoder->architecture);
+    moco_deallocate(context, encoder);
+    moco_context_destroy(context);
+}
+
+/* --- On tensors --- */
+
+moco_status moco_encoder_forward_tensor(moco_encoder *encoder, int32_t mode, const moco_tensor *images,
+                                        const moco_tensor *embeddings) {
+    MOCO_TRY(encoder->ops->forward(encoder->network, mode, encoder->weight_version, images, embeddings));
+    if (mode != MOCO_MODE_EVALUATE) encoder->batches_tracked++;
+    return MOCO_OK;
+}
+
+moco_status moco_encoder_backward_tensor(moco_encoder *encoder, const moco_tensor *d_embeddings) {
+    MOCO_TRY(
+        encoder->ops->backward(encoder->network, encoder->weight_version, !encoder->gradients_are_zero, d_embeddings));
+    encoder->gradients_are_zero = 0;
+    return MOCO_OK;
+}
+
+/* --- On the host's arrays --- */
+
+/* What evaluation is asked for beside the embeddings of MOCO_MODE_*. */
+#define FEATURES (-1)
+
+static moco_status run_on_host(moco_encoder *encoder, int32_t mode, const float *images, int64_t n, int64_t h,
+                               int64_t w, float *output) {
+    MOCO_REQUIRE_POINTER(encoder);
+    MOCO_REQUIRE_POINTER(images);
+    MOCO_REQUIRE(output != NULL, "the output is NULL; it must hold n rows");
+    const moco_network_shape *shape = &encoder->shape;
+    const int64_t columns = mode == FEATURES ? shape->feature_dim : shape->embedding_dim;
+    MOCO_TRY(moco_check_image_shape(n, shape->channels, h, w));
+    MOCO_TRY(moco_check_image_shape(n, columns, 1, 1));
+
+    const int64_t image_dims[4] = {n, shape->channels, h, w};
+    const int64_t output_dims[4] = {n, columns, 1, 1};
+    moco_host_tensor input;
+    moco_host_tensor result;
+    MOCO_TRY(moco_host_tensor_input(&input, encoder->context, images, image_dims));
+    moco_status status = moco_host_tensor_output(&result, encoder->context, output, output_dims);
+    if (status == MOCO_OK) {
+        if (mode == FEATURES) {
+            status = encoder->ops->features(encoder->network, encoder->weight_version, &input.tensor, &result.tensor);
+        } else {
+            status = moco_encoder_forward_tensor(encoder, mode, &input.tensor, &result.tensor);
+        }
+        if (status == MOCO_OK) status = moco_host_tensor_fetch(&result, encoder->context, output);
+        moco_host_tensor_release(&result, encoder->context);
+    }
+    moco_host_tensor_release(&input, encoder->context);
+    return status;
+}
+
+moco_status moco_encoder_forward(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
+                                 float *embeddings) {
+    return run_on_host(encoder, MOCO_MODE_TRAIN, images, n, h, w, embeddings);
+}
+
+moco_status moco_encoder_evaluate(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
+                                  float *embeddings) {
+    return run_on_host(encoder, MOCO_MODE_EVALUATE, images, n, h, w, embeddings);
+}
+
+moco_status moco_encoder_features(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
+                                  float *features) {
+    return run_on_host(encoder, FEATURES, images, n, h, w, features);
+}
+
+moco_status moco_encoder_backward(moco_encoder *encoder, const float *d_embeddings, int64_t n) {
+    MOCO_REQUIRE_POINTER(encoder);
+    MOCO_REQUIRE_POINTER(d_embeddings);
+    const int64_t pending = encoder->ops->pending(encoder->network);
+    if (pending == 0) {
+        return moco_fail(MOCO_INVALID_STATE, "no training-mode forward waits for a backward: call moco_encoder_forward "
+                                             "first, once for each backward");
+    }
+    MOCO_REQUIRE(n == pending, "n is %lld; the forward that waits for its backward had %lld", (long long) n,
+                 (long long) pending);
+    const int64_t dims[4] = {n, encoder->shape.embedding_dim, 1, 1};
+    moco_host_tensor gradient;
+    MOCO_TRY(moco_host_tensor_input(&gradient, encoder->context, d_embeddings, dims));
+    const moco_status status = moco_encoder_backward_tensor(encoder, &gradient.tensor);
+    moco_host_tensor_release(&gradient, encoder->context);
+    return status;
+}
+
+/* --- Getters --- */
+
+int64_t moco_encoder_embedding_dim(const moco_encoder *encoder) {
+    return encoder == NULL ? 0 : encoder->shape.embedding_dim;
+}
+
+int64_t moco_encoder_feature_dim(const moco_encoder *encoder) {
+    return encoder == NULL ? 0 : encoder->shape.feature_dim;
+}
+
+int64_t moco_encoder_channels(const moco_encoder *encoder) {
+    return encoder == NULL ? 0 : encoder->shape.channels;
+}
+
+int64_t moco_encoder_batches_tracked(const moco_encoder *encoder) {
+    return encoder == NULL ? 0 : encoder->batches_tracked;
+}
+
+moco_status moco_encoder_set_batches_tracked(moco_encoder *encoder, int64_t batches) {
+    MOCO_REQUIRE_POINTER(encoder);
+    MOCO_REQUIRE(batches >= 0, "num_batches_tracked is %lld; it must be at least 0", (long long) batches);
+    encoder->batches_tracked = batches;
+    return MOCO_OK;
+}
+
+moco_context *moco_encoder_context(const moco_encoder *encoder) {
+    return encoder->context;
+}
+
+int32_t moco_encoder_bn_groups(const moco_encoder *encoder) {
+    return encoder->shape.bn_groups;
+}
+
+const moco_encoder_config *moco_encoder_configuration(const moco_encoder *encoder) {
+    return encoder->built_in ? &encoder->config : NULL;
+}
+
+void moco_encoder_parameters_changed(moco_encoder *encoder) {
+    encoder->weight_version++;
+}

@@ -1,0 +1,24 @@
+/* The encoder handle, shared by the files that implement <moco/encoder.h>. */
+#ifndef MOCO_ENCODER_HANDLE_H
+#define MOCO_ENCODER_HANDLE_H
+
+#include <stdatomic.h>
+
+#include "encoder/network.h"
+
+struct moco_encoder {
+    atomic_int references;
+    moco_context *context;
+    const moco_network_ops *ops;
+    void *network;
+    moco_network_shape shape;
+    int64_t batches_tracked;
+    uint64_t weight_version;
+    /* 1: the gradients count as zero, whatever the memory holds; the next backward overwrites them. */
+    int32_t gradients_are_zero;
+    int32_t built_in;
+    moco_encoder_config config; /* of a built-in network */
+    char *architecture;
+};
+
+#endif

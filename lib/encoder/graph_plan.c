@@ -1,0 +1,343 @@
+#include "encoder/graph_plan.h"
+
+#include <string.h>
+
+#include "core/checked.h"
+
+/* A plan in the making. */
+typedef struct planner {
+    moco_graph_plan *plan;
+    moco_plan_layer_fn plan_layer;
+    int32_t *current; /* graph value -> plan value */
+    int32_t *plain;   /* plan value -> its PLAIN copy, -1: none yet */
+} planner;
+
+static int32_t is_training(const moco_graph_plan *plan) {
+    return plan->key.mode == MOCO_MODE_TRAIN;
+}
+
+/* --- Steps and values --- */
+
+static int32_t add_value(planner *p, int32_t producer, int32_t rank, int64_t n, int64_t c, int64_t h, int64_t w) {
+    moco_plan_value *value = &p->plan->values[p->plan->value_count];
+    const moco_plan_value fresh = {
+        .rank = rank, .producer = producer, .dims = {n, c, h, w}, .memory = MOCO_NO_BLOCK, .gradient = MOCO_NO_BLOCK};
+    *value = fresh;
+    p->plain[p->plan->value_count] = -1;
+    return p->plan->value_count++;
+}
+
+/* Appends a planned layer, which the plan owns from here on; answers the value it makes. */
+static int32_t add_step(planner *p, const moco_planned_layer *layer, int32_t node, int32_t x, int32_t residual,
+                        int32_t rank) {
+    moco_graph_plan *plan = p->plan;
+    const moco_layer_desc *desc = &layer->desc;
+    moco_plan_step *step = &plan->steps[plan->step_count];
+    const moco_plan_step fresh = {
+        .layer = *layer,
+        .node = node,
+        .x = x,
+        .residual = residual,
+        .y = add_value(p, plan->step_count, rank, desc->n, desc->out_c, desc->out_h, desc->out_w),
+        .dx_part = MOCO_NO_BLOCK,
+        .d_residual_part = MOCO_NO_BLOCK,
+        .saved = MOCO_NO_BLOCK,
+        .forward_scratch = MOCO_NO_BLOCK,
+        .backward_scratch = MOCO_NO_BLOCK,
+    };
+    *step = fresh;
+    plan->values[step->y].layout = layer->info.output_layout;
+    plan->values[step->y].bytes = layer->info.output_bytes;
+    plan->step_count++;
+    return step->y;
+}
+
+/* The desc of a layer on `value`, as far as the value decides it. */
+static moco_layer_desc describe_input(const planner *p, int32_t kind, int32_t value) {
+    const moco_plan_value *x = &p->plan->values[value];
+    const moco_layer_desc desc = {
+        .struct_size = sizeof desc,
+        .kind = kind,
+        .dtype = MOCO_DTYPE_F32,
+        .training = is_training(p->plan),
+        .n = x->dims[0],
+        .c = x->dims[1],
+        .h = x->dims[2],
+        .w = x->dims[3],
+        .out_c = x->dims[1],
+        .out_h = x->dims[2],
+        .out_w = x->dims[3],
+        .kernel = 1,
+        .stride = 1,
+        .groups = 1,
+        .bn_groups = 1,
+        .input_layout = x->layout,
+        .residual_layout = MOCO_LAYOUT_PLAIN,
+        .skip_input_gradient = x->producer < 0 && !p->plan->input_gradient,
+    };
+    return desc;
+}
+
+/* `value` in the PLAIN layout: itself, or a copy by a reorder step. */
+static moco_status to_plain(planner *p, int32_t value, int32_t *out) {
+    *out = value;
+    if (value < 0 || p->plan->values[value].layout == MOCO_LAYOUT_PLAIN) return MOCO_OK;
+    if (p->plain[value] < 0) {
+        const moco_layer_desc desc = describe_input(p, MOCO_LAYER_REORDER, value);
+        moco_planned_layer layer;
+        MOCO_TRY(p->plan_layer(p->plan->context, &desc, &layer));
+        p->plain[value] = add_step(p, &layer, -1, value, -1, p->plan->values[value].rank);
+        p->plan->values[p->plain[value]].layout = MOCO_LAYOUT_PLAIN;
+    }
+    *out = p->plain[value];
+    return MOCO_OK;
+}
+
+/* Shape inference: the output's dims from the input's. */
+static moco_status describe_output(const planner *p, const moco_graph_node *node, moco_layer_desc *desc) {
+    const moco_graph *graph = p->plan->graph;
+    desc->kernel = node->kernel;
+    desc->stride = node->stride;
+    desc->padding = node->padding;
+    desc->groups = node->groups;
+    desc->relu = node->relu;
+    desc->residual = node->residual >= 0;
+    if (node->out_c > 0) desc->out_c = node->out_c;
+
+    if (node->kind == MOCO_LAYER_CONV2D || node->kind == MOCO_LAYER_MAX_POOL) {
+        const int64_t padded_h = desc->h + 2 * (int64_t) node->padding;
+        const int64_t padded_w = desc->w + 2 * (int64_t) node->padding;
+        MOCO_REQUIRE(padded_h >= node->kernel && padded_w >= node->kernel,
+                     "images of h = %lld and w = %lld are too small for this network: a %d x %d window meets %lld x "
+                     "%lld values",
+                     (long long) p->plan->key.h, (long long) p->plan->key.w, node->kernel, node->kernel,
+                     (long long) padded_h, (long long) padded_w);
+        desc->out_h = (padded_h - node->kernel) / node->stride + 1;
+        desc->out_w = (padded_w - node->kernel) / node->stride + 1;
+    } else if (node->kind == MOCO_LAYER_AVERAGE_POOL) {
+        desc->out_h = 1;
+        desc->out_w = 1;
+    } else if (node->kind == MOCO_LAYER_BATCH_NORM) {
+        desc->bn_eps = graph->bn_eps;
+        desc->bn_momentum = graph->bn_momentum;
+        if (p->plan->key.mode != MOCO_MODE_EVALUATE) {
+            const int64_t smallest = desc->n / graph->bn_groups; /* samples of the smallest group */
+            const char *name = graph->parameters[node->weight].name;
+            const int length = (int) (strlen(name) - strlen(".weight"));
+            MOCO_REQUIRE(smallest * desc->h * desc->w > 1,
+                         "n is %lld in %d BatchNorm groups, which leaves the smallest group %lld value(s) per channel "
+                         "in %.*s; training needs more than 1: use a larger batch, larger images or fewer groups",
+                         (long long) desc->n, graph->bn_groups, (long long) (smallest * desc->h * desc->w), length,
+                         name);
+            desc->bn_groups = graph->bn_groups;
+            desc->bn_strided = graph->bn_strided;
+        }
+    }
+    const int64_t dims[5] = {desc->n, desc->out_c, desc->out_h, desc->out_w, (int64_t) sizeof(float)};
+    int64_t bytes;
+    return moco_checked_product(dims, 5, "the size of an activation", &bytes);
+}
+
+static moco_status try_layer(planner *p, const moco_graph_node *node, int32_t x, int32_t residual,
+                             moco_planned_layer *layer) {
+    moco_layer_desc desc = describe_input(p, node->kind, x);
+    MOCO_TRY(describe_output(p, node, &desc));
+    if (residual >= 0) desc.residual_layout = p->plan->values[residual].layout;
+    return p->plan_layer(p->plan->context, &desc, layer);
+}
+
+/* A layer takes its inputs as they are where it says so and the residual is PLAIN or in the layout of x. */
+static int32_t accepts(const moco_planned_layer *layer) {
+    const moco_layer_desc *desc = &layer->desc;
+    return layer->info.wanted_input_layout == desc->input_layout &&
+           (desc->residual_layout == MOCO_LAYOUT_PLAIN || desc->residual_layout == desc->input_layout);
+}
+
+static moco_status plan_node(planner *p, int32_t index) {
+    const moco_graph_node *node = &p->plan->graph->nodes[index];
+    int32_t x = p->current[node->input];
+    int32_t residual = node->residual >= 0 ? p->current[node->residual] : -1;
+    const int32_t all_plain = p->plan->values[x].layout == MOCO_LAYOUT_PLAIN &&
+                              (residual < 0 || p->plan->values[residual].layout == MOCO_LAYOUT_PLAIN);
+    moco_planned_layer layer;
+    memset(&layer, 0, sizeof layer);
+    moco_status status = try_layer(p, node, x, residual, &layer);
+    if (!all_plain && (status == MOCO_UNSUPPORTED || (status == MOCO_OK && !accepts(&layer)))) {
+        if (status == MOCO_OK) moco_layer_release(&layer);
+        MOCO_TRY(to_plain(p, x, &x));
+        MOCO_TRY(to_plain(p, residual, &residual));
+        status = try_layer(p, node, x, residual, &layer);
+    }
+    MOCO_TRY(status);
+    if (!accepts(&layer)) {
+        moco_layer_release(&layer);
+        return moco_fail(MOCO_INTERNAL, "the backend refuses a PLAIN input for layer kind %d", node->kind);
+    }
+    const int32_t rank =
+        node->kind == MOCO_LAYER_AVERAGE_POOL || node->kind == MOCO_LAYER_LINEAR ? 2 : p->plan->values[x].rank;
+    p->current[index + 1] = add_step(p, &layer, index, x, residual, rank);
+    return MOCO_OK;
+}
+
+/* --- Memory --- */
+
+static int64_t add_block(planner *p, uint64_t bytes, int64_t first, int64_t last) {
+    if (bytes == 0) return MOCO_NO_BLOCK;
+    const moco_arena_block block = {bytes, first, last, 0};
+    p->plan->blocks[p->plan->block_count] = block;
+    return p->plan->block_count++;
+}
+
+static int64_t backward_time(const moco_graph_plan *plan, int32_t step) {
+    return 2 * (int64_t) plan->step_count - step;
+}
+
+/* When each value is read last. */
+static void place_values(planner *p) {
+    moco_graph_plan *plan = p->plan;
+    for (int32_t v = 0; v < plan->value_count; ++v) {
+        moco_plan_value *value = &plan->values[v];
+        const int64_t first = value->producer < 0 ? 0 : value->producer;
+        int64_t last = v == plan->output ? plan->step_count : first;
+        for (int32_t s = 0; s < plan->step_count; ++s) {
+            const moco_plan_step *step = &plan->steps[s];
+            if (step->x == v || step->residual == v) last = moco_max_i64(last, s);
+            if (!is_training(plan)) continue;
+            if ((step->x == v && step->layer.info.backward_needs_x) ||
+                (step->y == v && step->layer.info.backward_needs_y)) {
+                last = moco_max_i64(last, backward_time(plan, s));
+            }
+        }
+        /* An input that no backward pass reads is used where the caller has it. */
+        if (value->producer >= 0 || last > plan->step_count) value->memory = add_block(p, value->bytes, first, last);
+    }
+}
+
+/* The gradient of `value` out of step `s`, going backward: the first to give one writes, the others add. */
+static int32_t give_gradient(planner *p, int32_t value, int32_t s, int32_t *written, int64_t *part) {
+    moco_plan_value *v = &p->plan->values[value];
+    const int64_t now = backward_time(p->plan, s);
+    if (v->producer < 0 && !p->plan->input_gradient) return MOCO_GRADIENT_NONE;
+    if (written[value]) {
+        *part = add_block(p, v->bytes, now, now);
+        return MOCO_GRADIENT_ADD;
+    }
+    written[value] = 1;
+    if (v->producer >= 0) v->gradient = add_block(p, v->bytes, now, backward_time(p->plan, v->producer));
+    return MOCO_GRADIENT_WRITE;
+}
+
+static moco_status place_gradients(planner *p) {
+    moco_graph_plan *plan = p->plan;
+    int32_t *written = (int32_t *) moco_allocate_zeroed(plan->context, (size_t) plan->value_count, sizeof *written);
+    if (written == NULL) return MOCO_OUT_OF_MEMORY;
+    written[plan->output] = 1; /* by the caller */
+    moco_status status = MOCO_OK;
+    for (int32_t s = plan->step_count - 1; s >= 0; --s) {
+        moco_plan_step *step = &plan->steps[s];
+        if (!written[step->y]) {
+            status = moco_fail(MOCO_INTERNAL, "layer %d of the network leads nowhere", s);
+            break;
+        }
+        if (step->residual >= 0) {
+            step->d_residual_use = give_gradient(p, step->residual, s, written, &step->d_residual_part);
+        }
+        step->dx_use = give_gradient(p, step->x, s, written, &step->dx_part);
+    }
+    moco_deallocate(plan->context, written);
+    return status;
+}
+
+static moco_status place_memory(planner *p) {
+    moco_graph_plan *plan = p->plan;
+    const size_t most = (size_t) plan->value_count * 2 + (size_t) plan->step_count * 5;
+    plan->blocks = (moco_arena_block *) moco_allocate_zeroed(plan->context, most, sizeof *plan->blocks);
+    if (plan->blocks == NULL) return MOCO_OUT_OF_MEMORY;
+
+    place_values(p);
+    for (int32_t s = 0; s < plan->step_count; ++s) {
+        moco_plan_step *step = &plan->steps[s];
+        const moco_layer_info *info = &step->layer.info;
+        step->saved = add_block(p, info->saved_bytes, s, is_training(plan) ? backward_time(plan, s) : s);
+        step->forward_scratch = add_block(p, info->scratch_bytes, s, s);
+        if (!is_training(plan)) continue;
+        step->backward_scratch = add_block(p, info->scratch_bytes, backward_time(plan, s), backward_time(plan, s));
+    }
+    if (is_training(plan)) MOCO_TRY(place_gradients(p));
+    return moco_arena_assign(plan->context, plan->blocks, plan->block_count, &plan->arena_bytes);
+}
+
+/* --- The whole --- */
+
+static moco_status check_key(const moco_graph *graph, const moco_plan_key *key) {
+    MOCO_REQUIRE(key->n >= 1, "n is %lld; it must be at least 1", (long long) key->n);
+    MOCO_REQUIRE(key->h >= 1 && key->w >= 1, "h is %lld and w is %lld; both must be at least 1", (long long) key->h,
+                 (long long) key->w);
+    const int64_t dims[5] = {key->c, key->h, key->w, key->n, (int64_t) sizeof(float)};
+    int64_t bytes;
+    MOCO_TRY(moco_checked_product(dims, 5, "the size of the images", &bytes));
+    MOCO_REQUIRE(graph->flat_inputs == 0 || key->c * key->h * key->w == graph->flat_inputs,
+                 "channels * h * w is %lld * %lld * %lld; it must be mlp_input_dim, %lld", (long long) key->c,
+                 (long long) key->h, (long long) key->w, (long long) graph->flat_inputs);
+    MOCO_REQUIRE(key->mode == MOCO_MODE_EVALUATE || key->n >= graph->bn_groups,
+                 "n is %lld; training needs at least one sample in each of the %d BatchNorm groups", (long long) key->n,
+                 graph->bn_groups);
+    return MOCO_OK;
+}
+
+static moco_status make_plan(planner *p) {
+    moco_graph_plan *plan = p->plan;
+    const moco_graph *graph = plan->graph;
+    const moco_plan_key *key = &plan->key;
+    const int32_t output = key->features ? graph->features : graph->output;
+    /* A node may need two reorders before it, and the output one behind it. */
+    const size_t most = 3 * (size_t) graph->node_count + 2;
+    plan->steps = (moco_plan_step *) moco_allocate_zeroed(plan->context, most, sizeof *plan->steps);
+    plan->values = (moco_plan_value *) moco_allocate_zeroed(plan->context, most, sizeof *plan->values);
+    p->plain = (int32_t *) moco_allocate_zeroed(plan->context, most, sizeof *p->plain);
+    p->current = (int32_t *) moco_allocate_zeroed(plan->context, (size_t) graph->node_count + 1, sizeof *p->current);
+    if (plan->steps == NULL || plan->values == NULL || p->plain == NULL || p->current == NULL) {
+        return MOCO_OUT_OF_MEMORY;
+    }
+
+    p->current[0] = graph->flat_inputs > 0 ? add_value(p, -1, 2, key->n, graph->flat_inputs, 1, 1)
+                                           : add_value(p, -1, 4, key->n, key->c, key->h, key->w);
+    plan->values[0].bytes = (uint64_t) (key->n * key->c * key->h * key->w) * sizeof(float);
+    for (int32_t i = 0; i < output; ++i) MOCO_TRY(plan_node(p, i));
+    MOCO_TRY(to_plain(p, p->current[output], &plan->output));
+    return place_memory(p);
+}
+
+moco_status moco_graph_plan_create(moco_graph_plan **out, const moco_graph *graph, const moco_plan_key *key,
+                                   int32_t input_gradient, moco_plan_layer_fn plan_layer) {
+    MOCO_TRY(check_key(graph, key));
+    moco_graph_plan *plan = (moco_graph_plan *) moco_allocate_zeroed(graph->context, 1, sizeof *plan);
+    if (plan == NULL) return MOCO_OUT_OF_MEMORY;
+    plan->context = graph->context;
+    plan->graph = graph;
+    plan->key = *key;
+    plan->input_gradient = input_gradient;
+    planner p = {.plan = plan, .plan_layer = plan_layer != NULL ? plan_layer : moco_layer_plan};
+    const moco_status status = make_plan(&p);
+    moco_deallocate(graph->context, p.plain);
+    moco_deallocate(graph->context, p.current);
+    if (status != MOCO_OK) {
+        moco_graph_plan_destroy(plan);
+        return status;
+    }
+    moco_log(graph->context, MOCO_LOG_DEBUG,
+             "planned %d layers for %lld x %lld x %lld x %lld in mode %d: arena %.1f MiB", plan->step_count,
+             (long long) key->n, (long long) key->c, (long long) key->h, (long long) key->w, key->mode,
+             (double) plan->arena_bytes / 1048576.0);
+    *out = plan;
+    return MOCO_OK;
+}
+
+void moco_graph_plan_destroy(moco_graph_plan *plan) {
+    if (plan == NULL) return;
+    for (int32_t s = 0; s < plan->step_count; ++s) moco_layer_release(&plan->steps[s].layer);
+    moco_deallocate(plan->context, plan->steps);
+    moco_deallocate(plan->context, plan->values);
+    moco_deallocate(plan->context, plan->blocks);
+    moco_deallocate(plan->context, plan);
+}

@@ -1,0 +1,127 @@
+#include <string.h>
+
+#include "encoder/graph_plan.h"
+
+/* One pass over a plan: what every step's tensors are made from. */
+typedef struct pass {
+    const moco_graph_plan *plan;
+    void *arena;
+    const moco_parameter_table *parameters;
+    uint64_t weight_version;
+    const moco_tensor *input; /* forward: the images; backward: dL/d(images) or NULL */
+    const moco_tensor *output;
+} pass;
+
+static moco_tensor block_tensor(const pass *run, int64_t block) {
+    if (block == MOCO_NO_BLOCK) return moco_tensor_none();
+    const moco_arena_block *placed = &run->plan->blocks[block];
+    return moco_tensor_1d(run->arena, placed->offset, MOCO_DTYPE_F32, (int64_t) (placed->bytes / sizeof(float)));
+}
+
+/* The tensor of `value` in `block`, or in the caller's memory where it has no block. */
+static moco_tensor shaped(const pass *run, int32_t value, int64_t block, const moco_tensor *callers) {
+    moco_tensor tensor = moco_tensor_none();
+    if (value < 0) return tensor;
+    if (block != MOCO_NO_BLOCK) {
+        tensor = block_tensor(run, block);
+    } else if (callers != NULL) {
+        tensor = *callers;
+    }
+    const moco_plan_value *planned = &run->plan->values[value];
+    tensor.rank = planned->rank;
+    memcpy(tensor.dims, planned->dims, sizeof tensor.dims);
+    tensor.layout = planned->layout;
+    return tensor;
+}
+
+static moco_tensor activation(const pass *run, int32_t value, const moco_tensor *callers) {
+    return shaped(run, value, value < 0 ? MOCO_NO_BLOCK : run->plan->values[value].memory, callers);
+}
+
+static void set_parameters(const pass *run, const moco_plan_step *step, moco_layer_args *args) {
+    if (step->node < 0) return;
+    const moco_graph_node *node = &run->plan->graph->nodes[step->node];
+    const moco_parameter *items = run->parameters->items;
+    if (node->weight >= 0) {
+        args->weight = items[node->weight].value;
+        args->dweight = items[node->weight].gradient;
+    }
+    if (node->bias >= 0) {
+        args->bias = items[node->bias].value;
+        args->dbias = items[node->bias].gradient;
+    }
+    if (node->running_mean >= 0) {
+        args->running_mean = items[node->running_mean].value;
+        args->running_var = items[node->running_var].value;
+    }
+}
+
+static moco_layer_args common_args(const pass *run, const moco_plan_step *step, int64_t scratch) {
+    moco_layer_args args;
+    memset(&args, 0, sizeof args);
+    args.mode = run->plan->key.mode;
+    args.weight_version = run->weight_version;
+    args.saved = block_tensor(run, step->saved);
+    args.scratch = block_tensor(run, scratch);
+    set_parameters(run, step, &args);
+    return args;
+}
+
+moco_status moco_graph_plan_forward(const moco_graph_plan *plan, void *arena, const moco_parameter_table *parameters,
+                                    uint64_t weight_version, const moco_tensor *input, const moco_tensor *output) {
+    const pass run = {plan, arena, parameters, weight_version, input, output};
+    if (plan->values[0].memory != MOCO_NO_BLOCK) {
+        const moco_tensor kept = activation(&run, 0, NULL);
+        MOCO_TRY(moco_tensor_copy(plan->context, &kept, input));
+    }
+    for (int32_t s = 0; s < plan->step_count; ++s) {
+        const moco_plan_step *step = &plan->steps[s];
+        moco_layer_args args = common_args(&run, step, step->forward_scratch);
+        args.x = activation(&run, step->x, input);
+        args.residual = activation(&run, step->residual, NULL);
+        args.y = activation(&run, step->y, NULL);
+        MOCO_TRY(moco_layer_forward(&step->layer, &args));
+    }
+    const moco_tensor result = activation(&run, plan->output, NULL);
+    return moco_tensor_copy(plan->context, output, &result);
+}
+
+/* gradient += part, as flat runs: layouts of the two are the same. */
+static moco_status add_part(const pass *run, int32_t value, int64_t part) {
+    const moco_tensor source = block_tensor(run, part);
+    const int64_t block = run->plan->values[value].gradient;
+    const moco_tensor target = block != MOCO_NO_BLOCK ? block_tensor(run, block)
+                                                      : moco_tensor_1d(run->input->buffer, run->input->offset,
+                                                                       MOCO_DTYPE_F32, moco_tensor_elements(&source));
+    return moco_tensor_add(run->plan->context, &target, &source);
+}
+
+moco_status moco_graph_plan_backward(const moco_graph_plan *plan, void *arena, const moco_parameter_table *parameters,
+                                     uint64_t weight_version, int32_t accumulate, const moco_tensor *d_output,
+                                     const moco_tensor *d_input) {
+    const pass run = {plan, arena, parameters, weight_version, d_input, d_output};
+    for (int32_t s = plan->step_count - 1; s >= 0; --s) {
+        const moco_plan_step *step = &plan->steps[s];
+        moco_layer_args args = common_args(&run, step, step->backward_scratch);
+        args.accumulate = accumulate;
+        if (step->layer.info.backward_needs_x) args.x = activation(&run, step->x, NULL);
+        if (step->layer.info.backward_needs_y) args.y = activation(&run, step->y, NULL);
+        args.dy = shaped(&run, step->y, plan->values[step->y].gradient, d_output);
+        if (step->dx_use == MOCO_GRADIENT_ADD) {
+            args.dx = shaped(&run, step->x, step->dx_part, NULL);
+        } else if (step->dx_use == MOCO_GRADIENT_WRITE) {
+            args.dx = shaped(&run, step->x, plan->values[step->x].gradient, d_input);
+        }
+        if (step->d_residual_use == MOCO_GRADIENT_ADD) {
+            args.d_residual = shaped(&run, step->residual, step->d_residual_part, NULL);
+        } else if (step->d_residual_use == MOCO_GRADIENT_WRITE) {
+            args.d_residual = shaped(&run, step->residual, plan->values[step->residual].gradient, d_input);
+        }
+        MOCO_TRY(moco_layer_backward(&step->layer, &args));
+        if (step->dx_use == MOCO_GRADIENT_ADD) MOCO_TRY(add_part(&run, step->x, step->dx_part));
+        if (step->d_residual_use == MOCO_GRADIENT_ADD) {
+            MOCO_TRY(add_part(&run, step->residual, step->d_residual_part));
+        }
+    }
+    return MOCO_OK;
+}

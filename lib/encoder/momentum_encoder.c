@@ -1,0 +1,277 @@
+#include <moco/momentum_encoder.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "backend/backend_chain.h"
+#include "core/checked.h"
+#include "core/config.h"
+#include "core/random.h"
+#include "encoder/encoder_internal.h"
+#include "encoder/host_tensor.h"
+#include "encoder/momentum_encoder_internal.h"
+
+struct moco_momentum_encoder {
+    atomic_int references;
+    moco_context *context;
+    moco_encoder *query;
+    moco_encoder *key;
+    moco_momentum_encoder_config config;
+    int64_t encode_count;
+    /* For shuffling, grown on demand. */
+    int64_t *permutation; /* then its inverse */
+    int64_t permutation_capacity;
+    void *shuffled_images; /* backend buffers */
+    uint64_t shuffled_image_bytes;
+    void *shuffled_keys;
+    uint64_t shuffled_key_bytes;
+};
+
+static const moco_momentum_encoder_config default_config = {
+    .struct_size = sizeof(moco_momentum_encoder_config),
+    .bn_buffers = MOCO_BN_BUFFERS_OWN,
+    .momentum = 0.999,
+    .shuffle = 1,
+};
+
+moco_status moco_momentum_encoder_config_init(moco_momentum_encoder_config *config, uint32_t struct_size) {
+    return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,
+                            "moco_momentum_encoder_config");
+}
+
+moco_status moco_momentum_encoder_config_for(moco_momentum_encoder_config *config, uint32_t struct_size,
+                                             const moco_encoder *query_encoder) {
+    MOCO_REQUIRE_POINTER(query_encoder);
+    moco_momentum_encoder_config fitting = default_config;
+    fitting.shuffle = moco_encoder_bn_groups(query_encoder) > 1;
+    return moco_config_init(config, struct_size, &fitting, sizeof fitting, sizeof fitting,
+                            "moco_momentum_encoder_config");
+}
+
+/* --- Lifetime --- */
+
+static moco_status check_momentum(double momentum) {
+    MOCO_REQUIRE(momentum >= 0.0 && momentum <= 1.0, "momentum is %g; it must be in 0..1", momentum);
+    return MOCO_OK;
+}
+
+moco_status moco_momentum_encoder_create(moco_momentum_encoder **out, moco_encoder *query_encoder,
+                                         const moco_momentum_encoder_config *config) {
+    MOCO_REQUIRE_POINTER(out);
+    MOCO_REQUIRE_POINTER(query_encoder);
+    const int32_t groups = moco_encoder_bn_groups(query_encoder);
+    moco_momentum_encoder_config settings = default_config;
+    settings.shuffle = groups > 1;
+    if (config != NULL) {
+        MOCO_TRY(moco_config_read(&settings, config, sizeof settings, sizeof settings, "moco_momentum_encoder_config"));
+    }
+    MOCO_TRY(check_momentum(settings.momentum));
+    MOCO_REQUIRE(settings.bn_buffers >= MOCO_BN_BUFFERS_OWN && settings.bn_buffers <= MOCO_BN_BUFFERS_AVERAGE,
+                 "bn_buffers is %d; it must be MOCO_BN_BUFFERS_OWN (0), COPY (1) or AVERAGE (2)", settings.bn_buffers);
+    MOCO_REQUIRE(settings.shuffle == 0 || settings.shuffle == 1, "shuffle is %d; it must be 0 or 1", settings.shuffle);
+    MOCO_REQUIRE(
+        settings.shuffle == 0 || groups > 1,
+        "shuffle is 1, but the encoder has bn_groups 1: with one BatchNorm group shuffling changes nothing; set "
+        "bn_groups to 2 or more, or shuffle to 0");
+
+    moco_context *context = moco_encoder_context(query_encoder);
+    moco_momentum_encoder *created = (moco_momentum_encoder *) moco_allocate_zeroed(context, 1, sizeof *created);
+    if (created == NULL) return MOCO_OUT_OF_MEMORY;
+    const moco_status status = moco_encoder_clone(&created->key, query_encoder);
+    if (status != MOCO_OK) {
+        moco_deallocate(context, created);
+        return status;
+    }
+    atomic_init(&created->references, 1);
+    created->context = context;
+    created->query = query_encoder;
+    created->config = settings;
+    moco_encoder_retain(query_encoder);
+    moco_context_retain(context);
+    *out = created;
+    return MOCO_OK;
+}
+
+void moco_momentum_encoder_retain(moco_momentum_encoder *momentum_encoder) {
+    atomic_fetch_add_explicit(&momentum_encoder->references, 1, memory_order_relaxed);
+}
+
+void moco_momentum_encoder_destroy(moco_momentum_encoder *momentum_encoder) {
+    if (momentum_encoder == NULL ||
+        atomic_fetch_sub_explicit(&momentum_encoder->references, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    moco_context *context = momentum_encoder->context;
+    moco_encoder_destroy(momentum_encoder->key);
+    moco_encoder_destroy(momentum_encoder->query);
+    moco_deallocate(context, momentum_encoder->permutation);
+    moco_buffer_destroy(context, momentum_encoder->shuffled_images);
+    moco_buffer_destroy(context, momentum_encoder->shuffled_keys);
+    moco_deallocate(context, momentum_encoder);
+    moco_context_destroy(context);
+}
+
+/* --- Equation 2 --- */
+
+moco_status moco_momentum_encoder_update(moco_momentum_encoder *momentum_encoder) {
+    MOCO_REQUIRE_POINTER(momentum_encoder);
+    const moco_parameter_table *query = moco_encoder_parameters(momentum_encoder->query);
+    const moco_parameter_table *key = moco_encoder_parameters(momentum_encoder->key);
+    const double m = momentum_encoder->config.momentum;
+    moco_context *context = momentum_encoder->context;
+    for (int64_t i = 0; i < key->learnable_runs; ++i) {
+        MOCO_TRY(moco_momentum_update(context, &key->learnable[i].value, &query->learnable[i].value, m));
+    }
+    const int32_t policy = momentum_encoder->config.bn_buffers;
+    for (int64_t i = 0; i < key->buffer_runs && policy != MOCO_BN_BUFFERS_OWN; ++i) {
+        if (policy == MOCO_BN_BUFFERS_COPY) {
+            MOCO_TRY(moco_tensor_copy(context, &key->buffers[i].value, &query->buffers[i].value));
+        } else {
+            MOCO_TRY(moco_momentum_update(context, &key->buffers[i].value, &query->buffers[i].value, m));
+        }
+    }
+    if (policy == MOCO_BN_BUFFERS_COPY) {
+        MOCO_TRY(moco_encoder_set_batches_tracked(momentum_encoder->key,
+                                                  moco_encoder_batches_tracked(momentum_encoder->query)));
+    }
+    moco_encoder_parameters_changed(momentum_encoder->key);
+    return MOCO_OK;
+}
+
+/* --- Encoding, section 3.3: shuffled BatchNorm --- */
+
+static void draw_permutation(const moco_momentum_encoder *momentum_encoder, int64_t count, int64_t n,
+                             int64_t *permutation) {
+    moco_random random;
+    moco_random_init(&random, momentum_encoder->config.seed, MOCO_RANDOM_SHUFFLE_BN, 0, (uint64_t) count);
+    moco_random_permutation(&random, n, permutation);
+}
+
+static moco_status grow_buffer(moco_context *context, void **buffer, uint64_t *capacity, uint64_t bytes) {
+    if (*buffer != NULL && bytes <= *capacity) return MOCO_OK;
+    void *larger = NULL;
+    MOCO_TRY(moco_buffer_create(context, bytes, &larger));
+    moco_buffer_destroy(context, *buffer);
+    *buffer = larger;
+    *capacity = bytes;
+    return MOCO_OK;
+}
+
+static moco_status make_room(moco_momentum_encoder *momentum_encoder, const moco_tensor *images,
+                             const moco_tensor *keys) {
+    moco_context *context = momentum_encoder->context;
+    const int64_t n = images->dims[0];
+    if (n > momentum_encoder->permutation_capacity) {
+        int64_t *larger = (int64_t *) moco_allocate_zeroed(context, 2 * (size_t) n, sizeof *larger);
+        if (larger == NULL) return MOCO_OUT_OF_MEMORY;
+        moco_deallocate(context, momentum_encoder->permutation);
+        momentum_encoder->permutation = larger;
+        momentum_encoder->permutation_capacity = n;
+    }
+    MOCO_TRY(grow_buffer(context, &momentum_encoder->shuffled_images, &momentum_encoder->shuffled_image_bytes,
+                         moco_tensor_bytes(images)));
+    return grow_buffer(context, &momentum_encoder->shuffled_keys, &momentum_encoder->shuffled_key_bytes,
+                       moco_tensor_bytes(keys));
+}
+
+static moco_status encode_shuffled(moco_momentum_encoder *momentum_encoder, const moco_tensor *images,
+                                   const moco_tensor *keys) {
+    moco_context *context = momentum_encoder->context;
+    const int64_t n = images->dims[0];
+    MOCO_TRY(make_room(momentum_encoder, images, keys));
+    int64_t *permutation = momentum_encoder->permutation;
+    int64_t *inverse = permutation + n;
+    draw_permutation(momentum_encoder, momentum_encoder->encode_count, n, permutation);
+    for (int64_t i = 0; i < n; ++i) inverse[permutation[i]] = i;
+
+    moco_tensor shuffled_images = *images;
+    moco_tensor shuffled_keys = *keys;
+    shuffled_images.buffer = momentum_encoder->shuffled_images;
+    shuffled_images.offset = 0;
+    shuffled_keys.buffer = momentum_encoder->shuffled_keys;
+    shuffled_keys.offset = 0;
+    MOCO_TRY(moco_gather_rows(context, &shuffled_images, images, permutation, n));
+    MOCO_TRY(moco_encoder_forward_tensor(momentum_encoder->key, MOCO_MODE_TRAIN_KEY, &shuffled_images, &shuffled_keys));
+    return moco_gather_rows(context, keys, &shuffled_keys, inverse, n);
+}
+
+moco_status moco_momentum_encoder_encode_tensor(moco_momentum_encoder *momentum_encoder, const moco_tensor *images,
+                                                const moco_tensor *keys) {
+    if (momentum_encoder->config.shuffle) {
+        MOCO_TRY(encode_shuffled(momentum_encoder, images, keys));
+    } else {
+        MOCO_TRY(moco_encoder_forward_tensor(momentum_encoder->key, MOCO_MODE_TRAIN_KEY, images, keys));
+    }
+    momentum_encoder->encode_count++;
+    return MOCO_OK;
+}
+
+moco_status moco_momentum_encoder_encode(moco_momentum_encoder *momentum_encoder, const float *images, int64_t n,
+                                         int64_t h, int64_t w, float *keys) {
+    MOCO_REQUIRE_POINTER(momentum_encoder);
+    MOCO_REQUIRE_POINTER(images);
+    MOCO_REQUIRE_POINTER(keys);
+    const int64_t channels = moco_encoder_channels(momentum_encoder->key);
+    const int64_t dim = moco_encoder_embedding_dim(momentum_encoder->key);
+    MOCO_TRY(moco_check_image_shape(n, channels, h, w));
+    MOCO_TRY(moco_check_image_shape(n, dim, 1, 1));
+    const int64_t image_dims[4] = {n, channels, h, w};
+    const int64_t key_dims[4] = {n, dim, 1, 1};
+    moco_context *context = momentum_encoder->context;
+    moco_host_tensor input;
+    moco_host_tensor output;
+    MOCO_TRY(moco_host_tensor_input(&input, context, images, image_dims));
+    moco_status status = moco_host_tensor_output(&output, context, keys, key_dims);
+    if (status == MOCO_OK) {
+        status = moco_momentum_encoder_encode_tensor(momentum_encoder, &input.tensor, &output.tensor);
+        if (status == MOCO_OK) status = moco_host_tensor_fetch(&output, context, keys);
+        moco_host_tensor_release(&output, context);
+    }
+    moco_host_tensor_release(&input, context);
+    return status;
+}
+
+moco_status moco_momentum_encoder_permutation(const moco_momentum_encoder *momentum_encoder, int64_t count, int64_t n,
+                                              int64_t *permutation) {
+    MOCO_REQUIRE_POINTER(momentum_encoder);
+    MOCO_REQUIRE_POINTER(permutation);
+    MOCO_REQUIRE(count >= 0, "count is %lld; it must be at least 0", (long long) count);
+    MOCO_REQUIRE(n >= 1, "n is %lld; it must be at least 1", (long long) n);
+    if (momentum_encoder->config.shuffle) {
+        draw_permutation(momentum_encoder, count, n, permutation);
+    } else {
+        for (int64_t i = 0; i < n; ++i) permutation[i] = i;
+    }
+    return MOCO_OK;
+}
+
+/* --- Getters and setters --- */
+
+double moco_momentum_encoder_momentum(const moco_momentum_encoder *momentum_encoder) {
+    return momentum_encoder == NULL ? 0.0 : momentum_encoder->config.momentum;
+}
+
+moco_status moco_momentum_encoder_set_momentum(moco_momentum_encoder *momentum_encoder, double momentum) {
+    MOCO_REQUIRE_POINTER(momentum_encoder);
+    MOCO_TRY(check_momentum(momentum));
+    momentum_encoder->config.momentum = momentum;
+    return MOCO_OK;
+}
+
+int64_t moco_momentum_encoder_encode_count(const moco_momentum_encoder *momentum_encoder) {
+    return momentum_encoder == NULL ? 0 : momentum_encoder->encode_count;
+}
+
+moco_status moco_momentum_encoder_set_encode_count(moco_momentum_encoder *momentum_encoder, int64_t count) {
+    MOCO_REQUIRE_POINTER(momentum_encoder);
+    MOCO_REQUIRE(count >= 0, "count is %lld; it must be at least 0", (long long) count);
+    momentum_encoder->encode_count = count;
+    return MOCO_OK;
+}
+
+moco_encoder *moco_momentum_encoder_encoder(moco_momentum_encoder *momentum_encoder) {
+    return momentum_encoder == NULL ? NULL : momentum_encoder->key;
+}
+
+moco_encoder *moco_momentum_encoder_query(moco_momentum_encoder *momentum_encoder) {
+    return momentum_encoder->query;
+}

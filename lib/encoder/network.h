@@ -1,0 +1,45 @@
+/* What an encoder needs of its network: a built-in one (network.c) or a host's own (custom_encoder.c). */
+#ifndef MOCO_ENCODER_NETWORK_H
+#define MOCO_ENCODER_NETWORK_H
+
+#include "encoder/encoder_internal.h"
+
+/* Tensors are F32, PLAIN: images n x c x h x w, embeddings n x embedding_dim (normalised as configured), features
+ * n x feature_dim. `weight_version` changes with the parameter values. */
+typedef struct moco_network_ops {
+    moco_status (*forward)(void *network, int32_t mode, uint64_t weight_version, const moco_tensor *images,
+                           const moco_tensor *embeddings);
+    /* Evaluation mode. */
+    moco_status (*features)(void *network, uint64_t weight_version, const moco_tensor *images,
+                            const moco_tensor *features);
+    /* Whether the last MODE_TRAIN forward still waits for its backward, and with how many samples; 0: none. */
+    int64_t (*pending)(const void *network);
+    /* Adds to the gradients; with accumulate = 0 it may overwrite them, for they count as zero. */
+    moco_status (*backward)(void *network, uint64_t weight_version, int32_t accumulate,
+                            const moco_tensor *d_embeddings);
+    /* A network of the same structure and values (gradients zero). */
+    moco_status (*clone)(const void *network, void **out);
+    const moco_parameter_table *(*parameters)(const void *network);
+    void (*destroy)(void *network);
+} moco_network_ops;
+
+typedef struct moco_network_shape {
+    int64_t channels;
+    int64_t embedding_dim;
+    int64_t feature_dim;
+    int32_t bn_groups;
+    int32_t reserved;
+} moco_network_shape;
+
+/* `config` is complete and checked by this function. */
+moco_status moco_network_create(void **out, moco_context *context, const moco_encoder_config *config,
+                                moco_network_shape *shape);
+extern const moco_network_ops moco_built_in_network;
+
+/* An encoder around a network, which it owns from success on. `config` (copied, with its architecture) is NULL for a
+ * host's own network. */
+moco_status moco_encoder_from_network(moco_encoder **out, moco_context *context, const moco_network_ops *ops,
+                                      void *network, const moco_network_shape *shape,
+                                      const moco_encoder_config *config);
+
+#endif

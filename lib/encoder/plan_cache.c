@@ -1,0 +1,79 @@
+#include "encoder/plan_cache.h"
+
+#include <string.h>
+
+void moco_plan_cache_init(moco_plan_cache *cache, const moco_graph *graph, int32_t input_gradient) {
+    memset(cache, 0, sizeof *cache);
+    cache->graph = graph;
+    cache->input_gradient = input_gradient;
+}
+
+void moco_plan_cache_release(moco_plan_cache *cache) {
+    if (cache->graph == NULL) return;
+    for (int32_t i = 0; i < MOCO_CACHED_PLANS; ++i) moco_graph_plan_destroy(cache->plans[i]);
+    moco_buffer_destroy(cache->graph->context, cache->training.buffer);
+    moco_buffer_destroy(cache->graph->context, cache->transient.buffer);
+    memset(cache, 0, sizeof *cache);
+}
+
+static int32_t same_key(const moco_plan_key *a, const moco_plan_key *b) {
+    return a->mode == b->mode && a->features == b->features && a->n == b->n && a->c == b->c && a->h == b->h &&
+           a->w == b->w;
+}
+
+/* The plan for `key`, made if it is new. The new one replaces an empty place or the least recently used plan, but never
+ * the pending one. */
+static moco_status find_plan(moco_plan_cache *cache, const moco_plan_key *key, moco_graph_plan **out) {
+    int32_t place = -1;
+    for (int32_t i = 0; i < MOCO_CACHED_PLANS; ++i) {
+        if (cache->plans[i] != NULL && same_key(&cache->plans[i]->key, key)) {
+            cache->last_used[i] = ++cache->clock;
+            *out = cache->plans[i];
+            return MOCO_OK;
+        }
+        if (cache->plans[i] != NULL && cache->plans[i] == cache->pending) continue;
+        if (place < 0 || cache->last_used[i] < cache->last_used[place]) place = i; /* an empty place was used at 0 */
+    }
+    moco_graph_plan *plan = NULL;
+    MOCO_TRY(moco_graph_plan_create(&plan, cache->graph, key, cache->input_gradient, NULL));
+    moco_graph_plan_destroy(cache->plans[place]);
+    cache->plans[place] = plan;
+    cache->last_used[place] = ++cache->clock;
+    *out = plan;
+    return MOCO_OK;
+}
+
+/* The old memory goes only when the new is there: a failure leaves a pending backward as it was. */
+static moco_status grow(moco_context *context, moco_plan_arena *arena, uint64_t bytes) {
+    if (arena->buffer != NULL && bytes <= arena->bytes) return MOCO_OK;
+    void *larger = NULL;
+    MOCO_TRY(moco_buffer_create(context, bytes, &larger));
+    moco_buffer_destroy(context, arena->buffer);
+    arena->buffer = larger;
+    arena->bytes = bytes;
+    return MOCO_OK;
+}
+
+moco_status moco_plan_cache_forward(moco_plan_cache *cache, int32_t mode, int32_t features,
+                                    const moco_parameter_table *parameters, uint64_t weight_version,
+                                    const moco_tensor *input, const moco_tensor *output) {
+    const moco_plan_key key = {mode, features, input->dims[0], input->dims[1], input->dims[2], input->dims[3]};
+    moco_plan_arena *arena = mode == MOCO_MODE_TRAIN ? &cache->training : &cache->transient;
+    moco_graph_plan *plan = NULL;
+    MOCO_TRY(find_plan(cache, &key, &plan));
+    MOCO_TRY(grow(cache->graph->context, arena, plan->arena_bytes));
+    if (mode == MOCO_MODE_TRAIN) cache->pending = NULL; /* its arena is written from here on */
+    MOCO_TRY(moco_graph_plan_forward(plan, arena->buffer, parameters, weight_version, input, output));
+    if (mode == MOCO_MODE_TRAIN) cache->pending = plan;
+    return MOCO_OK;
+}
+
+moco_status moco_plan_cache_backward(moco_plan_cache *cache, const moco_parameter_table *parameters,
+                                     uint64_t weight_version, int32_t accumulate, const moco_tensor *d_output,
+                                     const moco_tensor *d_input) {
+    const moco_graph_plan *plan = cache->pending;
+    if (plan == NULL) return moco_fail(MOCO_INVALID_STATE, "backward needs a training-mode forward before it");
+    cache->pending = NULL; /* its gradients reuse the memory of activations */
+    return moco_graph_plan_backward(plan, cache->training.buffer, parameters, weight_version, accumulate, d_output,
+                                    d_input);
+}
