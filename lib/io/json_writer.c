@@ -1,0 +1,185 @@
+#include "io/json_writer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/number_text.h"
+
+void moco_json_init(moco_json_writer *json, moco_context *context) {
+    memset(json, 0, sizeof *json);
+    json->context = context;
+}
+
+/* --- Bytes --- */
+
+static void append(moco_json_writer *json, const char *bytes, size_t count) {
+    if (json->status != MOCO_OK) return;
+    if (count > json->capacity - json->length) {
+        size_t capacity = json->capacity < 1024 ? 1024 : json->capacity;
+        while (capacity - json->length < count) {
+            if (capacity > SIZE_MAX / 2) {
+                json->status = moco_fail(MOCO_OUT_OF_MEMORY, "out of memory: a JSON text is too long");
+                return;
+            }
+            capacity *= 2;
+        }
+        char *grown = (char *) moco_allocate(json->context, capacity);
+        if (grown == NULL) {
+            json->status = MOCO_OUT_OF_MEMORY;
+            return;
+        }
+        if (json->length > 0) memcpy(grown, json->text, json->length);
+        moco_deallocate(json->context, json->text);
+        json->text = grown;
+        json->capacity = capacity;
+    }
+    memcpy(json->text + json->length, bytes, count);
+    json->length += count;
+}
+
+void moco_json_raw(moco_json_writer *json, char byte) {
+    append(json, &byte, 1);
+}
+
+/* --- Structure --- */
+
+static void begin_value(moco_json_writer *json) {
+    if (json->after_key) {
+        json->after_key = 0;
+        return;
+    }
+    if (json->need_comma[json->depth]) append(json, ",", 1);
+    json->need_comma[json->depth] = 1;
+}
+
+static void begin_level(moco_json_writer *json, const char *bracket) {
+    begin_value(json);
+    append(json, bracket, 1);
+    if (json->depth + 1 >= MOCO_JSON_MAX_DEPTH) {
+        if (json->status == MOCO_OK) {
+            json->status = moco_fail(MOCO_INTERNAL, "JSON nested deeper than %d", MOCO_JSON_MAX_DEPTH);
+        }
+        return;
+    }
+    json->depth++;
+    json->need_comma[json->depth] = 0;
+}
+
+static void end_level(moco_json_writer *json, const char *bracket) {
+    append(json, bracket, 1);
+    if (json->depth > 0) json->depth--;
+}
+
+void moco_json_begin_object(moco_json_writer *json) {
+    begin_level(json, "{");
+}
+
+void moco_json_end_object(moco_json_writer *json) {
+    end_level(json, "}");
+}
+
+void moco_json_begin_array(moco_json_writer *json) {
+    begin_level(json, "[");
+}
+
+void moco_json_end_array(moco_json_writer *json) {
+    end_level(json, "]");
+}
+
+/* --- Values --- */
+
+/* Bytes of the UTF-8 sequence at `text`, 0 if it is none (overlong, surrogate, beyond U+10FFFF, cut off). */
+static size_t utf8_length(const unsigned char *text) {
+    if (text[0] < 0x80) return 1;
+    size_t length;
+    uint32_t code;
+    if (text[0] >= 0xC2 && text[0] <= 0xDF) {
+        length = 2;
+        code = text[0] & 0x1Fu;
+    } else if (text[0] >= 0xE0 && text[0] <= 0xEF) {
+        length = 3;
+        code = text[0] & 0x0Fu;
+    } else if (text[0] >= 0xF0 && text[0] <= 0xF4) {
+        length = 4;
+        code = text[0] & 0x07u;
+    } else {
+        return 0;
+    }
+    for (size_t i = 1; i < length; ++i) {
+        if ((text[i] & 0xC0u) != 0x80u) return 0; /* the terminating NUL too */
+        code = code << 6 | (text[i] & 0x3Fu);
+    }
+    if (length == 3 && (code < 0x800 || (code >= 0xD800 && code <= 0xDFFF))) return 0;
+    if (length == 4 && (code < 0x10000 || code > 0x10FFFF)) return 0;
+    return length;
+}
+
+static void quoted(moco_json_writer *json, const char *value) {
+    append(json, "\"", 1);
+    const unsigned char *at = (const unsigned char *) value;
+    while (*at != '\0') {
+        const size_t length = utf8_length(at);
+        if (length == 0) {
+            if (json->status == MOCO_OK) {
+                json->status =
+                    moco_fail(MOCO_INVALID_ARGUMENT, "a name or text has byte 0x%02x at offset %zu, which is not UTF-8",
+                              *at, (size_t) (at - (const unsigned char *) value));
+            }
+            return;
+        }
+        if (*at == '"' || *at == '\\') {
+            const char escape[2] = {'\\', (char) *at};
+            append(json, escape, 2);
+        } else if (*at < 0x20) {
+            char escape[8];
+            snprintf(escape, sizeof escape, "\\u%04x", *at);
+            append(json, escape, 6);
+        } else {
+            append(json, (const char *) at, length);
+        }
+        at += length;
+    }
+    append(json, "\"", 1);
+}
+
+void moco_json_key(moco_json_writer *json, const char *key) {
+    begin_value(json);
+    quoted(json, key);
+    append(json, ":", 1);
+    json->after_key = 1;
+}
+
+void moco_json_string(moco_json_writer *json, const char *value) {
+    begin_value(json);
+    quoted(json, value);
+}
+
+void moco_json_integer(moco_json_writer *json, int64_t value) {
+    char text[MOCO_NUMBER_TEXT_SIZE];
+    snprintf(text, sizeof text, "%" PRId64, value);
+    begin_value(json);
+    append(json, text, strlen(text));
+}
+
+void moco_json_number(moco_json_writer *json, double value) {
+    char text[MOCO_NUMBER_TEXT_SIZE] = "null";
+    if (isfinite(value)) moco_double_to_text(value, text);
+    begin_value(json);
+    append(json, text, strlen(text));
+}
+
+/* --- End --- */
+
+moco_status moco_json_finish(moco_json_writer *json) {
+    append(json, "", 1);
+    if (json->status == MOCO_OK) json->length--; /* the NUL is not part of the text */
+    return json->status;
+}
+
+void moco_json_release(moco_json_writer *json) {
+    moco_deallocate(json->context, json->text);
+    json->text = NULL;
+    json->length = json->capacity = 0;
+}
