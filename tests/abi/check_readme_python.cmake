@@ -1,0 +1,15 @@
+# The Python lines that README.md shows, run as they are with the library that was built.
+file(READ ${SOURCE_DIR}/README.md readme)
+string(REGEX MATCH "```python\n(([^`]|`[^`])*)```" block "${readme}")
+if(NOT block)
+  message(FATAL_ERROR "README.md has no python block")
+endif()
+string(REGEX REPLACE "^```python\n(.*)```$" "\\1" program "${block}")
+file(WRITE ${WORK_DIR}/readme_example.py "${program}")
+get_filename_component(folder ${LIBRARY} DIRECTORY)
+execute_process(COMMAND ${CMAKE_COMMAND} -E env LD_LIBRARY_PATH=${folder} ${PYTHON} ${WORK_DIR}/readme_example.py
+                RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+message("${output}")
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "README.md's Python program failed")
+endif()

@@ -1,0 +1,410 @@
+/* The ABI on 64-bit machines: where each field of each public struct lies. A binding (ctypes) and a program that was
+ * compiled with older headers rely on it. Rows are only ever added: a field that moves breaks them all.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <moco.h>
+#include <moco/sys/backend.h>
+#include <moco/sys/encoder_ops.h>
+
+typedef struct layout_row {
+    const char *type;
+    const char *field; /* NULL: the size of the whole struct */
+    size_t actual;
+    size_t size; /* of the field or struct */
+    size_t expected;
+} layout_row;
+
+#define SIZE(type, bytes) \
+    { #type, NULL, sizeof(type), sizeof(type), bytes }
+#define FIELD(type, field, offset) \
+    { #type, #field, offsetof(type, field), sizeof(((type *) 0)->field), offset }
+
+/* clang-format off */
+static const layout_row rows[] = {
+    SIZE(moco_augment_config, 192),
+    FIELD(moco_augment_config, struct_size, 0),
+    FIELD(moco_augment_config, recipe, 4),
+    FIELD(moco_augment_config, height, 8),
+    FIELD(moco_augment_config, width, 12),
+    FIELD(moco_augment_config, crop_min, 16),
+    FIELD(moco_augment_config, crop_max, 24),
+    FIELD(moco_augment_config, ratio_min, 32),
+    FIELD(moco_augment_config, ratio_max, 40),
+    FIELD(moco_augment_config, flip_p, 48),
+    FIELD(moco_augment_config, jitter_p, 56),
+    FIELD(moco_augment_config, brightness, 64),
+    FIELD(moco_augment_config, contrast, 72),
+    FIELD(moco_augment_config, saturation, 80),
+    FIELD(moco_augment_config, hue, 88),
+    FIELD(moco_augment_config, grey_p, 96),
+    FIELD(moco_augment_config, blur_p, 104),
+    FIELD(moco_augment_config, blur_sigma_min, 112),
+    FIELD(moco_augment_config, blur_sigma_max, 120),
+    FIELD(moco_augment_config, mean, 128),
+    FIELD(moco_augment_config, std, 152),
+    FIELD(moco_augment_config, eval_resize, 176),
+    FIELD(moco_augment_config, seed, 184),
+    SIZE(moco_context_config, 64),
+    FIELD(moco_context_config, struct_size, 0),
+    FIELD(moco_context_config, threads, 4),
+    FIELD(moco_context_config, backend, 8),
+    FIELD(moco_context_config, allocate, 16),
+    FIELD(moco_context_config, deallocate, 24),
+    FIELD(moco_context_config, allocator_user, 32),
+    FIELD(moco_context_config, log, 40),
+    FIELD(moco_context_config, log_user, 48),
+    FIELD(moco_context_config, log_level, 56),
+    FIELD(moco_context_config, reserved, 60),
+    SIZE(moco_encoder_config, 88),
+    FIELD(moco_encoder_config, struct_size, 0),
+    FIELD(moco_encoder_config, stem, 4),
+    FIELD(moco_encoder_config, architecture, 8),
+    FIELD(moco_encoder_config, head, 16),
+    FIELD(moco_encoder_config, embedding_dim, 20),
+    FIELD(moco_encoder_config, head_hidden_dim, 24),
+    FIELD(moco_encoder_config, channels, 28),
+    FIELD(moco_encoder_config, normalize, 32),
+    FIELD(moco_encoder_config, bn_groups, 36),
+    FIELD(moco_encoder_config, bn_layout, 40),
+    FIELD(moco_encoder_config, zero_init_residual, 44),
+    FIELD(moco_encoder_config, mlp_input_dim, 48),
+    FIELD(moco_encoder_config, mlp_hidden_dim, 52),
+    FIELD(moco_encoder_config, mlp_layers, 56),
+    FIELD(moco_encoder_config, reserved, 60),
+    FIELD(moco_encoder_config, bn_momentum, 64),
+    FIELD(moco_encoder_config, bn_eps, 72),
+    FIELD(moco_encoder_config, seed, 80),
+    SIZE(moco_parameter_info, 64),
+    FIELD(moco_parameter_info, struct_size, 0),
+    FIELD(moco_parameter_info, kind, 4),
+    FIELD(moco_parameter_info, name, 8),
+    FIELD(moco_parameter_info, elements, 16),
+    FIELD(moco_parameter_info, rank, 24),
+    FIELD(moco_parameter_info, reserved, 28),
+    FIELD(moco_parameter_info, dims, 32),
+    SIZE(moco_knn_config, 16),
+    FIELD(moco_knn_config, struct_size, 0),
+    FIELD(moco_knn_config, k, 4),
+    FIELD(moco_knn_config, temperature, 8),
+    SIZE(moco_loader_config, 40),
+    FIELD(moco_loader_config, struct_size, 0),
+    FIELD(moco_loader_config, workers, 4),
+    FIELD(moco_loader_config, batch_size, 8),
+    FIELD(moco_loader_config, prefetch, 16),
+    FIELD(moco_loader_config, shuffle, 20),
+    FIELD(moco_loader_config, drop_last, 24),
+    FIELD(moco_loader_config, views, 28),
+    FIELD(moco_loader_config, seed, 32),
+    SIZE(moco_batch, 72),
+    FIELD(moco_batch, struct_size, 0),
+    FIELD(moco_batch, reserved, 4),
+    FIELD(moco_batch, n, 8),
+    FIELD(moco_batch, h, 16),
+    FIELD(moco_batch, w, 24),
+    FIELD(moco_batch, channels, 32),
+    FIELD(moco_batch, query_images, 40),
+    FIELD(moco_batch, key_images, 48),
+    FIELD(moco_batch, sample_ids, 56),
+    FIELD(moco_batch, labels, 64),
+    SIZE(moco_loss_config, 16),
+    FIELD(moco_loss_config, struct_size, 0),
+    FIELD(moco_loss_config, mask_same_id, 4),
+    FIELD(moco_loss_config, temperature, 8),
+    SIZE(moco_loss_result, 72),
+    FIELD(moco_loss_result, struct_size, 0),
+    FIELD(moco_loss_result, reserved, 4),
+    FIELD(moco_loss_result, loss, 8),
+    FIELD(moco_loss_result, mean_positive_similarity, 16),
+    FIELD(moco_loss_result, mean_negative_similarity, 24),
+    FIELD(moco_loss_result, top1, 32),
+    FIELD(moco_loss_result, top5, 40),
+    FIELD(moco_loss_result, chance_loss, 48),
+    FIELD(moco_loss_result, negatives, 56),
+    FIELD(moco_loss_result, masked, 64),
+    SIZE(moco_momentum_encoder_config, 32),
+    FIELD(moco_momentum_encoder_config, struct_size, 0),
+    FIELD(moco_momentum_encoder_config, bn_buffers, 4),
+    FIELD(moco_momentum_encoder_config, momentum, 8),
+    FIELD(moco_momentum_encoder_config, shuffle, 16),
+    FIELD(moco_momentum_encoder_config, reserved, 20),
+    FIELD(moco_momentum_encoder_config, seed, 24),
+    SIZE(moco_optimizer_config, 40),
+    FIELD(moco_optimizer_config, struct_size, 0),
+    FIELD(moco_optimizer_config, nesterov, 4),
+    FIELD(moco_optimizer_config, learning_rate, 8),
+    FIELD(moco_optimizer_config, momentum, 16),
+    FIELD(moco_optimizer_config, dampening, 24),
+    FIELD(moco_optimizer_config, weight_decay, 32),
+    SIZE(moco_queue_config, 32),
+    FIELD(moco_queue_config, struct_size, 0),
+    FIELD(moco_queue_config, start, 4),
+    FIELD(moco_queue_config, capacity, 8),
+    FIELD(moco_queue_config, dim, 16),
+    FIELD(moco_queue_config, seed, 24),
+    SIZE(moco_schedule, 112),
+    FIELD(moco_schedule, struct_size, 0),
+    FIELD(moco_schedule, kind, 4),
+    FIELD(moco_schedule, unit, 8),
+    FIELD(moco_schedule, milestones, 12),
+    FIELD(moco_schedule, base, 16),
+    FIELD(moco_schedule, epochs, 24),
+    FIELD(moco_schedule, warmup_epochs, 32),
+    FIELD(moco_schedule, gamma, 40),
+    FIELD(moco_schedule, milestone_epochs, 48),
+    SIZE(moco_trainer_config, 136),
+    FIELD(moco_trainer_config, struct_size, 0),
+    FIELD(moco_trainer_config, use_learning_rate_schedule, 4),
+    FIELD(moco_trainer_config, learning_rate, 8),
+    FIELD(moco_trainer_config, momentum_end, 120),
+    FIELD(moco_trainer_config, steps_per_epoch, 128),
+    SIZE(moco_step_stats, 208),
+    FIELD(moco_step_stats, struct_size, 0),
+    FIELD(moco_step_stats, warming_up, 4),
+    FIELD(moco_step_stats, step, 8),
+    FIELD(moco_step_stats, epoch, 16),
+    FIELD(moco_step_stats, samples, 24),
+    FIELD(moco_step_stats, loss, 32),
+    FIELD(moco_step_stats, learning_rate, 104),
+    FIELD(moco_step_stats, momentum, 112),
+    FIELD(moco_step_stats, queue_filled, 120),
+    FIELD(moco_step_stats, seconds, 128),
+    FIELD(moco_step_stats, images_per_second, 136),
+    FIELD(moco_step_stats, ns_load, 144),
+    FIELD(moco_step_stats, ns_query_forward, 152),
+    FIELD(moco_step_stats, ns_momentum_update, 160),
+    FIELD(moco_step_stats, ns_key_forward, 168),
+    FIELD(moco_step_stats, ns_loss, 176),
+    FIELD(moco_step_stats, ns_query_backward, 184),
+    FIELD(moco_step_stats, ns_optimizer, 192),
+    FIELD(moco_step_stats, ns_enqueue, 200),
+    SIZE(moco_tensor, 64),
+    FIELD(moco_tensor, buffer, 0),
+    FIELD(moco_tensor, offset, 8),
+    FIELD(moco_tensor, dtype, 16),
+    FIELD(moco_tensor, rank, 20),
+    FIELD(moco_tensor, dims, 24),
+    FIELD(moco_tensor, layout, 56),
+    SIZE(moco_layer_desc, 144),
+    FIELD(moco_layer_desc, struct_size, 0),
+    FIELD(moco_layer_desc, kind, 4),
+    FIELD(moco_layer_desc, dtype, 8),
+    FIELD(moco_layer_desc, training, 12),
+    FIELD(moco_layer_desc, n, 16),
+    FIELD(moco_layer_desc, c, 24),
+    FIELD(moco_layer_desc, h, 32),
+    FIELD(moco_layer_desc, w, 40),
+    FIELD(moco_layer_desc, out_c, 48),
+    FIELD(moco_layer_desc, out_h, 56),
+    FIELD(moco_layer_desc, out_w, 64),
+    FIELD(moco_layer_desc, kernel, 72),
+    FIELD(moco_layer_desc, stride, 76),
+    FIELD(moco_layer_desc, padding, 80),
+    FIELD(moco_layer_desc, groups, 84),
+    FIELD(moco_layer_desc, relu, 88),
+    FIELD(moco_layer_desc, residual, 92),
+    FIELD(moco_layer_desc, bn_groups, 96),
+    FIELD(moco_layer_desc, bn_strided, 100),
+    FIELD(moco_layer_desc, bn_eps, 104),
+    FIELD(moco_layer_desc, bn_momentum, 112),
+    FIELD(moco_layer_desc, input_layout, 120),
+    FIELD(moco_layer_desc, residual_layout, 128),
+    FIELD(moco_layer_desc, skip_input_gradient, 136),
+    FIELD(moco_layer_desc, reserved, 140),
+    SIZE(moco_layer_info, 48),
+    FIELD(moco_layer_info, wanted_input_layout, 0),
+    FIELD(moco_layer_info, output_layout, 8),
+    FIELD(moco_layer_info, output_bytes, 16),
+    FIELD(moco_layer_info, saved_bytes, 24),
+    FIELD(moco_layer_info, scratch_bytes, 32),
+    FIELD(moco_layer_info, backward_needs_x, 40),
+    FIELD(moco_layer_info, backward_needs_y, 44),
+    SIZE(moco_layer_args, 912),
+    FIELD(moco_layer_args, mode, 0),
+    FIELD(moco_layer_args, accumulate, 4),
+    FIELD(moco_layer_args, weight_version, 8),
+    FIELD(moco_layer_args, x, 16),
+    FIELD(moco_layer_args, residual, 80),
+    FIELD(moco_layer_args, y, 144),
+    FIELD(moco_layer_args, weight, 208),
+    FIELD(moco_layer_args, bias, 272),
+    FIELD(moco_layer_args, running_mean, 336),
+    FIELD(moco_layer_args, running_var, 400),
+    FIELD(moco_layer_args, dy, 464),
+    FIELD(moco_layer_args, dx, 528),
+    FIELD(moco_layer_args, d_residual, 592),
+    FIELD(moco_layer_args, dweight, 656),
+    FIELD(moco_layer_args, dbias, 720),
+    FIELD(moco_layer_args, saved, 784),
+    FIELD(moco_layer_args, scratch, 848),
+    SIZE(moco_sgd_args, 232),
+    FIELD(moco_sgd_args, parameter, 0),
+    FIELD(moco_sgd_args, gradient, 64),
+    FIELD(moco_sgd_args, velocity, 128),
+    FIELD(moco_sgd_args, first_step, 192),
+    FIELD(moco_sgd_args, nesterov, 196),
+    FIELD(moco_sgd_args, learning_rate, 200),
+    FIELD(moco_sgd_args, momentum, 208),
+    FIELD(moco_sgd_args, dampening, 216),
+    FIELD(moco_sgd_args, weight_decay, 224),
+    SIZE(moco_info_nce_args, 328),
+    FIELD(moco_info_nce_args, q, 0),
+    FIELD(moco_info_nce_args, k, 64),
+    FIELD(moco_info_nce_args, keys, 128),
+    FIELD(moco_info_nce_args, d_q, 192),
+    FIELD(moco_info_nce_args, sample_ids, 256),
+    FIELD(moco_info_nce_args, key_ids, 264),
+    FIELD(moco_info_nce_args, temperature, 272),
+    FIELD(moco_info_nce_args, loss, 280),
+    FIELD(moco_info_nce_args, mean_positive_similarity, 288),
+    FIELD(moco_info_nce_args, mean_negative_similarity, 296),
+    FIELD(moco_info_nce_args, top1, 304),
+    FIELD(moco_info_nce_args, top5, 312),
+    FIELD(moco_info_nce_args, masked, 320),
+    SIZE(moco_backend_ops, 176),
+    FIELD(moco_backend_ops, struct_size, 0),
+    FIELD(moco_backend_ops, abi_version, 4),
+    FIELD(moco_backend_ops, name, 8),
+    FIELD(moco_backend_ops, memory, 16),
+    FIELD(moco_backend_ops, reserved, 20),
+    FIELD(moco_backend_ops, create, 24),
+    FIELD(moco_backend_ops, destroy, 32),
+    FIELD(moco_backend_ops, buffer_create, 40),
+    FIELD(moco_backend_ops, buffer_wrap, 48),
+    FIELD(moco_backend_ops, buffer_destroy, 56),
+    FIELD(moco_backend_ops, upload, 64),
+    FIELD(moco_backend_ops, download, 72),
+    FIELD(moco_backend_ops, copy, 80),
+    FIELD(moco_backend_ops, fill_zero, 88),
+    FIELD(moco_backend_ops, gather_rows, 96),
+    FIELD(moco_backend_ops, all_finite, 104),
+    FIELD(moco_backend_ops, add, 112),
+    FIELD(moco_backend_ops, layer_create, 120),
+    FIELD(moco_backend_ops, layer_destroy, 128),
+    FIELD(moco_backend_ops, layer_forward, 136),
+    FIELD(moco_backend_ops, layer_backward, 144),
+    FIELD(moco_backend_ops, momentum_update, 152),
+    FIELD(moco_backend_ops, sgd_update, 160),
+    FIELD(moco_backend_ops, info_nce, 168),
+    SIZE(moco_parameter_span, 64),
+    FIELD(moco_parameter_span, name, 0),
+    FIELD(moco_parameter_span, values, 8),
+    FIELD(moco_parameter_span, gradients, 16),
+    FIELD(moco_parameter_span, kind, 24),
+    FIELD(moco_parameter_span, rank, 28),
+    FIELD(moco_parameter_span, dims, 32),
+    SIZE(moco_encoder_ops, 64),
+    FIELD(moco_encoder_ops, struct_size, 0),
+    FIELD(moco_encoder_ops, abi_version, 4),
+    FIELD(moco_encoder_ops, forward, 8),
+    FIELD(moco_encoder_ops, backward, 16),
+    FIELD(moco_encoder_ops, parameter_count, 24),
+    FIELD(moco_encoder_ops, parameter, 32),
+    FIELD(moco_encoder_ops, clone, 40),
+    FIELD(moco_encoder_ops, destroy, 48),
+    FIELD(moco_encoder_ops, features, 56),
+    SIZE(moco_encoder_custom_config, 24),
+    FIELD(moco_encoder_custom_config, struct_size, 0),
+    FIELD(moco_encoder_custom_config, channels, 4),
+    FIELD(moco_encoder_custom_config, embedding_dim, 8),
+    FIELD(moco_encoder_custom_config, feature_dim, 12),
+    FIELD(moco_encoder_custom_config, normalize, 16),
+    FIELD(moco_encoder_custom_config, bn_groups, 20),
+};
+/* clang-format on */
+#define ROWS (sizeof rows / sizeof rows[0])
+
+static void skip_unless_64_bit(void) {
+    if (sizeof(void *) != 8) skip();
+}
+
+static void test_offsets_and_sizes(void **state) {
+    (void) state;
+    skip_unless_64_bit();
+    int wrong = 0;
+    for (size_t i = 0; i < ROWS; ++i) {
+        if (rows[i].actual == rows[i].expected) continue;
+        wrong++;
+        print_error("%s%s%s is at or of %zu bytes, the ABI says %zu\n", rows[i].type, rows[i].field == NULL ? "" : ".",
+                    rows[i].field == NULL ? "" : rows[i].field, rows[i].actual, rows[i].expected);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* Padding would be bytes that config checks (moco_X_config with an unknown non-zero tail) and bindings see as noise. */
+static void test_no_padding(void **state) {
+    (void) state;
+    skip_unless_64_bit();
+    int holes = 0;
+    for (size_t i = 0; i < ROWS; ++i) {
+        if (rows[i].field != NULL) continue;
+        size_t end = 0; /* the struct's fields follow its SIZE row, in order */
+        size_t j = i + 1;
+        for (; j < ROWS && rows[j].field != NULL; ++j) {
+            if (rows[j].actual != end) {
+                holes++;
+                print_error("%s has a hole before %s\n", rows[i].type, rows[j].field);
+            }
+            end = rows[j].actual + rows[j].size;
+        }
+        if (end != rows[i].size) {
+            holes++;
+            print_error("%s ends in padding, or a field is missing in this table\n", rows[i].type);
+        }
+    }
+    assert_int_equal(holes, 0);
+}
+
+/* Structs that a host fills or reads start with their size, so that they can grow. */
+static void test_struct_size_is_first(void **state) {
+    (void) state;
+    int checked = 0;
+    for (size_t i = 0; i < ROWS; ++i) {
+        if (rows[i].field == NULL || strcmp(rows[i].field, "struct_size") != 0) continue;
+        checked++;
+        assert_int_equal(rows[i].actual, 0);
+        assert_int_equal(rows[i].size, 4);
+    }
+    assert_true(checked >= 19);
+}
+
+static void test_status_is_32_bits(void **state) {
+    (void) state;
+    assert_int_equal(sizeof(moco_status), 4);
+    assert_int_equal(MOCO_OK, 0);
+    assert_int_equal(MOCO_INVALID_ARGUMENT, 10);
+    assert_int_equal(MOCO_INVALID_STATE, 11);
+    assert_int_equal(MOCO_UNSUPPORTED, 12);
+    assert_int_equal(MOCO_OUT_OF_MEMORY, 20);
+    assert_int_equal(MOCO_IO, 30);
+    assert_int_equal(MOCO_FORMAT, 31);
+    assert_int_equal(MOCO_NOT_FOUND, 32);
+    assert_int_equal(MOCO_BACKEND, 40);
+    assert_int_equal(MOCO_COMMUNICATOR, 41);
+    assert_int_equal(MOCO_CALLBACK, 50);
+    assert_int_equal(MOCO_CANCELLED, 51);
+    assert_int_equal(MOCO_INTERNAL, 90);
+}
+
+static void test_version_agrees(void **state) {
+    (void) state;
+    char expected[32];
+    snprintf(expected, sizeof expected, "%d.%d.%d", MOCO_VERSION_MAJOR, MOCO_VERSION_MINOR, MOCO_VERSION_PATCH);
+    assert_string_equal(MOCO_VERSION_STRING, expected);
+    assert_string_equal(moco_version_string(), MOCO_VERSION_STRING);
+    assert_int_equal(moco_version(), MOCO_VERSION_MAJOR * 10000 + MOCO_VERSION_MINOR * 100 + MOCO_VERSION_PATCH);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_offsets_and_sizes),    cmocka_unit_test(test_no_padding),
+        cmocka_unit_test(test_struct_size_is_first), cmocka_unit_test(test_status_is_32_bits),
+        cmocka_unit_test(test_version_agrees),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
