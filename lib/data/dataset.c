@@ -1,0 +1,103 @@
+#include <string.h>
+
+#include "core/checked.h"
+#include "data/dataset_internal.h"
+#include "data/dataset_kinds.h"
+
+moco_status moco_dataset_allocate(moco_dataset **out, moco_context *context, const moco_dataset_ops *ops, void *state) {
+    moco_dataset *dataset = (moco_dataset *) moco_allocate_zeroed(context, 1, sizeof *dataset);
+    if (dataset == NULL) return MOCO_OUT_OF_MEMORY;
+    atomic_init(&dataset->references, 1);
+    moco_context_retain(context);
+    dataset->context = context;
+    dataset->ops = ops;
+    dataset->state = state;
+    *out = dataset;
+    return MOCO_OK;
+}
+
+void moco_dataset_retain(moco_dataset *dataset) {
+    atomic_fetch_add_explicit(&dataset->references, 1, memory_order_relaxed);
+}
+
+void moco_dataset_destroy(moco_dataset *dataset) {
+    if (dataset == NULL || atomic_fetch_sub_explicit(&dataset->references, 1, memory_order_acq_rel) != 1) return;
+    moco_context *context = dataset->context;
+    dataset->ops->destroy(dataset);
+    moco_deallocate(context, dataset);
+    moco_context_destroy(context);
+}
+
+/* What follows "kind:" (or an empty string after a bare "kind"), NULL if `description` is of another kind. */
+static const char *rest_after(const char *description, const char *kind) {
+    const size_t length = strlen(kind);
+    if (strncmp(description, kind, length) != 0) return NULL;
+    if (description[length] == ':') return description + length + 1;
+    return description[length] == '\0' ? description + length : NULL;
+}
+
+moco_status moco_dataset_open(moco_dataset **out, moco_context *context, const char *description) {
+    MOCO_REQUIRE_POINTER(out);
+    MOCO_REQUIRE_POINTER(context);
+    MOCO_REQUIRE_POINTER(description);
+    const char *rest = rest_after(description, "synthetic");
+    if (rest != NULL) return moco_synthetic_open(out, context, rest);
+    for (int32_t kind = 0; kind < MOCO_CIFAR_KINDS; ++kind) {
+        rest = rest_after(description, moco_cifar_kind_names[kind]);
+        if (rest == NULL) continue;
+        MOCO_REQUIRE(rest[0] != '\0', "description is \"%.200s\"; the folder is missing: write \"%s:DIR\"", description,
+                     moco_cifar_kind_names[kind]);
+        return moco_cifar_open(out, context, kind, rest);
+    }
+    return moco_fail(MOCO_INVALID_ARGUMENT,
+                     "description is \"%.200s\"; it must be synthetic[:key=value,...], cifar10:DIR, cifar10-test:DIR, "
+                     "cifar100:DIR or cifar100-test:DIR",
+                     description);
+}
+
+int64_t moco_dataset_count(const moco_dataset *dataset) {
+    return dataset == NULL ? 0 : dataset->count;
+}
+
+int64_t moco_dataset_channels(const moco_dataset *dataset) {
+    return dataset == NULL ? 0 : dataset->channels;
+}
+
+int64_t moco_dataset_classes(const moco_dataset *dataset) {
+    return dataset == NULL ? 0 : dataset->classes;
+}
+
+const char *moco_dataset_class_name(const moco_dataset *dataset, int64_t label) {
+    if (dataset == NULL || dataset->class_names == NULL || label < 0 || label >= dataset->classes) return NULL;
+    return dataset->class_names[label];
+}
+
+static moco_status require_index(const moco_dataset *dataset, int64_t index) {
+    MOCO_REQUIRE_POINTER(dataset);
+    MOCO_REQUIRE(index >= 0 && index < dataset->count, "index is %lld; it must be 0 to %lld, the last of %lld images",
+                 (long long) index, (long long) dataset->count - 1, (long long) dataset->count);
+    return MOCO_OK;
+}
+
+moco_status moco_dataset_info(const moco_dataset *dataset, int64_t index, int64_t *h, int64_t *w, int32_t *label) {
+    MOCO_TRY(require_index(dataset, index));
+    int64_t height = 0, width = 0;
+    int32_t own_label = MOCO_NO_LABEL;
+    MOCO_TRY(dataset->ops->info(dataset, index, &height, &width, &own_label));
+    if (h != NULL) *h = height;
+    if (w != NULL) *w = width;
+    if (label != NULL) *label = own_label;
+    return MOCO_OK;
+}
+
+moco_status moco_dataset_read(const moco_dataset *dataset, int64_t index, float *pixels, int64_t capacity) {
+    MOCO_REQUIRE_POINTER(pixels);
+    int64_t h = 0, w = 0, needed = 0;
+    MOCO_TRY(moco_dataset_info(dataset, index, &h, &w, NULL));
+    const int64_t shape[3] = {dataset->channels, h, w};
+    MOCO_TRY(moco_checked_product(shape, 3, "the number of pixels", &needed));
+    MOCO_REQUIRE(capacity >= needed, "capacity is %lld floats; image %lld of %lld x %lld x %lld needs %lld",
+                 (long long) capacity, (long long) index, (long long) dataset->channels, (long long) h, (long long) w,
+                 (long long) needed);
+    return dataset->ops->read(dataset, index, pixels);
+}
