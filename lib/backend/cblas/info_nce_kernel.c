@@ -1,20 +1,17 @@
-/* One source for every instruction set: GCC's vector extensions, sized by the target that this file is compiled for.
- * MOCO_NCE_KERNEL names the table that it defines. -ffp-contract=fast lets products and sums fuse, the same way in all
- * of these functions.
+/* One source for every instruction set: GCC's vector extensions, sized by the target that this file is compiled for
+ * (see cpu_isa.h). -ffp-contract=fast lets products and sums fuse, the same way in all of these functions.
  */
 #include "backend/cblas/info_nce_kernel.h"
 
 #include <moco/queue.h>
 #include <string.h>
 
+#include "backend/cblas/cpu_isa.h"
+
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
-#endif
-
-#ifndef MOCO_NCE_KERNEL
-#error "MOCO_NCE_KERNEL must be the name of the table"
 #endif
 
 /* Lanes, and how many vectors of rows a block may have, so that the register block fits the registers. */
@@ -309,22 +306,26 @@ static void accumulate(const float *keys, int64_t count, int64_t dim, const floa
 #undef CALL
 }
 
+/* The largest partial sum of each lane over all keys, then added up: at least as large as any key's whole sum, and
+ * without adding across lanes for every key. */
 static float largest_square(const float *keys, int64_t count, int64_t dim) {
-    float largest = 0;
+    vector largest = {0};
+    float largest_rest = 0;
     for (int64_t j = 0; j < count; ++j) {
         const float *key = keys + j * dim;
-        vector sums = {0};
-        float square = 0;
+        vector sum = {0};
+        float rest = 0;
         int64_t d = 0;
-        for (; d + LANES <= dim; d += LANES) sums += load(key + d) * load(key + d);
-        for (; d < dim; ++d) square += key[d] * key[d];
-        for (int lane = 0; lane < LANES; ++lane) square += sums[lane];
-        largest = square > largest ? square : largest;
+        for (; d + LANES <= dim; d += LANES) sum += load(key + d) * load(key + d);
+        for (; d < dim; ++d) rest += key[d] * key[d];
+        largest = larger(largest, sum);
+        largest_rest = rest > largest_rest ? rest : largest_rest;
     }
-    return largest;
+    for (int lane = 0; lane < LANES; ++lane) largest_rest += largest[lane];
+    return largest_rest;
 }
 
-extern const moco_nce_kernel MOCO_NCE_KERNEL;
-const moco_nce_kernel MOCO_NCE_KERNEL = {
+extern const moco_nce_kernel MOCO_ISA_NAME(moco_nce_kernel);
+const moco_nce_kernel MOCO_ISA_NAME(moco_nce_kernel) = {
     LANES, LANES *MAX_VECTORS, paired, similarities, mask, survey, weigh, accumulate, largest_square,
 };

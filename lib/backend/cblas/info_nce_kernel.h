@@ -37,7 +37,7 @@ typedef struct moco_nce_kernel {
     void (*accumulate)(const float *keys, int64_t count, int64_t dim, const float *weights, int32_t width,
                        const float *factor, float *sums);
 
-    /* The largest squared length of a key, or more; infinity where it overflows. */
+    /* The largest squared length of a key, or up to a few times more; infinity where it overflows. */
     float (*largest_square)(const float *keys, int64_t count, int64_t dim);
 } moco_nce_kernel;
 
