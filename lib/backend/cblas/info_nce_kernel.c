@@ -1,17 +1,20 @@
-/* One source for every instruction set: GCC's vector extensions, sized by the target that this file is compiled for
- * (see cpu_isa.h). -ffp-contract=fast lets products and sums fuse, the same way in all of these functions.
+/* One source for every instruction set: GCC's vector extensions, sized by the target that this file is compiled for.
+ * MOCO_NCE_KERNEL names the table that it defines. -ffp-contract=fast lets products and sums fuse, the same way in all
+ * of these functions.
  */
 #include "backend/cblas/info_nce_kernel.h"
 
 #include <moco/queue.h>
 #include <string.h>
 
-#include "backend/cblas/cpu_isa.h"
-
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
+#endif
+
+#ifndef MOCO_NCE_KERNEL
+#error "MOCO_NCE_KERNEL must be the name of the table"
 #endif
 
 /* Lanes, and how many vectors of rows a block may have, so that the register block fits the registers. */
@@ -325,7 +328,7 @@ static float largest_square(const float *keys, int64_t count, int64_t dim) {
     return largest_rest;
 }
 
-extern const moco_nce_kernel MOCO_ISA_NAME(moco_nce_kernel);
-const moco_nce_kernel MOCO_ISA_NAME(moco_nce_kernel) = {
+extern const moco_nce_kernel MOCO_NCE_KERNEL;
+const moco_nce_kernel MOCO_NCE_KERNEL = {
     LANES, LANES *MAX_VECTORS, paired, similarities, mask, survey, weigh, accumulate, largest_square,
 };
