@@ -15,7 +15,7 @@ set(allow_queue "^core/|^backend/[^/]+$|^queue/")
 set(allow_loss "^core/|^backend/[^/]+$|^loss/|^queue/queue_view\\.h$")
 set(allow_optimizer "^core/|^backend/[^/]+$|^optimizer/|^encoder/encoder_internal\\.h$")
 set(allow_trainer "^[a-z]+/[^/]+$")
-set(allow_evaluation "^core/|^encoder/|^loader/|^data/|^augment/|^evaluation/")
+set(allow_evaluation "^core/|^backend/[^/]+$|^encoder/|^loader/|^data/|^augment/|^evaluation/")
 set(allow_report "^core/|^report/")
 
 # Headers of other libraries, and the only place for each.
