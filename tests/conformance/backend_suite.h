@@ -1,0 +1,61 @@
+/* The conformance suite that every backend runs: each layer and operator against the float64 reference, on shapes that
+ * are odd in every way. A backend's driver is one file: #include this, and main() { return run_backend_suite("name");
+ * }. What the backend declines runs on the next one of its chain; it is counted and printed, not failed.
+ *
+ * MOCO_CONFORMANCE_SEEDS=N runs N seeds of random shapes instead of 1.
+ */
+#ifndef MOCO_TEST_BACKEND_SUITE_H
+#define MOCO_TEST_BACKEND_SUITE_H
+
+#include "conformance/layer_cases.h"
+#include "conformance/operator_cases.h"
+
+static int suite_setup(void **state) {
+    suite.tested = open_context(suite.name, 1);
+    suite.tested_threads = open_context(suite.name, 3);
+    suite.oracle = open_context("reference", 2);
+    const char *seeds = getenv("MOCO_CONFORMANCE_SEEDS");
+    suite.seeds = seeds == NULL ? 1 : (int64_t) strtoll(seeds, NULL, 10);
+    assert_true(suite.seeds >= 1);
+    (void) state;
+    return 0;
+}
+
+static int suite_teardown(void **state) {
+    for (int kind = 0; kind < LAYER_KINDS; ++kind) {
+        if (suite.cases[kind] == 0) continue;
+        print_message("%s: %s: %lld cases, %lld of them declined\n", suite.name, layer_kind_names[kind],
+                      (long long) suite.cases[kind], (long long) suite.declined[kind]);
+    }
+    moco_context_destroy(suite.tested);
+    moco_context_destroy(suite.tested_threads);
+    moco_context_destroy(suite.oracle);
+    (void) state;
+    return 0;
+}
+
+static int run_backend_suite(const char *name) {
+    suite.name = name;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_convolution),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_batch_norm),
+        cmocka_unit_test(test_batch_norm_far_from_zero),
+        cmocka_unit_test(test_relu),
+        cmocka_unit_test(test_max_pool),
+        cmocka_unit_test(test_average_pool),
+        cmocka_unit_test(test_l2_normalize),
+        cmocka_unit_test(test_small_groups_refused),
+        cmocka_unit_test(test_float64_layers),
+        cmocka_unit_test(test_momentum_update),
+        cmocka_unit_test(test_sgd_update),
+        cmocka_unit_test(test_info_nce),
+        cmocka_unit_test(test_info_nce_huge),
+        cmocka_unit_test(test_info_nce_collapsed),
+        cmocka_unit_test(test_info_nce_masked),
+        cmocka_unit_test(test_memory_operators),
+    };
+    return cmocka_run_group_tests(tests, suite_setup, suite_teardown);
+}
+
+#endif

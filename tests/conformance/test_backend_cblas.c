@@ -1,0 +1,5 @@
+#include "conformance/backend_suite.h"
+
+int main(void) {
+    return run_backend_suite("cblas");
+}

@@ -1,0 +1,374 @@
+/* Runs one planned layer, forward and backward, on any context and dtype, with double arrays on the outside. Buffers go
+ * through the chain's own upload and download; outputs and scratch start as NaN; backward gets only what the layer
+ * said that it needs; an output in a layout of the backend's own is read and written through its REORDER layer.
+ */
+#ifndef MOCO_TEST_LAYER_HARNESS_H
+#define MOCO_TEST_LAYER_HARNESS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backend/backend_chain.h"
+#include "core/random.h"
+
+#define assert_ok(expression)                                                                         \
+    do {                                                                                              \
+        const moco_status status_ = (expression);                                                     \
+        if (status_ != MOCO_OK) fail_msg("%s gives %d: %s", #expression, status_, moco_last_error()); \
+    } while (0)
+
+enum { X, RESIDUAL, WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR, DY, Y, DX, D_RESIDUAL, DWEIGHT, DBIAS, LAYER_TENSORS };
+
+static const char *const layer_tensor_names[LAYER_TENSORS] = {
+    "x", "residual", "weight", "bias", "running_mean", "running_var", "dy", "y", "dx", "d_residual", "dweight", "dbias",
+};
+
+/* All tensors of a layer; absent ones have 0 elements. Outputs are overwritten by run_layer. */
+typedef struct layer_data {
+    double *values[LAYER_TENSORS];
+    int64_t elements[LAYER_TENSORS];
+} layer_data;
+
+typedef struct layer_run {
+    int32_t mode;
+    int32_t accumulate;
+    int32_t in_place;         /* dx shares dy's memory */
+    int32_t evaluate_between; /* an evaluating forward between forward and backward */
+    int32_t stale_weights;    /* a forward with other weights before it */
+} layer_run;
+
+static inline moco_context *open_context(const char *backend, int32_t threads) {
+    moco_context_config config;
+    moco_context *context = NULL;
+    assert_ok(moco_context_config_init(&config, sizeof config));
+    config.backend = backend;
+    config.threads = threads;
+    assert_ok(moco_context_create(&context, &config));
+    return context;
+}
+
+/* A desc of `kind` with x of n x c x h x w and everything else neutral. */
+static inline moco_layer_desc layer_desc(int32_t kind, int64_t n, int64_t c, int64_t h, int64_t w) {
+    const moco_layer_desc desc = {
+        .struct_size = sizeof desc,
+        .kind = kind,
+        .dtype = MOCO_DTYPE_F32,
+        .training = 1,
+        .n = n,
+        .c = c,
+        .h = h,
+        .w = w,
+        .out_c = c,
+        .out_h = kind == MOCO_LAYER_AVERAGE_POOL ? 1 : h,
+        .out_w = kind == MOCO_LAYER_AVERAGE_POOL ? 1 : w,
+        .kernel = 1,
+        .stride = 1,
+        .groups = 1,
+        .bn_groups = 1,
+        .bn_eps = 1e-5,
+        .bn_momentum = 0.1,
+    };
+    return desc;
+}
+
+static inline void set_window(moco_layer_desc *desc, int32_t kernel, int32_t stride, int32_t padding) {
+    desc->kernel = kernel;
+    desc->stride = stride;
+    desc->padding = padding;
+    desc->out_h = (desc->h + 2 * padding - kernel) / stride + 1;
+    desc->out_w = (desc->w + 2 * padding - kernel) / stride + 1;
+}
+
+static inline layer_data layer_data_create(const moco_layer_desc *desc) {
+    layer_data data;
+    memset(&data, 0, sizeof data);
+    const int64_t x = desc->n * desc->c * desc->h * desc->w, y = desc->n * desc->out_c * desc->out_h * desc->out_w;
+    data.elements[X] = x;
+    data.elements[DX] = desc->skip_input_gradient ? 0 : x;
+    data.elements[Y] = data.elements[DY] = y;
+    if (desc->kind == MOCO_LAYER_CONV2D) {
+        data.elements[WEIGHT] = desc->out_c * (desc->c / desc->groups) * desc->kernel * desc->kernel;
+    } else if (desc->kind == MOCO_LAYER_LINEAR) {
+        data.elements[WEIGHT] = desc->out_c * desc->c;
+        data.elements[BIAS] = desc->out_c;
+    } else if (desc->kind == MOCO_LAYER_BATCH_NORM) {
+        for (int t = WEIGHT; t <= RUNNING_VAR; ++t) data.elements[t] = desc->c;
+        if (desc->residual) data.elements[RESIDUAL] = data.elements[D_RESIDUAL] = y;
+    }
+    data.elements[DWEIGHT] = data.elements[WEIGHT];
+    data.elements[DBIAS] = data.elements[BIAS];
+    for (int t = 0; t < LAYER_TENSORS; ++t) {
+        data.values[t] = (double *) calloc((size_t) data.elements[t] + 1, sizeof(double));
+        assert_non_null(data.values[t]);
+    }
+    return data;
+}
+
+static inline void layer_data_free(layer_data *data) {
+    for (int t = 0; t < LAYER_TENSORS; ++t) free(data->values[t]);
+}
+
+static inline layer_data layer_data_copy(const moco_layer_desc *desc, const layer_data *data) {
+    layer_data copy = layer_data_create(desc);
+    for (int t = 0; t < LAYER_TENSORS; ++t) {
+        memcpy(copy.values[t], data->values[t], (size_t) data->elements[t] * sizeof(double));
+    }
+    return copy;
+}
+
+/* Normal numbers that float32 represents exactly, so that every dtype sees the same input. */
+static inline void fill_normal(moco_random *random, double *values, int64_t count, double mean, double deviation) {
+    for (int64_t i = 0; i < count; ++i) values[i] = (float) (mean + deviation * moco_random_normal(random));
+}
+
+static inline void layer_data_fill(moco_random *random, layer_data *data, double x_mean, double x_deviation) {
+    for (int t = 0; t < LAYER_TENSORS; ++t) {
+        fill_normal(random, data->values[t], data->elements[t], t == X ? x_mean : 0.0, t == X ? x_deviation : 1.0);
+    }
+    for (int64_t i = 0; i < data->elements[RUNNING_VAR]; ++i) {
+        data->values[RUNNING_VAR][i] = (float) moco_random_uniform(random, 0.1, 2.0);
+    }
+}
+
+/* --- Buffers --- */
+
+static inline void upload_values(moco_context *context, const moco_tensor *tensor, const double *values) {
+    const int64_t count = moco_tensor_elements(tensor);
+    if (tensor->dtype == MOCO_DTYPE_F64) {
+        assert_ok(moco_tensor_upload(context, tensor, values));
+        return;
+    }
+    float *rounded = (float *) malloc(((size_t) count + 1) * sizeof(float));
+    for (int64_t i = 0; i < count; ++i) rounded[i] = (float) values[i];
+    assert_ok(moco_tensor_upload(context, tensor, rounded));
+    free(rounded);
+}
+
+static inline void download_values(moco_context *context, const moco_tensor *tensor, double *values) {
+    const int64_t count = moco_tensor_elements(tensor);
+    if (tensor->dtype == MOCO_DTYPE_F64) {
+        assert_ok(moco_tensor_download(context, tensor, values));
+        return;
+    }
+    float *single = (float *) malloc(((size_t) count + 1) * sizeof(float));
+    assert_ok(moco_tensor_download(context, tensor, single));
+    for (int64_t i = 0; i < count; ++i) values[i] = single[i];
+    free(single);
+}
+
+/* A flat tensor of at least `bytes` bytes in a buffer of its own, all of it NaN. */
+static inline moco_tensor nan_tensor(moco_context *context, int32_t dtype, int64_t elements, uint64_t bytes) {
+    const uint64_t plain = (uint64_t) elements * moco_dtype_size(dtype);
+    const uint64_t size = bytes > plain ? bytes : plain;
+    void *buffer = NULL;
+    assert_ok(moco_buffer_create(context, size, &buffer));
+    const moco_tensor all = moco_tensor_1d(buffer, 0, MOCO_DTYPE_BF16, (int64_t) (size / 2));
+    void *nan = malloc((size_t) size + 1);
+    memset(nan, 0xFF, (size_t) size);
+    assert_ok(moco_tensor_upload(context, &all, nan));
+    free(nan);
+    return moco_tensor_1d(buffer, 0, dtype, elements);
+}
+
+static inline moco_tensor value_tensor(moco_context *context, int32_t dtype, const double *values, int64_t elements) {
+    const moco_tensor tensor = nan_tensor(context, dtype, elements, 0);
+    upload_values(context, &tensor, values);
+    return tensor;
+}
+
+/* --- A layer --- */
+
+typedef struct live_layer {
+    moco_context *context;
+    moco_planned_layer layer;
+    moco_planned_layer reorder; /* of y, where its layout is not PLAIN */
+    moco_tensor tensors[LAYER_TENSORS];
+    moco_tensor plain_y; /* the same as y where that is PLAIN */
+    moco_tensor plain_dy;
+    moco_tensor saved;
+    int32_t in_place;
+} live_layer;
+
+static inline moco_layer_args forward_args(const live_layer *live, int32_t mode) {
+    const moco_tensor *t = live->tensors;
+    moco_layer_args args;
+    memset(&args, 0, sizeof args);
+    args.mode = mode;
+    args.x = t[X];
+    args.residual = t[RESIDUAL];
+    args.weight = t[WEIGHT];
+    args.bias = t[BIAS];
+    args.running_mean = t[RUNNING_MEAN];
+    args.running_var = t[RUNNING_VAR];
+    args.y = t[Y];
+    if (mode == 0) args.saved = live->saved;
+    return args;
+}
+
+static inline void call_layer(const live_layer *live, const moco_planned_layer *layer, moco_layer_args *args,
+                              moco_status (*pass)(const moco_planned_layer *, const moco_layer_args *)) {
+    const uint64_t bytes = layer->info.scratch_bytes;
+    args->scratch = moco_tensor_none();
+    if (bytes > 0) args->scratch = nan_tensor(live->context, MOCO_DTYPE_BF16, (int64_t) ((bytes + 1) / 2), 0);
+    assert_ok(pass(layer, args));
+    moco_buffer_destroy(live->context, args->scratch.buffer);
+}
+
+static inline void shape_as_images(moco_tensor *tensor, const moco_layer_desc *desc, int32_t output) {
+    const int64_t dims[4] = {desc->n, output ? desc->out_c : desc->c, output ? desc->out_h : desc->h,
+                             output ? desc->out_w : desc->w};
+    if (tensor->buffer == NULL) return;
+    memcpy(tensor->dims, dims, sizeof dims);
+    tensor->rank = 4;
+}
+
+static inline live_layer live_layer_open(moco_context *context, const moco_layer_desc *desc, const layer_data *data,
+                                         const layer_run *run) {
+    live_layer live;
+    memset(&live, 0, sizeof live);
+    live.context = context;
+    assert_ok(moco_layer_plan(context, desc, &live.layer));
+    const moco_layer_info *info = &live.layer.info;
+    live.in_place = run->in_place && info->output_layout == MOCO_LAYOUT_PLAIN;
+    assert_true(info->wanted_input_layout == MOCO_LAYOUT_PLAIN);
+    for (int t = 0; t < LAYER_TENSORS; ++t) {
+        if (data->elements[t] == 0) continue;
+        const uint64_t bytes = t == Y || t == DY ? info->output_bytes : 0;
+        if (t == DX && live.in_place) {
+            live.tensors[t] = live.tensors[DY];
+            continue;
+        }
+        live.tensors[t] = nan_tensor(context, desc->dtype, data->elements[t], bytes);
+        const int32_t is_sum = (t == DWEIGHT || t == DBIAS) && run->accumulate;
+        if (t < DY || is_sum) upload_values(context, &live.tensors[t], data->values[t]);
+    }
+    for (int t = 0; t < LAYER_TENSORS; ++t) {
+        if (t == X || t == DX) shape_as_images(&live.tensors[t], desc, 0);
+        if (t == Y || t == DY || t == RESIDUAL || t == D_RESIDUAL) shape_as_images(&live.tensors[t], desc, 1);
+    }
+    if (info->saved_bytes > 0) {
+        live.saved = nan_tensor(context, MOCO_DTYPE_BF16, (int64_t) ((info->saved_bytes + 1) / 2), 0);
+    }
+    live.plain_y = live.tensors[Y];
+    live.plain_dy = live.tensors[DY];
+    if (info->output_layout != MOCO_LAYOUT_PLAIN) {
+        moco_layer_desc reorder = layer_desc(MOCO_LAYER_REORDER, desc->n, desc->out_c, desc->out_h, desc->out_w);
+        reorder.dtype = desc->dtype;
+        reorder.input_layout = info->output_layout;
+        assert_ok(moco_layer_plan(context, &reorder, &live.reorder));
+        live.plain_y = nan_tensor(context, desc->dtype, data->elements[Y], 0);
+        live.plain_dy = nan_tensor(context, desc->dtype, data->elements[Y], 0);
+        shape_as_images(&live.plain_y, desc, 1);
+        shape_as_images(&live.plain_dy, desc, 1);
+        live.tensors[Y].layout = live.tensors[DY].layout = info->output_layout;
+    }
+    return live;
+}
+
+static inline void live_layer_close(live_layer *live) {
+    if (live->plain_y.buffer != live->tensors[Y].buffer) moco_buffer_destroy(live->context, live->plain_y.buffer);
+    if (live->plain_dy.buffer != live->tensors[DY].buffer) moco_buffer_destroy(live->context, live->plain_dy.buffer);
+    for (int t = 0; t < LAYER_TENSORS; ++t) {
+        if (t != DX || !live->in_place) moco_buffer_destroy(live->context, live->tensors[t].buffer);
+    }
+    moco_buffer_destroy(live->context, live->saved.buffer);
+    moco_layer_release(&live->reorder);
+    moco_layer_release(&live->layer);
+}
+
+static inline void forward_once(live_layer *live, const layer_data *data, const layer_run *run) {
+    if (run->stale_weights && live->tensors[WEIGHT].buffer != NULL) {
+        moco_layer_args args = forward_args(live, 1);
+        args.weight_version = 1;
+        assert_ok(moco_tensor_fill_zero(live->context, &live->tensors[WEIGHT]));
+        call_layer(live, &live->layer, &args, moco_layer_forward);
+        upload_values(live->context, &live->tensors[WEIGHT], data->values[WEIGHT]);
+        for (int t = RUNNING_MEAN; t <= RUNNING_VAR; ++t) {
+            if (data->elements[t] > 0) upload_values(live->context, &live->tensors[t], data->values[t]);
+        }
+    }
+    moco_layer_args args = forward_args(live, run->mode);
+    args.weight_version = 2;
+    call_layer(live, &live->layer, &args, moco_layer_forward);
+}
+
+/* What the backward pass says it needs of the forward's tensors, and the gradients. */
+static inline moco_layer_args backward_args(const live_layer *live, const layer_run *run) {
+    const moco_layer_info *info = &live->layer.info;
+    const moco_tensor *t = live->tensors;
+    moco_layer_args args;
+    memset(&args, 0, sizeof args);
+    args.mode = run->mode;
+    args.accumulate = run->accumulate;
+    args.weight_version = 2;
+    if (info->backward_needs_x) args.x = t[X];
+    if (info->backward_needs_y) args.y = t[Y];
+    args.weight = t[WEIGHT];
+    args.bias = t[BIAS];
+    args.running_mean = t[RUNNING_MEAN];
+    args.running_var = t[RUNNING_VAR];
+    args.dy = t[DY];
+    args.dx = t[DX];
+    args.d_residual = t[D_RESIDUAL];
+    args.dweight = t[DWEIGHT];
+    args.dbias = t[DBIAS];
+    args.saved = live->saved;
+    return args;
+}
+
+static inline void evaluate_elsewhere(live_layer *live) {
+    const moco_tensor kept = live->tensors[Y];
+    live->tensors[Y] =
+        nan_tensor(live->context, kept.dtype, moco_tensor_elements(&kept), live->layer.info.output_bytes);
+    live->tensors[Y].layout = kept.layout;
+    moco_layer_args args = forward_args(live, 2);
+    args.weight_version = 2;
+    call_layer(live, &live->layer, &args, moco_layer_forward);
+    moco_buffer_destroy(live->context, live->tensors[Y].buffer);
+    live->tensors[Y] = kept;
+}
+
+static inline void reorder_pass(live_layer *live, int32_t backward) {
+    if (live->reorder.layer == NULL) return;
+    moco_layer_args args;
+    memset(&args, 0, sizeof args);
+    args.x = live->tensors[Y];
+    args.y = live->plain_y;
+    args.dy = live->plain_dy;
+    args.dx = live->tensors[DY];
+    call_layer(live, &live->reorder, &args, backward ? moco_layer_backward : moco_layer_forward);
+}
+
+/* Runs `desc` on data's inputs and writes data's outputs; backward follows mode 0 of a training layer. Returns the name
+ * of the backend that took the layer. */
+static inline const char *run_layer(moco_context *context, const moco_layer_desc *desc, const layer_run *run,
+                                    layer_data *data) {
+    live_layer live = live_layer_open(context, desc, data, run);
+    const char *name = live.layer.ops->name;
+    forward_once(&live, data, run);
+    reorder_pass(&live, 0);
+    download_values(context, &live.plain_y, data->values[Y]);
+    for (int t = RUNNING_MEAN; t <= RUNNING_VAR; ++t) {
+        if (data->elements[t] > 0) download_values(context, &live.tensors[t], data->values[t]);
+    }
+    if (desc->training && run->mode == 0) {
+        if (run->evaluate_between) evaluate_elsewhere(&live);
+        upload_values(context, &live.plain_dy, data->values[DY]);
+        reorder_pass(&live, 1);
+        moco_layer_args args = backward_args(&live, run);
+        call_layer(&live, &live.layer, &args, moco_layer_backward);
+        for (int t = DX; t <= DBIAS; ++t) {
+            if (data->elements[t] > 0) download_values(context, &live.tensors[t], data->values[t]);
+        }
+    }
+    live_layer_close(&live);
+    return name;
+}
+
+#endif
