@@ -17,7 +17,7 @@ moco_status moco_checked_product(const int64_t *dims, int32_t rank, const char *
 }
 
 moco_status moco_checked_bytes(int64_t count, size_t element_size, const char *what, size_t *out) {
-    int64_t bytes;
+    int64_t bytes = 0;
     MOCO_TRY(moco_checked_multiply(count, (int64_t) element_size, what, &bytes));
     MOCO_REQUIRE((uint64_t) bytes <= SIZE_MAX / 2, "%s needs %lld bytes, more than this machine can address", what,
                  (long long) bytes);
