@@ -36,7 +36,11 @@
 #define WIDE        0
 #endif
 
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float vector __attribute__((vector_size(LANES * 4)));
@@ -51,7 +55,14 @@ INLINE void store(float *address, vector value) {
     *(unaligned_vector *) address = (unaligned_vector) value;
 }
 INLINE vector broadcast(float value) {
-    return (vector){0} + value;
+#if LANES == 16
+    return (vector){value, value, value, value, value, value, value, value,
+                    value, value, value, value, value, value, value, value};
+#elif LANES == 8
+    return (vector){value, value, value, value, value, value, value, value};
+#else
+    return (vector){value, value, value, value};
+#endif
 }
 
 INLINE vector larger(vector a, vector b) {
