@@ -1,0 +1,23 @@
+/* Antialiased bilinear resizing as Pillow's: a triangle filter, widened by the factor of reduction, one axis at a time.
+ */
+#ifndef MOCO_RESAMPLE_H
+#define MOCO_RESAMPLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One axis: a window of `in` source pixels becomes `out` pixels, of which [first, first + count) are made. */
+typedef struct moco_resample_axis {
+    int64_t in, out;
+    int64_t first, count;
+} moco_resample_axis;
+
+/* Bytes of scratch memory for one call of moco_resample; sizes are at most 2^31 each. 0 if that overflows. */
+size_t moco_resample_scratch(const moco_resample_axis *vertical, const moco_resample_axis *horizontal);
+
+/* image: the first pixel of the window in a plane of rows `stride` apart; out[vertical.count x horizontal.count], for
+ * each of `planes` planes, `plane_stride` apart in the image. `scratch` is 64-byte aligned. */
+void moco_resample(const float *image, int64_t stride, int64_t planes, int64_t plane_stride,
+                   const moco_resample_axis *vertical, const moco_resample_axis *horizontal, void *scratch, float *out);
+
+#endif
