@@ -21,7 +21,8 @@ static void NAME(info_nce)(void *argument, int64_t task, int32_t worker) {
     double negative = 0.0, greatest = positive_logit;
     int64_t above = 0, masked = 0;
     for (int64_t j = 0; j < keys; ++j) {
-        if (args->sample_ids != NULL && args->key_ids[j] == args->sample_ids[task]) {
+        if (args->sample_ids != NULL && args->key_ids[j] == args->sample_ids[task] &&
+            args->key_ids[j] != MOCO_QUEUE_NO_ID) {
             logits[j] = -INFINITY; /* exp(-inf) = 0: no negative of this sample */
             ++masked;
             continue;

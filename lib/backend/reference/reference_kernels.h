@@ -4,6 +4,7 @@
 #ifndef MOCO_REFERENCE_KERNELS_H
 #define MOCO_REFERENCE_KERNELS_H
 
+#include <moco/queue.h>
 #include <moco/sys/backend.h>
 
 #include "core/context_internal.h"
