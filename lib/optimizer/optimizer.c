@@ -127,6 +127,7 @@ moco_status moco_optimizer_step(moco_optimizer *optimizer) {
     const moco_parameter_table *table = moco_encoder_parameters(optimizer->encoder);
     const moco_optimizer_config *config = &optimizer->config;
     moco_status status = MOCO_OK;
+    MOCO_TRY(moco_encoder_settle_gradients(optimizer->encoder));
     for (int64_t i = 0; i < optimizer->runs && status == MOCO_OK; ++i) {
         const moco_sgd_args args = {
             .parameter = table->learnable[i].value,
