@@ -13,10 +13,10 @@
 /* --- Numbers from a hash: golden scripts compute the same ------------------------------------------------------------
  */
 
-/* 32-bit FNV-1a of "0 " and the name. */
+/* 32-bit FNV-1a of "2 " and the name (the SALT of make_trajectory_golden.py). */
 static inline uint32_t name_hash(const char *name) {
     uint32_t h = 2166136261u;
-    const char *const parts[2] = {"0 ", name};
+    const char *const parts[2] = {"2 ", name};
     for (int i = 0; i < 2; ++i) {
         for (const char *c = parts[i]; *c != '\0'; ++c) h = (h ^ (uint32_t) (unsigned char) *c) * 16777619u;
     }
