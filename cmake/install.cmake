@@ -50,3 +50,5 @@ else()
 endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/moco.pc.in ${PROJECT_BINARY_DIR}/moco.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/moco.pc DESTINATION ${moco_pc_dir})
+
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/libmoco)
