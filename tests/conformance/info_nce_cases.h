@@ -2,6 +2,8 @@
 #ifndef MOCO_TEST_INFO_NCE_CASES_H
 #define MOCO_TEST_INFO_NCE_CASES_H
 
+#include <moco/queue.h>
+
 #include "conformance/layer_check.h"
 
 typedef struct nce_case {
@@ -220,6 +222,12 @@ static void test_info_nce_masked(void **state) {
         for (int64_t j = 0; j < c.n; ++j) c.sample_ids[j] = random_between(&random, 0, ids - 1) - 3;
         for (int64_t j = 0; j < c.keys; ++j) c.key_ids[j] = random_between(&random, 0, ids - 1) - 3;
         nce_check(&c);
+        int64_t masked = 0;
+        for (int64_t j = 0; j < c.n * c.keys; ++j) {
+            const int64_t id = c.key_ids[j % c.keys];
+            masked += id != MOCO_QUEUE_NO_ID && id == c.sample_ids[j / c.keys];
+        }
+        assert_int_equal(nce_run(suite.oracle, MOCO_DTYPE_F64, &c, NULL).masked, masked);
         nce_free(&c);
     }
 }

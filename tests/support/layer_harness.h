@@ -5,6 +5,7 @@
 #ifndef MOCO_TEST_LAYER_HARNESS_H
 #define MOCO_TEST_LAYER_HARNESS_H
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -12,6 +12,12 @@
 #include "core/context_internal.h"
 #include "core/threads.h"
 
+/* libomp keeps its record of a host's thread that has left. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) {
+    return "leak:libomp";
+}
+
 /* An allocator that counts, and fails once `budget` allocations are made. */
 typedef struct counting {
     int64_t live;
