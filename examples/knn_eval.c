@@ -1,0 +1,61 @@
+/* knn_eval: how well the features of a saved encoder tell the classes of a test set apart, by weighted kNN. */
+#include <moco.h>
+#include <stdio.h>
+
+#include "support/command_line.h"
+#include "support/encoder_input.h"
+#include "support/example_support.h"
+
+static const char *const output_names[] = {"features", "embeddings", "pixels", NULL};
+
+int main(int argc, char **argv) {
+    example_program = "knn_eval";
+    const char *data = NULL;
+    const char *augment = NULL;
+    const char *backend = NULL;
+    int32_t output = MOCO_OUTPUT_FEATURES;
+    int64_t size = 0;
+    int64_t bank = 0;
+    int64_t k = 200;
+    int64_t test_count = 1000;
+    int64_t threads = 0;
+    double temperature = 0.1;
+    const double big = 1e9;
+    const option_row rows[] = {
+        {"data", OPTION_TEXT, &data, "synthetic[:keys], cifar10:DIR or cifar100:DIR; else as trained", 0, 0, NULL},
+        {"output", OPTION_CHOICE, &output, "what is compared", 0, 0, output_names},
+        {"k", OPTION_INTEGER, &k, "neighbours that vote", 1, big, NULL},
+        {"temperature", OPTION_NUMBER, &temperature, "of their weights exp(cosine / t)", 1e-6, 1e6, NULL},
+        {"bank", OPTION_INTEGER, &bank, "training images to compare with; 0: all", 0, big, NULL},
+        {"test-count", OPTION_INTEGER, &test_count, "test images of the built-in set", 1, big, NULL},
+        {"augment", OPTION_TEXT, &augment, "recipe whose evaluation view is taken; else as trained", 0, 0, NULL},
+        {"size", OPTION_INTEGER, &size, "height and width of a view; 0: as trained", 0, 4096, NULL},
+        {"backend", OPTION_TEXT, &backend, "compute backend; the fastest if not given", 0, 0, NULL},
+        {"threads", OPTION_INTEGER, &threads, "0: one per processor", 0, 1024, NULL},
+    };
+    const command_line line = {
+        .program = "knn_eval",
+        .arguments = "FILE [OPTION...]",
+        .description =
+            "Loads FILE, an encoder.safetensors of pretrain, and prints its kNN accuracy on the test images.",
+        .rows = rows,
+        .row_count = (int32_t) (sizeof rows / sizeof rows[0]),
+        .operands = 1,
+    };
+    const char *path = NULL;
+    parse_command_line(&line, argc, argv, &path);
+
+    moco_context *context = open_context(backend, (int32_t) threads);
+    encoder_input input;
+    open_encoder_input(&input, context, path, data, augment, size, test_count);
+    knn_accuracy accuracy;
+    check(measure_knn(context, output == MOCO_OUTPUT_PIXELS ? NULL : input.encoder, &input.data, input.augment, output,
+                      bank, k, temperature, &accuracy));
+    printf("%s: kNN top-1 %.2f %%, top-5 %.2f %% of %lld test images of %s (k %lld, t %g, %lld-d %s, %.1f s)\n", path,
+           100 * accuracy.top1, 100 * accuracy.top5, (long long) moco_dataset_count(input.data.test), input.description,
+           (long long) k, temperature, (long long) moco_extract_dim(input.encoder, input.augment, output),
+           output_names[output], accuracy.seconds);
+    close_encoder_input(&input);
+    moco_context_destroy(context);
+    return 0;
+}

@@ -1,0 +1,185 @@
+/* pretrain: trains an encoder by Momentum Contrast and watches it learn by kNN. The training itself is
+ * moco_trainer_run; pretrain_parts.c makes its parts, and this file runs it epoch by epoch.
+ */
+#include <moco.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "pretrain/metrics_file.h"
+#include "pretrain/pretrain_options.h"
+#include "pretrain/pretrain_parts.h"
+#include "pretrain/progress_display.h"
+#include "support/example_support.h"
+
+/* --- Ctrl-C --- */
+
+static moco_trainer *interrupted_trainer;
+static volatile sig_atomic_t interrupted_by;
+
+/* moco_trainer_request_stop may be called from a signal handler. The second signal acts as if there were none. */
+static void on_signal(int number) {
+    interrupted_by = number;
+    moco_trainer_request_stop(interrupted_trainer);
+}
+
+static void catch_signals(moco_trainer *trainer) {
+    interrupted_trainer = trainer;
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int) (SA_RESETHAND | SA_RESTART)};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* --- A run --- */
+
+typedef struct run_state {
+    const pretrain_options *options;
+    pretrain_parts parts;
+    progress_display display;
+    FILE *metrics;
+    epoch_metrics sums; /* of the epoch in progress, until finish_epoch makes them means */
+    double seconds;     /* of its steps */
+    int64_t images;
+    int32_t metrics_failed;
+    double untrained_top1; /* fractions */
+    double pixels_top1;
+    double last_top1;
+} run_state;
+
+static int32_t on_step(const moco_step_stats *stats, void *user) {
+    run_state *run = (run_state *) user;
+    run->metrics_failed |= write_step(run->metrics, stats) != 0;
+    progress_step(&run->display, stats);
+    epoch_metrics *sums = &run->sums;
+    sums->epoch = stats->epoch;
+    sums->step = stats->step + 1;
+    sums->steps++;
+    sums->loss += stats->loss.loss;
+    sums->top1 += stats->loss.top1;
+    sums->top5 += stats->loss.top5;
+    sums->learning_rate = stats->learning_rate;
+    sums->momentum = stats->momentum;
+    sums->chance_loss = stats->loss.chance_loss;
+    sums->queue_filled = stats->queue_filled;
+    run->seconds += stats->seconds;
+    run->images += stats->samples;
+    return 0;
+}
+
+static knn_accuracy knn_of(run_state *run, moco_encoder *encoder, int32_t output) {
+    const pretrain_options *options = run->options;
+    knn_accuracy accuracy = {0, 0, 0};
+    check(measure_knn(run->parts.context, encoder, &run->parts.data, run->parts.augment, output, options->knn_bank,
+                      options->knn_k, options->knn_temperature, &accuracy));
+    return accuracy;
+}
+
+/* Ends the epoch's line in file and display; `measure` 1: with kNN, and the encoder saved. */
+static void finish_epoch(run_state *run, int32_t measure) {
+    epoch_metrics *means = &run->sums;
+    if (means->steps == 0) return;
+    means->loss /= (double) means->steps;
+    means->top1 /= (double) means->steps;
+    means->top5 /= (double) means->steps;
+    means->images_per_second = run->seconds > 0 ? (double) run->images / run->seconds : 0;
+    means->knn_top1 = -1;
+    char knn_text[64] = "";
+    if (measure) {
+        const knn_accuracy accuracy = knn_of(run, run->parts.encoder, run->options->knn_output);
+        means->knn_top1 = run->last_top1 = accuracy.top1;
+        means->knn_top5 = accuracy.top5;
+        snprintf(knn_text, sizeof knn_text, "  kNN %.1f %%", 100 * accuracy.top1);
+        check(save_encoder(&run->parts, run->options, accuracy.top1));
+    }
+    progress_print(&run->display, "epoch %3lld/%lld  loss %.3f (chance %.3f)  top-1 %5.1f %%  lr %.4f  %.0f images/s%s",
+                   (long long) means->epoch + 1, (long long) run->options->epochs, means->loss, means->chance_loss,
+                   100 * means->top1, means->learning_rate, means->images_per_second, knn_text);
+    run->metrics_failed |= write_epoch(run->metrics, means) != 0;
+    run->sums = (epoch_metrics){0};
+    run->seconds = 0;
+    run->images = 0;
+}
+
+/* Runs to the end, to --max-steps or to Ctrl-C, one epoch at a time. */
+static void train(run_state *run) {
+    const pretrain_options *options = run->options;
+    for (int64_t epoch = 1; epoch <= options->epochs && interrupted_by == 0; ++epoch) {
+        const moco_status status =
+            moco_trainer_run(run->parts.trainer, run->parts.loader, epoch, options->max_steps, on_step, run);
+        progress_clear(&run->display);
+        if (status != MOCO_CANCELLED) check(status);
+        const int32_t last =
+            epoch == options->epochs ||
+            (options->max_steps > 0 && moco_trainer_step_count(run->parts.trainer) >= options->max_steps);
+        const int32_t due = options->knn_every > 0 && epoch % options->knn_every == 0;
+        finish_epoch(run, interrupted_by == 0 && (last || due));
+        if (last) break;
+    }
+}
+
+/* --- Before and after --- */
+
+static void describe(const run_state *run) {
+    const pretrain_options *options = run->options;
+    const pretrain_parts *parts = &run->parts;
+    printf("libmoco %s, backend %s, %d threads\n", moco_version_string(), moco_context_backend(parts->context),
+           moco_context_threads(parts->context));
+    printf("data      %s: %lld images to train, %lld to test, %lld classes; views %d x %d, recipe %s\n", options->data,
+           (long long) moco_dataset_count(parts->data.train), (long long) moco_dataset_count(parts->data.test),
+           (long long) moco_dataset_classes(parts->data.train), moco_augment_height(parts->augment),
+           moco_augment_width(parts->augment), augment_names[options->augment]);
+    printf("encoder   %s, %.2f million parameters, %lld-d embeddings, BatchNorm in %lld groups\n", options->arch,
+           1e-6 * (double) moco_encoder_learnable_elements(parts->encoder),
+           (long long) moco_encoder_embedding_dim(parts->encoder), (long long) options->bn_groups);
+    printf("training  %lld epochs of %lld steps of %lld images; K %lld, m %g, T %g, lr %g\n",
+           (long long) options->epochs, (long long) moco_loader_batches_per_epoch(parts->loader),
+           (long long) options->batch_size, (long long) options->queue_size, options->momentum, options->temperature,
+           options->lr);
+    fflush(stdout);
+}
+
+static void measure_baselines(run_state *run) {
+    run->pixels_top1 = knn_of(run, NULL, MOCO_OUTPUT_PIXELS).top1;
+    run->untrained_top1 = knn_of(run, run->parts.encoder, run->options->knn_output).top1;
+    printf("kNN       raw pixels %.1f %%, untrained encoder %.1f %%\n", 100 * run->pixels_top1,
+           100 * run->untrained_top1);
+    fflush(stdout);
+    run->metrics_failed |= write_baselines(run->metrics, run->untrained_top1, run->pixels_top1) != 0;
+}
+
+int main(int argc, char **argv) {
+    example_program = "pretrain";
+    pretrain_options options;
+    read_pretrain_options(&options, argc, argv);
+    run_state run = {.options = &options, .last_top1 = -1};
+    make_parts(&run.parts, &options);
+    make_folder(options.out);
+    run.metrics = open_metrics(options.out);
+    describe(&run);
+    measure_baselines(&run);
+
+    int64_t total = options.epochs * moco_loader_batches_per_epoch(run.parts.loader);
+    if (options.max_steps > 0 && options.max_steps < total) total = options.max_steps;
+    progress_start(&run.display, total, options.epochs);
+    catch_signals(run.parts.trainer);
+    const double start = seconds_now();
+    train(&run);
+    const double seconds = seconds_now() - start;
+
+    const int64_t steps = moco_trainer_step_count(run.parts.trainer);
+    check(save_encoder(&run.parts, &options, interrupted_by == 0 ? run.last_top1 : -1));
+    if (interrupted_by != 0) {
+        printf("stopped after step %lld of %lld\n", (long long) steps, (long long) total);
+    } else if (run.last_top1 >= 0) {
+        printf("kNN       raw pixels %.1f %%, untrained %.1f %%, trained %.1f %%: %+.1f points over the better one\n",
+               100 * run.pixels_top1, 100 * run.untrained_top1, 100 * run.last_top1,
+               100 * (run.last_top1 - (run.pixels_top1 > run.untrained_top1 ? run.pixels_top1 : run.untrained_top1)));
+    }
+    printf("%lld steps in %.1f s; wrote %s/encoder.safetensors and %s/metrics.jsonl\n", (long long) steps, seconds,
+           options.out, options.out);
+    run.metrics_failed |= fclose(run.metrics) != 0;
+    destroy_parts(&run.parts);
+    if (run.metrics_failed) stop("%s/metrics.jsonl could not be written in full", options.out);
+    return interrupted_by == 0 ? 0 : 128 + (int) interrupted_by;
+}

@@ -1,0 +1,30 @@
+/* The parts of a training run, made from the options: see moco_trainer_step for what each one does. */
+#ifndef MOCO_EXAMPLE_PRETRAIN_PARTS_H
+#define MOCO_EXAMPLE_PRETRAIN_PARTS_H
+
+#include <moco.h>
+
+#include "pretrain/pretrain_options.h"
+#include "support/evaluation_data.h"
+
+typedef struct pretrain_parts {
+    moco_context *context;
+    evaluation_data data;
+    moco_augment *augment;
+    moco_loader *loader;
+    moco_encoder *encoder; /* the query encoder */
+    moco_momentum_encoder *momentum_encoder;
+    moco_queue *queue;
+    moco_loss *loss;
+    moco_optimizer *optimizer;
+    moco_trainer *trainer;
+} pretrain_parts;
+
+/* Stops with a sentence where something does not fit. */
+void make_parts(pretrain_parts *parts, const pretrain_options *options);
+void destroy_parts(pretrain_parts *parts);
+
+/* Writes OUT/encoder.safetensors with the recipe in its metadata. knn_top1 below 0: not measured. */
+moco_status save_encoder(const pretrain_parts *parts, const pretrain_options *options, double knn_top1);
+
+#endif

@@ -1,0 +1,29 @@
+/* How a run looks while it goes on: a bar that is redrawn on a terminal, plain lines now and then elsewhere. */
+#ifndef MOCO_EXAMPLE_PROGRESS_DISPLAY_H
+#define MOCO_EXAMPLE_PROGRESS_DISPLAY_H
+
+#include <moco.h>
+
+typedef struct progress_display {
+    int32_t on_terminal;
+    int32_t bar_is_drawn;
+    int64_t total_steps;
+    int64_t total_epochs;
+    double last_drawn;       /* seconds_now() */
+    double seconds_per_step; /* smoothed; 0 before the first step */
+    double loss;             /* smoothed */
+    double top1;
+} progress_display;
+
+void progress_start(progress_display *display, int64_t total_steps, int64_t total_epochs);
+
+/* After each step; draws at most ten times a second, prints a plain line at most every ten seconds. */
+void progress_step(progress_display *display, const moco_step_stats *stats);
+
+/* A line that stays, as printf; the bar goes before it. */
+void progress_print(progress_display *display, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Takes the bar away. */
+void progress_clear(progress_display *display);
+
+#endif

@@ -1,0 +1,52 @@
+#include "support/example_support.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+const char *example_program = "example";
+
+void check(moco_status status) {
+    if (status == MOCO_OK) return;
+    fprintf(stderr, "%s: %s (%s)\n", example_program, moco_last_error(), moco_status_string(status));
+    exit(1);
+}
+
+void stop(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "%s: ", example_program);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(1);
+}
+
+void *allocate(size_t count, size_t size) {
+    void *memory = calloc(count > 0 ? count : 1, size);
+    if (memory == NULL) stop("out of memory: %zu x %zu bytes", count, size);
+    return memory;
+}
+
+static void print_log(int32_t level, const char *message, void *user) {
+    (void) user;
+    fprintf(stderr, "%s: %s: %s\n", example_program, level <= MOCO_LOG_ERROR ? "error" : "warning", message);
+}
+
+moco_context *open_context(const char *backend, int32_t threads) {
+    moco_context_config config;
+    moco_context *context = NULL;
+    check(moco_context_config_init(&config, sizeof config));
+    config.backend = backend;
+    config.threads = threads;
+    config.log = print_log;
+    check(moco_context_create(&context, &config));
+    return context;
+}
+
+double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double) now.tv_sec + 1e-9 * (double) now.tv_nsec;
+}
