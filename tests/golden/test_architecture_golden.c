@@ -16,7 +16,7 @@ typedef struct summary {
 typedef struct golden_case {
     char name[64];
     char architecture[64];
-    int stem, head, dim, normalize, groups, strided, n, h, w, mlp_hidden, mlp_layers;
+    int stem, head, dim, normalize, groups, strided, n, h, w, mlp_hidden, mlp_layers, kinks;
     summary embeddings, evaluation, features;
     int64_t entries;
     struct {
@@ -50,9 +50,10 @@ static int read_case(FILE *file) {
     if (fgets(line, sizeof line, file) == NULL) return 0;
     assert_int_equal(1, sscanf(line, "case %63s", golden.name));
     assert_non_null(fgets(line, sizeof line, file));
-    assert_int_equal(12, sscanf(line, "config %63s %d %d %d %d %d %d %d %d %d %d %d", golden.architecture, &golden.stem,
-                                &golden.head, &golden.dim, &golden.normalize, &golden.groups, &golden.strided,
-                                &golden.n, &golden.h, &golden.w, &golden.mlp_hidden, &golden.mlp_layers));
+    assert_int_equal(13,
+                     sscanf(line, "config %63s %d %d %d %d %d %d %d %d %d %d %d %d", golden.architecture, &golden.stem,
+                            &golden.head, &golden.dim, &golden.normalize, &golden.groups, &golden.strided, &golden.n,
+                            &golden.h, &golden.w, &golden.mlp_hidden, &golden.mlp_layers, &golden.kinks));
     while (fgets(line, sizeof line, file) != NULL && strcmp(line, "end\n") != 0) {
         char *numbers = strchr(line, ' ');
         assert_non_null(numbers);
@@ -110,7 +111,7 @@ static moco_encoder *golden_encoder(moco_context *context) {
     if (golden.mlp_hidden > 0) config.mlp_hidden_dim = golden.mlp_hidden;
     if (golden.mlp_layers > 0) config.mlp_layers = golden.mlp_layers;
     moco_encoder *encoder = make_encoder(context, &config);
-    fill_encoder(encoder);
+    fill_encoder(encoder, golden.kinks);
     return encoder;
 }
 

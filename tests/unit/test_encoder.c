@@ -296,7 +296,7 @@ static void a_clone_is_equal_and_independent(void **state) {
     assert_int_equal(1, moco_encoder_batches_tracked(copy));
     assert_string_equal("mlp", moco_encoder_configuration(copy)->architecture);
     assert_ok(moco_encoder_evaluate(encoder, images, N, H, W, out));
-    fill_encoder(copy);
+    fill_encoder(copy, 1);
     assert_ok(moco_encoder_evaluate(encoder, images, N, H, W, theirs));
     assert_same(out, theirs, N * DIM);
     moco_encoder_destroy(encoder); /* in any order */
