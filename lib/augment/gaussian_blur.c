@@ -3,24 +3,48 @@
 #include <math.h>
 #include <string.h>
 
-#define SIGMAS     4.0 /* the filter's radius; what is cut off weighs less than 1e-4 */
-#define MAX_RADIUS ((int64_t) (SIGMAS * MOCO_BLUR_SIGMA_MAX) + 1)
+enum { PASSES = 3, MAX_RADIUS = PASSES * (MOCO_BLUR_SIGMA_MAX + 1) };
+
+/* A box filter of real radius whole + edge: weights 1 within `whole` pixels of the middle, `edge` on the two beyond. */
+typedef struct box {
+    int64_t whole;
+    double edge;
+} box;
+
+/* The box of which PASSES together have the variance sigma^2. */
+static box box_of(double sigma) {
+    const double variance = sigma * sigma / PASSES;
+    const double whole = floor((sqrt(12.0 * variance + 1.0) - 1.0) / 2.0);
+    const double edge = (2.0 * whole + 1.0) * (whole * (whole + 1.0) - 3.0 * variance) /
+                        (6.0 * (variance - (whole + 1.0) * (whole + 1.0)));
+    return (box){(int64_t) whole, edge};
+}
 
 static int64_t radius_of(double sigma) {
-    return (int64_t) ceil(SIGMAS * sigma);
+    return PASSES * (box_of(sigma).whole + 1);
 }
 
 size_t moco_gaussian_blur_scratch(int64_t h, int64_t w, double sigma) {
     return (size_t) ((h + 1) * w + 2 * radius_of(sigma)) * sizeof(float);
 }
 
-/* weights[0 .. radius], of the middle and of each pair around it; together 1. */
+/* weights[0 .. radius], of the middle and of each pair around it; with the pairs together 1. */
 static void fill_weights(double sigma, int64_t radius, float *weights) {
-    double sum = 1.0;
-    for (int64_t i = 1; i <= radius; ++i) sum += 2.0 * exp(-0.5 * (double) (i * i) / (sigma * sigma));
-    for (int64_t i = 0; i <= radius; ++i) {
-        weights[i] = (float) (exp(-0.5 * (double) (i * i) / (sigma * sigma)) / sum);
+    const box b = box_of(sigma);
+    double kernel[2 * MAX_RADIUS + 1] = {0.0}, next[2 * MAX_RADIUS + 1];
+    kernel[radius] = 1.0;
+    for (int32_t pass = 0; pass < PASSES; ++pass) {
+        for (int64_t i = 0; i <= 2 * radius; ++i) {
+            double sum = 0.0;
+            for (int64_t j = -b.whole - 1; j <= b.whole + 1; ++j) {
+                if (i + j < 0 || i + j > 2 * radius) continue;
+                sum += kernel[i + j] * (j >= -b.whole && j <= b.whole ? 1.0 : b.edge);
+            }
+            next[i] = sum / ((double) (2 * b.whole + 1) + 2.0 * b.edge);
+        }
+        memcpy(kernel, next, (size_t) (2 * radius + 1) * sizeof *kernel);
     }
+    for (int64_t i = 0; i <= radius; ++i) weights[i] = (float) kernel[radius + i];
 }
 
 static void blur_row(const float *restrict padded, const float *restrict weights, int64_t radius, int64_t w,

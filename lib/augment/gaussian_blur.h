@@ -1,12 +1,12 @@
-/* Gaussian blur of planes in place; beyond the edge the edge pixel goes on, as in Pillow. Pillow's ImageFilter of
- * radius sigma approximates this one by three box filters. */
+/* Gaussian blur of planes in place; beyond the edge the edge pixel goes on. The filter is Pillow's GaussianBlur, which
+ * the official recipe uses: three box filters, of real width, with the variance sigma^2 together. */
 #ifndef MOCO_GAUSSIAN_BLUR_H
 #define MOCO_GAUSSIAN_BLUR_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define MOCO_BLUR_SIGMA_MAX 64.0
+enum { MOCO_BLUR_SIGMA_MAX = 64 };
 
 /* Bytes of scratch memory for an image h x w of sides <= 2^15 and a sigma of at most MOCO_BLUR_SIGMA_MAX. */
 size_t moco_gaussian_blur_scratch(int64_t h, int64_t w, double sigma);

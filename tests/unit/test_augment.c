@@ -1,0 +1,374 @@
+/* Recipes' ranges and probabilities, identities, determinism and every refusal. Pixels are in test_augment_golden.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <string.h>
+
+#include "augment/augment_internal.h"
+#include "core/random.h"
+
+static moco_context *context;
+
+static int setup(void **state) {
+    (void) state;
+    return moco_context_create(&context, NULL);
+}
+
+static int teardown(void **state) {
+    (void) state;
+    moco_context_destroy(context);
+    return 0;
+}
+
+#define assert_fails(call, status, word)                                                                         \
+    do {                                                                                                         \
+        assert_int_equal(call, status);                                                                          \
+        if (strstr(moco_last_error(), word) == NULL) fail_msg("\"%s\" lacks \"%s\"", moco_last_error(), (word)); \
+    } while (0)
+
+static moco_augment_config recipe(int32_t number) {
+    moco_augment_config config;
+    assert_int_equal(moco_augment_config_init(&config, sizeof config, number), MOCO_OK);
+    return config;
+}
+
+static moco_augment *create(const moco_augment_config *config) {
+    moco_augment *augment = NULL;
+    assert_int_equal(moco_augment_create(&augment, context, config), MOCO_OK);
+    return augment;
+}
+
+static void fill(float *image, int64_t count) {
+    moco_random random;
+    moco_random_init(&random, 1, MOCO_RANDOM_TEST, 0, 0);
+    for (int64_t i = 0; i < count; ++i) image[i] = moco_random_float(&random);
+}
+
+/* --- What is drawn --- */
+
+enum { DRAWS = 100000 };
+
+/* Within 4 standard deviations of a binomial count; exact for 0 and 1. */
+static void assert_count(const char *what, int64_t count, double p) {
+    const double sigma = sqrt(p * (1.0 - p) * DRAWS);
+    if (fabs((double) count - p * DRAWS) > 4.0 * sigma)
+        fail_msg("%s: %lld of %d, p %g", what, (long long) count, DRAWS, p);
+}
+
+/* A uniform distribution on [low, high]: range, mean and variance. */
+typedef struct moments {
+    double least, most, sum, squares;
+} moments;
+
+static void note(moments *m, double x) {
+    m->least = fmin(m->least, x);
+    m->most = fmax(m->most, x);
+    m->sum += x;
+    m->squares += x * x;
+}
+
+static void assert_uniform(const char *what, const moments *m, double low, double high) {
+    const double width = high - low, mean = m->sum / DRAWS, variance = m->squares / DRAWS - mean * mean;
+    const double sd = width / sqrt(12.0);
+    if (m->least < low - 1e-6 || m->most > high + 1e-6 || m->least > low + 1e-3 * width ||
+        m->most < high - 1e-3 * width) {
+        fail_msg("%s ranges over %g .. %g, not %g .. %g", what, m->least, m->most, low, high);
+    }
+    if (fabs(mean - (low + high) / 2.0) > 4.0 * sd / sqrt(DRAWS)) fail_msg("%s has the mean %g", what, mean);
+    /* The variance of the sample variance of a uniform is width^4 / (180 n). */
+    if (fabs(variance - sd * sd) > 4.0 * width * width / sqrt(180.0 * DRAWS)) {
+        fail_msg("%s has the variance %g, not %g", what, variance, sd * sd);
+    }
+}
+
+static const moments no_moments = {INFINITY, -INFINITY, 0.0, 0.0};
+
+static void check_recipe(int32_t number) {
+    const moco_augment_config c = recipe(number);
+    moco_augment *augment = create(&c);
+    int64_t flips = 0, jitters = 0, greys = 0, blurs = 0, orders[4][4] = {{0}};
+    moments factors[4], sigma = no_moments, area = no_moments, ratio = no_moments;
+    for (int i = 0; i < 4; ++i) factors[i] = no_moments;
+    /* So large an image that rounding and misfit are small: every attempt that the ratio allows fits but for areas
+     * near 1, which are counted apart. */
+    const int64_t side = 100000;
+    for (int64_t i = 0; i < DRAWS; ++i) {
+        moco_view_draw d;
+        moco_augment_draw(augment, side, side, 3, i, (int32_t) (i & 1), &d);
+        flips += d.flip;
+        jitters += d.jitter;
+        greys += d.grey;
+        blurs += d.blur;
+        int seen = 0;
+        for (int j = 0; j < 4; ++j) {
+            seen |= 1 << d.jitter_order[j];
+            orders[j][d.jitter_order[j]]++;
+            note(&factors[j], (double) d.jitter_factor[j]);
+        }
+        assert_int_equal(seen, 15);
+        note(&sigma, d.blur_sigma);
+        note(&area, (double) d.crop_h * (double) d.crop_w / ((double) side * (double) side));
+        note(&ratio, (double) d.crop_w / (double) d.crop_h);
+        assert_true(d.crop_top >= 0 && d.crop_left >= 0 && d.crop_h >= 1 && d.crop_w >= 1);
+        assert_true(d.crop_top + d.crop_h <= side && d.crop_left + d.crop_w <= side);
+    }
+    assert_count("flip", flips, c.flip_p);
+    assert_count("jitter", jitters, c.jitter_p);
+    assert_count("grey", greys, c.grey_p);
+    assert_count("blur", blurs, c.blur_p);
+    for (int j = 0; j < 4; ++j) {
+        for (int k = 0; k < 4; ++k) assert_count("a place in the jitters' order", orders[j][k], 0.25);
+    }
+    assert_uniform("brightness", &factors[0], 1.0 - c.brightness, 1.0 + c.brightness);
+    assert_uniform("contrast", &factors[1], 1.0 - c.contrast, 1.0 + c.contrast);
+    assert_uniform("saturation", &factors[2], 1.0 - c.saturation, 1.0 + c.saturation);
+    assert_uniform("hue", &factors[3], -c.hue, c.hue);
+    assert_uniform("blur sigma", &sigma, c.blur_sigma_min, c.blur_sigma_max);
+    assert_true(area.least >= c.crop_min - 1e-4 && area.least < c.crop_min + 0.001 && area.most > 0.99);
+    assert_true(ratio.least >= 0.75 - 1e-4 && ratio.least < 0.751 && ratio.most <= 4.0 / 3.0 + 1e-4 &&
+                ratio.most > 1.33);
+    moco_augment_destroy(augment);
+}
+
+static void test_draws(void **state) {
+    (void) state;
+    check_recipe(MOCO_AUGMENT_V1);
+    check_recipe(MOCO_AUGMENT_V2);
+    check_recipe(MOCO_AUGMENT_CIFAR);
+}
+
+/* Areas small enough that every attempt fits: area and log ratio are uniform, the place is too. */
+static void test_crop_distribution(void **state) {
+    (void) state;
+    moco_augment_config c = recipe(MOCO_AUGMENT_V2);
+    c.crop_min = 0.1;
+    c.crop_max = 0.5;
+    moco_augment *augment = create(&c);
+    moments area = no_moments, log_ratio = no_moments, top = no_moments, left = no_moments;
+    const int64_t h = 200000, w = 300000;
+    for (int64_t i = 0; i < DRAWS; ++i) {
+        moco_view_draw d;
+        moco_augment_draw(augment, h, w, 0, i, 0, &d);
+        note(&area, (double) d.crop_h * (double) d.crop_w / ((double) h * (double) w));
+        note(&log_ratio, log((double) d.crop_w / (double) d.crop_h));
+        note(&top, (double) d.crop_top / (double) (h - d.crop_h));
+        note(&left, (double) d.crop_left / (double) (w - d.crop_w));
+    }
+    assert_uniform("area", &area, 0.1, 0.5);
+    assert_uniform("log ratio", &log_ratio, log(0.75), log(4.0 / 3.0));
+    assert_uniform("top", &top, 0.0, 1.0);
+    assert_uniform("left", &left, 0.0, 1.0);
+    moco_augment_destroy(augment);
+}
+
+/* An image that no allowed ratio fits gets the largest centred crop of the nearest ratio. */
+static void test_crop_fallback(void **state) {
+    (void) state;
+    moco_augment_config c = recipe(MOCO_AUGMENT_V2);
+    c.crop_min = 1.0;
+    moco_augment *augment = create(&c);
+    moco_view_draw d;
+    moco_augment_draw(augment, 30, 300, 0, 0, 0, &d);
+    assert_int_equal(d.crop_h, 30);
+    assert_int_equal(d.crop_w, 40);
+    assert_int_equal(d.crop_top, 0);
+    assert_int_equal(d.crop_left, 130);
+    moco_augment_draw(augment, 300, 30, 0, 0, 0, &d);
+    assert_int_equal(d.crop_h, 40);
+    assert_int_equal(d.crop_w, 30);
+    assert_int_equal(d.crop_top, 130);
+    moco_augment_draw(augment, 1, 1, 0, 0, 0, &d);
+    assert_int_equal(d.crop_h * d.crop_w, 1);
+    moco_augment_destroy(augment);
+}
+
+/* --- Identities --- */
+
+static void test_identity(void **state) {
+    (void) state;
+    enum { H = 13, W = 18, N = 3 * H * W };
+    float image[N], out[N];
+    fill(image, N);
+    for (int32_t number = MOCO_AUGMENT_V1; number <= MOCO_AUGMENT_CIFAR; ++number) {
+        moco_augment_config c = recipe(number);
+        c.height = H;
+        c.width = W;
+        for (int i = 0; i < 3; ++i) {
+            c.mean[i] = 0.0;
+            c.std[i] = 1.0;
+        }
+        moco_augment *augment = create(&c);
+        moco_view_draw d = {.crop_h = H,
+                            .crop_w = W,
+                            .jitter = 1,
+                            .jitter_order = {3, 2, 1, 0},
+                            .jitter_factor = {1.0f, 1.0f, 1.0f, 0.0f}};
+        assert_int_equal(moco_augment_render(augment, image, H, W, &d, out), MOCO_OK);
+        assert_memory_equal(image, out, sizeof out);
+        d.flip = 1;
+        assert_int_equal(moco_augment_render(augment, image, H, W, &d, out), MOCO_OK);
+        for (int i = 0; i < N; ++i) assert_true(out[i] == image[i / W * W + W - 1 - i % W]);
+        /* Blurring keeps a constant; so does every crop of it. */
+        float flat[N];
+        for (int i = 0; i < N; ++i) flat[i] = 0.25f;
+        d = (moco_view_draw){.crop_top = 2, .crop_left = 3, .crop_h = 7, .crop_w = 5, .blur = 1, .blur_sigma = 1.7};
+        assert_int_equal(moco_augment_render(augment, flat, H, W, &d, out), MOCO_OK);
+        for (int i = 0; i < N; ++i) assert_true(fabsf(out[i] - 0.25f) < 1e-6f);
+        moco_augment_destroy(augment);
+    }
+}
+
+static void test_normalisation(void **state) {
+    (void) state;
+    enum { SIDE = 8, AREA = SIDE * SIDE };
+    float image[3 * AREA], out[3 * AREA];
+    fill(image, 3 * AREA);
+    moco_augment_config c = recipe(MOCO_AUGMENT_PLAIN);
+    c.height = SIDE;
+    c.width = SIDE;
+    c.eval_resize = 1.0;
+    moco_augment *augment = create(&c);
+    assert_int_equal(moco_augment_apply(augment, image, SIDE, SIDE, 0, 0, 0, out), MOCO_OK);
+    const double mean[3] = {0.485, 0.456, 0.406}, std[3] = {0.229, 0.224, 0.225};
+    for (int i = 0; i < 3 * AREA; ++i) {
+        assert_true(fabs((double) out[i] - ((double) image[i] - mean[i / AREA]) / std[i / AREA]) < 1e-6);
+    }
+    moco_augment_destroy(augment);
+}
+
+static void test_determinism(void **state) {
+    (void) state;
+    enum { H = 40, W = 50, OUT = 3 * 32 * 32 };
+    static float image[3 * H * W];
+    float first[OUT], again[OUT];
+    fill(image, 3 * H * W);
+    moco_augment_config c = recipe(MOCO_AUGMENT_CIFAR);
+    moco_augment *augment = create(&c);
+    c.seed = 1;
+    moco_augment *other = create(&c);
+    assert_int_equal(moco_augment_apply(augment, image, H, W, 2, 7, 1, first), MOCO_OK);
+    assert_int_equal(moco_augment_apply(augment, image, H, W, 2, 8, 1, again), MOCO_OK);
+    assert_memory_not_equal(first, again, sizeof first);
+    assert_int_equal(moco_augment_apply(augment, image, H, W, 3, 7, 1, again), MOCO_OK);
+    assert_memory_not_equal(first, again, sizeof first);
+    assert_int_equal(moco_augment_apply(augment, image, H, W, 2, 7, 0, again), MOCO_OK);
+    assert_memory_not_equal(first, again, sizeof first);
+    assert_int_equal(moco_augment_apply(other, image, H, W, 2, 7, 1, again), MOCO_OK);
+    assert_memory_not_equal(first, again, sizeof first);
+    assert_int_equal(moco_augment_apply(augment, image, H, W, 2, 7, 1, again), MOCO_OK);
+    assert_memory_equal(first, again, sizeof first);
+    moco_augment_destroy(augment);
+    moco_augment_destroy(other);
+}
+
+/* Any size in, any size out, and pixels that are no numbers: nothing is read or written out of place (the sanitizers
+ * watch), and what was finite stays so. */
+static void test_sizes(void **state) {
+    (void) state;
+    const int64_t sides[] = {1, 2, 3, 31, 100};
+    static float image[3 * 100 * 100], out[3 * 40 * 40];
+    fill(image, 3 * 100 * 100);
+    for (int32_t number = MOCO_AUGMENT_V1; number <= MOCO_AUGMENT_PLAIN; ++number) {
+        for (int32_t out_side = 1; out_side <= 40; out_side += 13) {
+            moco_augment_config c = recipe(number);
+            c.height = out_side;
+            c.width = 41 - out_side;
+            moco_augment *augment = create(&c);
+            for (int i = 0; i < 25; ++i) {
+                const int64_t h = sides[i / 5], w = sides[i % 5];
+                assert_int_equal(moco_augment_evaluate(augment, image, h, w, out), MOCO_OK);
+                for (int view = 0; view < 4; ++view) {
+                    assert_int_equal(moco_augment_apply(augment, image, h, w, i, i, view, out), MOCO_OK);
+                    for (int64_t j = 0; j < 3 * c.height * c.width; ++j) assert_true(isfinite(out[j]));
+                }
+            }
+            moco_augment_destroy(augment);
+        }
+    }
+    for (int i = 0; i < 3 * 100 * 100; i += 7) image[i] = i % 2 ? NAN : INFINITY;
+    const moco_augment_config c = recipe(MOCO_AUGMENT_CIFAR);
+    moco_augment *augment = create(&c);
+    for (int i = 0; i < 50; ++i) {
+        assert_int_equal(moco_augment_apply(augment, image, 100, 100, 0, i, 0, out), MOCO_OK);
+    }
+    moco_augment_destroy(augment);
+}
+
+/* --- Refusals --- */
+
+#define assert_refused(field, value, word)                                                       \
+    do {                                                                                         \
+        moco_augment_config c_ = recipe(MOCO_AUGMENT_V2);                                        \
+        moco_augment *refused_ = NULL;                                                           \
+        c_.field = (value);                                                                      \
+        assert_fails(moco_augment_create(&refused_, context, &c_), MOCO_INVALID_ARGUMENT, word); \
+        assert_null(refused_);                                                                   \
+    } while (0)
+
+static void test_refusals(void **state) {
+    (void) state;
+    moco_augment_config c = recipe(MOCO_AUGMENT_V2);
+    moco_augment *augment = NULL;
+    assert_fails(moco_augment_config_init(&c, sizeof c, 4), MOCO_INVALID_ARGUMENT, "recipe is 4");
+    assert_fails(moco_augment_config_init(&c, sizeof c, -1), MOCO_INVALID_ARGUMENT, "recipe is -1");
+    assert_fails(moco_augment_config_init(NULL, sizeof c, 0), MOCO_INVALID_ARGUMENT, "NULL");
+    assert_fails(moco_augment_create(NULL, context, &c), MOCO_INVALID_ARGUMENT, "out is NULL");
+    assert_fails(moco_augment_create(&augment, NULL, &c), MOCO_INVALID_ARGUMENT, "context is NULL");
+    assert_fails(moco_augment_create(&augment, context, NULL), MOCO_INVALID_ARGUMENT, "moco_augment_config is NULL");
+    assert_refused(struct_size, 3, "struct_size");
+    assert_refused(recipe, 9, "recipe is 9");
+    assert_refused(height, 0, "0 x 224");
+    assert_refused(width, 1 << 20, "224 x 1048576");
+    assert_refused(crop_min, 0.0, "crop_min");
+    assert_refused(crop_min, (double) NAN, "crop_min");
+    assert_refused(crop_max, 0.1, "crop_min");
+    assert_refused(crop_max, 1.5, "crop_min");
+    assert_refused(ratio_min, -1.0, "ratio_min");
+    assert_refused(ratio_max, (double) INFINITY, "ratio_min");
+    assert_refused(flip_p, 1.1, "flip_p is 1.1");
+    assert_refused(jitter_p, -0.1, "jitter_p");
+    assert_refused(grey_p, (double) NAN, "grey_p");
+    assert_refused(blur_p, 2.0, "blur_p");
+    assert_refused(brightness, -1.0, "brightness");
+    assert_refused(contrast, (double) INFINITY, "contrast");
+    assert_refused(saturation, (double) NAN, "saturation");
+    assert_refused(hue, 0.6, "hue is 0.6");
+    assert_refused(blur_sigma_min, 0.0, "blur_sigma_min");
+    assert_refused(blur_sigma_max, 1e9, "blur_sigma_min");
+    assert_refused(mean[1], (double) NAN, "mean[1]");
+    assert_refused(std[2], 0.0, "std[2] is 0");
+    assert_refused(eval_resize, 0.5, "eval_resize is 0.5");
+    assert_refused(recipe, MOCO_AUGMENT_PLAIN, "MOCO_AUGMENT_PLAIN with a random part");
+
+    c = recipe(MOCO_AUGMENT_CIFAR);
+    augment = create(&c);
+    static float image[3 * 32 * 32], out[3 * 32 * 32];
+    assert_fails(moco_augment_apply(NULL, image, 32, 32, 0, 0, 0, out), MOCO_INVALID_ARGUMENT, "augment is NULL");
+    assert_fails(moco_augment_apply(augment, NULL, 32, 32, 0, 0, 0, out), MOCO_INVALID_ARGUMENT, "image is NULL");
+    assert_fails(moco_augment_apply(augment, image, 32, 32, 0, 0, 0, NULL), MOCO_INVALID_ARGUMENT, "out is NULL");
+    assert_fails(moco_augment_apply(augment, image, 0, 32, 0, 0, 0, out), MOCO_INVALID_ARGUMENT, "0 x 32");
+    assert_fails(moco_augment_apply(augment, image, 32, INT64_MAX, 0, 0, 0, out), MOCO_INVALID_ARGUMENT, "32 x 9");
+    assert_fails(moco_augment_apply(augment, image, 32, 32, -1, 0, 0, out), MOCO_INVALID_ARGUMENT, "epoch is -1");
+    assert_fails(moco_augment_apply(augment, image, 32, 32, 0, -1, 0, out), MOCO_INVALID_ARGUMENT, "sample is -1");
+    assert_fails(moco_augment_apply(augment, image, 32, 32, 0, 0, 256, out), MOCO_INVALID_ARGUMENT, "view is 256");
+    assert_fails(moco_augment_evaluate(augment, image, 32, -1, out), MOCO_INVALID_ARGUMENT, "32 x -1");
+    assert_int_equal(moco_augment_height(augment), 32);
+    assert_int_equal(moco_augment_width(augment), 32);
+    moco_augment_destroy(augment);
+    moco_augment_destroy(NULL);
+    assert_int_equal(moco_augment_height(NULL), 0);
+    assert_int_equal(moco_augment_width(NULL), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_draws),    cmocka_unit_test(test_crop_distribution), cmocka_unit_test(test_crop_fallback),
+        cmocka_unit_test(test_identity), cmocka_unit_test(test_normalisation),     cmocka_unit_test(test_determinism),
+        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
