@@ -49,7 +49,8 @@ MOCO_API int64_t moco_queue_negatives(const moco_queue *queue);
 MOCO_API moco_status moco_queue_read(const moco_queue *queue, int64_t first, int64_t count, float *keys, int64_t *ids);
 
 /* Puts back a whole state: keys[capacity x dim], ids[capacity] (NULL: MOCO_QUEUE_NO_ID), position, filled. All finite
- * and in range, else INVALID_ARGUMENT and nothing changes. Continues bit for bit as the queue it was read from. */
+ * and in range (after START_EMPTY also position = filled, until it is full), else INVALID_ARGUMENT and nothing changes.
+ * Continues bit for bit as the queue it was read from. */
 MOCO_API moco_status moco_queue_restore(moco_queue *queue, const float *keys, const int64_t *ids, int64_t position,
                                         int64_t filled);
 

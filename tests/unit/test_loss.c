@@ -195,6 +195,78 @@ static void gradient_steps_lower_the_loss(void **state) {
     moco_context_destroy(context);
 }
 
+/* --- Memory that runs out ------------------------------------------------------------------------------------------
+ */
+
+typedef struct failing_allocator {
+    int64_t left; /* allocations until the one that fails; negative: none does */
+    int64_t live;
+} failing_allocator;
+
+static void *allocate_or_fail(uint64_t size, uint64_t alignment, void *user) {
+    failing_allocator *allocator = (failing_allocator *) user;
+    if (allocator->left-- == 0) return NULL;
+    allocator->live++;
+    return aligned_alloc((size_t) alignment, (size_t) ((size + alignment - 1) / alignment * alignment));
+}
+
+static void release(void *memory, void *user) {
+    ((failing_allocator *) user)->live--;
+    free(memory);
+}
+
+/* Each allocation of creation, enqueue, loss and checksum fails once: OUT_OF_MEMORY, nothing leaked, nothing changed.
+ */
+static void every_allocation_may_fail(void **state) {
+    (void) state;
+    enum { N = 3, DIM = 4, K = 8 };
+    float q[N * DIM], d_q[N * DIM];
+    oracle_rows(q, N, DIM, 1, 1);
+    for (int64_t fail = 0;; ++fail) {
+        failing_allocator allocator = {-1, 0};
+        moco_context_config config;
+        moco_context *context = NULL;
+        moco_queue *queue = NULL;
+        moco_loss *loss = NULL;
+        moco_loss_result result;
+        moco_queue_config queue_config;
+        uint64_t before = 0, after = 0;
+        moco_context_config_init(&config, sizeof config);
+        moco_queue_config_init(&queue_config, sizeof queue_config);
+        moco_loss_result_init(&result, sizeof result);
+        queue_config.capacity = K;
+        queue_config.dim = DIM;
+        config.allocate = allocate_or_fail;
+        config.deallocate = release;
+        config.allocator_user = &allocator;
+        assert_int_equal(moco_context_create(&context, &config), MOCO_OK);
+        allocator.left = fail;
+        moco_status status = moco_queue_create(&queue, context, &queue_config);
+        if (status == MOCO_OK) status = moco_loss_create(&loss, context, NULL);
+        if (status == MOCO_OK) status = moco_queue_checksum(queue, &before);
+        if (status == MOCO_OK) status = moco_loss_compute(loss, q, q, N, queue, NULL, &result, d_q);
+        if (status == MOCO_OK) {
+            status = moco_queue_enqueue(queue, q, NULL, N);
+            if (status != MOCO_OK) {
+                allocator.left = -1;
+                assert_int_equal(moco_queue_position(queue), 0);
+                assert_int_equal(moco_queue_checksum(queue, &after), MOCO_OK);
+                assert_true(before == after);
+            }
+        }
+        const int32_t none_failed = allocator.left >= 0;
+        assert_int_equal(status, none_failed ? MOCO_OK : MOCO_OUT_OF_MEMORY);
+        moco_loss_destroy(loss);
+        moco_queue_destroy(queue);
+        moco_context_destroy(context);
+        assert_int_equal(allocator.live, 0);
+        if (none_failed) {
+            assert_true(fail > 6);
+            return;
+        }
+    }
+}
+
 /* --- Refusals ----------------------------------------------------------------------------------------------------- */
 
 static void refuses_with_a_sentence(void **state) {
@@ -267,7 +339,7 @@ int main(void) {
         cmocka_unit_test(equal_logits_give_ln_k_plus_1),   cmocka_unit_test(top1_and_top5_count_negatives_at_or_above),
         cmocka_unit_test(a_copy_of_the_positive_is_a_tie), cmocka_unit_test(without_negatives_there_is_nothing_to_lose),
         cmocka_unit_test(masks_keys_of_the_same_id),       cmocka_unit_test(gradient_steps_lower_the_loss),
-        cmocka_unit_test(refuses_with_a_sentence),
+        cmocka_unit_test(every_allocation_may_fail),       cmocka_unit_test(refuses_with_a_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

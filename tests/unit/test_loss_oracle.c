@@ -121,7 +121,7 @@ static void expect_scenario(const scenario *s, moco_context *context, const moco
 static void expect_everywhere(const scenario *s) {
     static const char *const backends[] = {"reference", "cblas"};
     for (size_t b = 0; b < 2; ++b) {
-        moco_context *context = oracle_context(backends[b], 2);
+        moco_context *context = oracle_context(backends[b], 1);
         assert_non_null(context);
         expect_scenario(s, context, NULL);
         if (b == 1) {

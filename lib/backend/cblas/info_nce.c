@@ -31,6 +31,7 @@
  * beyond it are computed in double. */
 #define FLOAT_LOGITS   256.0
 #define FLOAT_PRODUCTS 1e36
+#define FLOAT_SMALLEST 1e-25 /* below it products lose digits to underflow */
 /* Tiles in double scale their weights by 2^-40, so that sums of keys near the largest float do not overflow. */
 #define EXACT_SHIFT 40.0
 #define EXACT_KEYS  8
@@ -254,7 +255,9 @@ static void stream_keys(void *argument, int64_t task, int32_t worker) {
             /* No product is larger than the lengths' (Cauchy-Schwarz), nor any partial sum on the way to it. */
             const double bound = sqrt((double) square) * p->block_length[block];
             const int32_t exact = p->states[part * p->blocks + block].exact;
-            if (!exact && bound * p->scale <= FLOAT_LOGITS * LOG2_E && bound <= FLOAT_PRODUCTS) {
+            const int32_t fits = bound * p->scale <= FLOAT_LOGITS * LOG2_E && bound <= FLOAT_PRODUCTS &&
+                                 (bound >= FLOAT_SMALLEST || bound == 0);
+            if (fits && !exact) {
                 float_tile(p, part, block, key, count);
                 continue;
             }
