@@ -221,6 +221,7 @@ static void test_info_nce_masked(void **state) {
         const int64_t ids = i == 0 ? 1 : random_between(&random, 1, 30); /* one id: no negative is left */
         for (int64_t j = 0; j < c.n; ++j) c.sample_ids[j] = random_between(&random, 0, ids - 1) - 3;
         for (int64_t j = 0; j < c.keys; ++j) c.key_ids[j] = random_between(&random, 0, ids - 1) - 3;
+        if (i % 3 == 0) c.sample_ids[0] = c.key_ids[0] = MOCO_QUEUE_NO_ID; /* equal, but no id: not masked */
         nce_check(&c);
         int64_t masked = 0;
         for (int64_t j = 0; j < c.n * c.keys; ++j) {

@@ -106,15 +106,15 @@ static void test_below(void **state) {
     }
     for (int i = 0; i < 7; ++i) assert_true(counts[i] > 9400 && counts[i] < 10600);
     assert_int_equal(moco_random_below(&random, 1), 0);
-    /* Of a bound just above 2^63, half of all numbers are rejected: the upper half would else be too rare. */
-    int64_t upper = 0;
-    const uint64_t bound = (1ULL << 63) + 1;
+    /* 2^64 mod (3 * 2^62) is 2^62: without rejection, half of all results would lie in the lowest third. */
+    int64_t lowest = 0;
+    const uint64_t bound = 3ULL << 62;
     for (int i = 0; i < 20000; ++i) {
         const uint64_t value = moco_random_below(&random, bound);
         assert_true(value < bound);
-        upper += value >= bound / 2;
+        lowest += value < bound / 3;
     }
-    assert_true(upper > 9400 && upper < 10600);
+    assert_in_range(lowest, 6300, 7030);
 }
 
 static void test_permutation(void **state) {
