@@ -124,13 +124,14 @@ int main(int argc, char **argv) {
 
     const double ours_median = bench_median(ours_ms, s.reps);
     report(&o, &s, ours_median, best, extra, peak);
-    if (peer != NULL) {
+    if (peer != NULL && bench_median(peer_ms, s.reps) > 0 && peer_ms[0] > 0) {
         const double peer_median = bench_median(peer_ms, s.reps);
         printf(", \"peer\": \"PyTorch\", \"peer_ms\": %.3f, \"peer_best_ms\": %.3f, \"ratio\": %.2f, "
                "\"peer_extra_bytes\": %.0f}\n",
                peer_median, peer_ms[0], peer_median / ours_median, bench_peer_get(peer, "extra_bytes"));
     } else {
-        printf(", \"peer\": \"%s\", \"peer_ms\": null, \"ratio\": null}\n", reason);
+        printf(", \"peer\": \"%s\", \"peer_ms\": null, \"ratio\": null}\n",
+               peer != NULL ? "failed on the way" : reason);
     }
     bench_peer_stop(peer);
     moco_loss_destroy(o.loss);
