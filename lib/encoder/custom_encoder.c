@@ -253,7 +253,7 @@ static moco_status custom_forward(void *self, int32_t mode, uint64_t weight_vers
     }
     MOCO_TRY(moco_tensor_upload(net->context, &raw, net->rows.values));
     if (net->config.normalize) {
-        MOCO_TRY(moco_plan_cache_forward(&net->plans, mode, 0, NULL, weight_version, &raw, embeddings));
+        MOCO_TRY(moco_plan_cache_forward(&net->plans, mode, 0, &net->table, weight_version, &raw, embeddings));
     }
     if (mode == MOCO_MODE_TRAIN) net->pending = n;
     return MOCO_OK;
@@ -287,14 +287,12 @@ static moco_status custom_backward(void *self, uint64_t weight_version, int32_t 
     const int64_t n = net->pending;
     if (n == 0) return moco_fail(MOCO_INVALID_STATE, "backward needs a training-mode forward before it");
     moco_tensor d_raw = *d_embeddings;
-    if (net->config.normalize) {
-        MOCO_TRY(raw_tensor(net, n, &d_raw));
-        MOCO_TRY(stage(net, &net->rows, moco_tensor_elements(&d_raw)));
-        net->pending = 0;
-        MOCO_TRY(moco_plan_cache_backward(&net->plans, NULL, weight_version, 0, d_embeddings, &d_raw));
-    }
-    MOCO_TRY(stage(net, &net->rows, moco_tensor_elements(&d_raw)));
+    MOCO_TRY(stage(net, &net->rows, n * net->config.embedding_dim));
+    if (net->config.normalize) MOCO_TRY(raw_tensor(net, n, &d_raw));
     net->pending = 0;
+    if (net->config.normalize) {
+        MOCO_TRY(moco_plan_cache_backward(&net->plans, &net->table, weight_version, 0, d_embeddings, &d_raw));
+    }
     MOCO_TRY(moco_tensor_download(net->context, &d_raw, net->rows.values));
     if (net->ops.backward(net->self, net->rows.values, n) != 0) {
         return moco_fail(MOCO_CALLBACK, "the custom encoder's backward returned non-zero");
