@@ -16,11 +16,17 @@
 static moco_status make_encoder(moco_context **context, moco_encoder **encoder, const char *backend) {
     training_configs c = small_training(backend, 2);
     c.encoder.architecture = "mlp";
+    c.encoder.channels = 7;
     c.encoder.mlp_input_dim = 7;
     c.encoder.mlp_hidden_dim = 9;
     const moco_status status = moco_context_create(context, &c.context);
     if (status != MOCO_OK) return status;
     assert_int_equal(moco_encoder_create(encoder, *context, &c.encoder), MOCO_OK);
+    /* A backward, after which the encoder holds gradients for fill() to replace. */
+    float images[4 * 7], embeddings[4 * 16];
+    fill_uniform(images, 4 * 7, "images");
+    assert_int_equal(moco_encoder_forward(*encoder, images, 4, 1, 1, embeddings), MOCO_OK);
+    assert_int_equal(moco_encoder_backward(*encoder, embeddings, 4), MOCO_OK);
     return MOCO_OK;
 }
 
@@ -147,6 +153,26 @@ static void state_continues(void **state) {
     moco_optimizer_destroy(second);
 }
 
+/* Zeroed gradients without a backward since: only weight decay moves a parameter. */
+static void zeroed_gradients_are_zero(void **state) {
+    (void) state;
+    moco_context *context = NULL;
+    moco_encoder *encoder = NULL;
+    moco_optimizer *optimizer = NULL;
+    assert_int_equal(make_encoder(&context, &encoder, "reference"), MOCO_OK);
+    assert_int_equal(moco_optimizer_create(&optimizer, encoder, NULL), MOCO_OK);
+    fill(encoder, golden_start, 0);
+    fill(encoder, golden_gradients[0], 1);
+    assert_int_equal(moco_encoder_zero_gradients(encoder), MOCO_OK);
+    assert_int_equal(moco_optimizer_step(optimizer), MOCO_OK);
+    double expected[GOLDEN_ELEMENTS];
+    for (int i = 0; i < GOLDEN_ELEMENTS; ++i) expected[i] = golden_start[i] * (1.0 - 0.03 * 1e-4);
+    assert_filled(encoder, encoder, read_value, expected);
+    moco_optimizer_destroy(optimizer);
+    moco_encoder_destroy(encoder);
+    moco_context_destroy(context);
+}
+
 static void learning_rate_is_settable(void **state) {
     (void) state;
     moco_context *context = NULL;
@@ -212,9 +238,8 @@ static void nonsense_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps_are_pytorchs),
-        cmocka_unit_test(state_continues),
-        cmocka_unit_test(learning_rate_is_settable),
+        cmocka_unit_test(steps_are_pytorchs),        cmocka_unit_test(state_continues),
+        cmocka_unit_test(learning_rate_is_settable), cmocka_unit_test(zeroed_gradients_are_zero),
         cmocka_unit_test(nonsense_is_refused),
     };
     return cmocka_run_group_tests_name("optimizer", tests, NULL, NULL);

@@ -208,10 +208,13 @@ static void stopped_from_a_signal_handler(void **state) {
     (void) state;
     run_fixture *f = make_fixture(0);
     signalled_trainer = f->parts.trainer;
-    assert_true(signal(SIGUSR1, on_signal) != SIG_ERR);
+    struct sigaction action, before;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
     assert_int_equal(moco_trainer_run(f->parts.trainer, f->data.loader, 9, 0, raise_signal, NULL), MOCO_CANCELLED);
     assert_int_equal(moco_trainer_step_count(f->parts.trainer), 2);
-    assert_true(signal(SIGUSR1, SIG_DFL) == on_signal);
+    assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
     destroy_fixture(f);
 }
 
