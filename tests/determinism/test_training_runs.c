@@ -1,6 +1,7 @@
 /* Whole training runs, loader and all, give the same bits: twice at one thread count with every backend, and at 1, 2
  * and 4 threads with our own.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "support/passive_threads.h"
 #include "support/training_loader.h"
 
 enum { STEPS = LOADER_EPOCH + 2 };
@@ -88,7 +90,9 @@ static void thread_counts_have_the_same_bits(void **state) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    (void) argc;
+    let_waiting_threads_sleep(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_runs_have_the_same_bits),
         cmocka_unit_test(thread_counts_have_the_same_bits),

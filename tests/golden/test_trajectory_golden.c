@@ -3,6 +3,7 @@
  * 1e-3 of each tensor's norm. Float32 itself stays within 3e-6, and a run whose start was disturbed by 3e-7 within
  * 3e-5, while an order of operations other than the reference's is off by 2e-2 or more (--check of the script).
  */
+#define _POSIX_C_SOURCE 200809L
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "support/passive_threads.h"
 #include "support/training_parts.h"
 
 #define TOLERANCE    1e-3
@@ -344,7 +346,9 @@ static void strided_groups_mlp_head(void **state) {
     for (size_t b = 0; b < TEST_BACKENDS; ++b) follow("strided", test_backends[b], 0);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    (void) argc;
+    let_waiting_threads_sleep(argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(contiguous_groups_linear_head),
         cmocka_unit_test(strided_groups_mlp_head),
