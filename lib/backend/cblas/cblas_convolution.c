@@ -9,12 +9,15 @@
 #define GRADIENT_TASKS  16
 #define PARTIAL_BUDGET  ((int64_t) 4 << 20) /* floats of partial gradients, if that leaves one of them */
 #define POINTWISE_SLICE 128                 /* output channels of a gradient task: a copy of x must pay off */
-#define WINDOW_SLICE    32
+#define WINDOW_SLICE    64
+#define SMALLEST_SLICE  32
+#define GEMM_COLUMNS    1024 /* positions of one product of BLAS */
 
 struct cblas_convolution {
     moco_layer_desc desc;
     conv_pass forward;
     conv_pass backward; /* phases NULL: dx is never asked for */
+    conv_pass gradient; /* phases NULL: no backward will follow */
     int64_t slices;     /* of the output channels in the weights' gradient */
     int64_t slice;      /* output channels of one */
     int64_t chunks;     /* of the units; each sums into a gradient of its own */
@@ -24,9 +27,12 @@ struct cblas_convolution {
 };
 
 static void plan_gradient(cblas_convolution *convolution, const cblas_backend *backend) {
-    const conv_pass *pass = &convolution->forward;
+    const conv_pass *pass = &convolution->gradient;
     const int64_t dot_rows = backend->conv->dot_rows, taps = pass->phases[0].taps;
-    const int64_t aim = taps == pass->channels ? POINTWISE_SLICE : WINDOW_SLICE;
+    int64_t aim = taps == pass->channels ? POINTWISE_SLICE : WINDOW_SLICE;
+    while (aim > SMALLEST_SLICE &&
+           pass->groups * moco_ceil_divide(pass->out_channels, aim) * pass->units < GRADIENT_TASKS)
+        aim /= 2;
     const int64_t weights = pass->groups * pass->out_channels * taps;
     convolution->slices = moco_ceil_divide(pass->out_channels, aim);
     convolution->slice = conv_round_up(moco_ceil_divide(pass->out_channels, convolution->slices), dot_rows);
@@ -38,8 +44,8 @@ static void plan_gradient(cblas_convolution *convolution, const cblas_backend *b
     convolution->gradient_worker_floats =
         conv_round_up(pass->copy_floats, 16) + convolution->slice * convolution->dy_plane;
     if (backend->conv_by_gemm) {
-        convolution->gemm_columns = pass->gemm_columns;
-        convolution->gradient_worker_floats += taps * pass->gemm_columns;
+        convolution->gemm_columns = conv_round_up(moco_min_i64(pass->positions, GEMM_COLUMNS), 16);
+        convolution->gradient_worker_floats += taps / pass->channels * pass->copy_channels * convolution->gemm_columns;
     }
 }
 
@@ -49,6 +55,7 @@ static int64_t scratch_floats(const cblas_convolution *convolution, int64_t thre
     if (backward->phases != NULL) {
         floats = moco_max_i64(floats, backward->weight_floats + threads * backward->worker_floats);
     }
+    if (convolution->gradient.phases == NULL) return floats;
     const int64_t weights = forward->groups * forward->out_channels * forward->phases[0].taps;
     return moco_max_i64(floats, conv_round_up(convolution->chunks * weights, 16) +
                                     threads * convolution->gradient_worker_floats);
@@ -61,6 +68,9 @@ moco_status cblas_convolution_create(cblas_convolution **out, cblas_backend *bac
     if (convolution == NULL) return MOCO_OUT_OF_MEMORY;
     convolution->desc = *desc;
     moco_status status = conv_pass_forward(&convolution->forward, backend, desc);
+    if (status == MOCO_OK && desc->training) {
+        status = conv_pass_gradient(&convolution->gradient, backend, desc);
+    }
     if (status == MOCO_OK && desc->training && !desc->skip_input_gradient) {
         status = conv_pass_backward(&convolution->backward, backend, desc);
     }
@@ -68,7 +78,7 @@ moco_status cblas_convolution_create(cblas_convolution **out, cblas_backend *bac
         cblas_convolution_destroy(backend, convolution);
         return status;
     }
-    plan_gradient(convolution, backend);
+    if (desc->training) plan_gradient(convolution, backend);
     info->scratch_bytes = (uint64_t) scratch_floats(convolution, context->threads) * sizeof(float);
     info->backward_needs_x = desc->training;
     *out = convolution;
@@ -79,6 +89,7 @@ void cblas_convolution_destroy(cblas_backend *backend, cblas_convolution *convol
     if (convolution == NULL) return;
     conv_pass_release(&convolution->forward, backend);
     conv_pass_release(&convolution->backward, backend);
+    conv_pass_release(&convolution->gradient, backend);
     moco_deallocate(backend->host.context, convolution);
 }
 
@@ -106,7 +117,7 @@ typedef struct gradient_work {
 /* dy of channels [first, first + rows), with the rows apart as in the copy of x and 0 in between; whole blocks. */
 static void copy_dy(const gradient_work *work, const conv_unit *unit, int64_t first, int64_t rows, float *copy) {
     const cblas_convolution *convolution = work->convolution;
-    const conv_pass *pass = &convolution->forward;
+    const conv_pass *pass = &convolution->gradient;
     const int64_t area = pass->target_h * pass->target_w, all = pass->groups * pass->out_channels;
     conv_copy shape = {.source_h = pass->target_h,
                        .source_w = pass->target_w,
@@ -127,42 +138,48 @@ static void copy_dy(const gradient_work *work, const conv_unit *unit, int64_t fi
 }
 
 static void add_dots(const gradient_work *work, const conv_unit *unit, const float *dy, const float *copy, int64_t rows,
-                     float *partial) {
-    const conv_pass *pass = &work->convolution->forward;
+                     int64_t taps, float *partial) {
+    const conv_pass *pass = &work->convolution->gradient;
     const conv_kernel *kernel = work->backend->conv;
-    const int64_t taps = pass->phases[0].taps, positions = conv_round_up(unit->positions, kernel->lanes);
+    const int64_t stride = pass->phases[0].taps, positions = conv_round_up(unit->positions, kernel->lanes);
     float sums[CONV_MAX_DOTS];
+    int32_t offsets[CONV_MAX_DOTS];
     for (int64_t t = 0; t < taps; t += kernel->dot_columns) {
         const int64_t columns = moco_min_i64(kernel->dot_columns, taps - t);
+        for (int64_t j = 0; j < kernel->dot_columns; ++j) { /* the last ones repeat where there are fewer */
+            offsets[j] = pass->offsets[t + moco_min_i64(j, columns - 1)];
+        }
         for (int64_t o = 0; o < rows; o += kernel->dot_rows) {
-            kernel->dots(dy + o * work->convolution->dy_plane, work->convolution->dy_plane, copy, pass->offsets + t,
-                         positions, sums);
+            kernel->dots(dy + o * work->convolution->dy_plane, work->convolution->dy_plane, copy, offsets, positions,
+                         sums);
             for (int64_t i = 0; i < moco_min_i64(kernel->dot_rows, rows - o); ++i)
                 for (int64_t j = 0; j < columns; ++j)
-                    partial[(o + i) * taps + t + j] += sums[i * kernel->dot_columns + j];
+                    partial[(o + i) * stride + t + j] += sums[i * kernel->dot_columns + j];
         }
     }
 }
 
 static void add_gemm(const gradient_work *work, const conv_unit *unit, const float *dy, const float *copy, int64_t rows,
-                     float *gathered, float *partial) {
-    const conv_pass *pass = &work->convolution->forward;
-    const int64_t taps = pass->phases[0].taps, columns = work->convolution->gemm_columns;
+                     int64_t taps, float *gathered, float *partial) {
+    const conv_pass *pass = &work->convolution->gradient;
+    const int64_t columns = work->convolution->gemm_columns;
     for (int64_t p = 0; p < unit->positions; p += columns) {
         const int64_t length = moco_min_i64(columns, unit->positions - p);
         for (int64_t t = 0; t < taps; ++t) {
             memcpy(gathered + t * columns, copy + pass->offsets[t] + p, (size_t) length * sizeof *gathered);
         }
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int) rows, (int) taps, (int) length, 1.0f, dy + p,
-                    (int) work->convolution->dy_plane, gathered, (int) columns, 1.0f, partial, (int) taps);
+                    (int) work->convolution->dy_plane, gathered, (int) columns, 1.0f, partial,
+                    (int) pass->phases[0].taps);
     }
 }
 
 static void gradient_task(void *argument, int64_t task, int32_t worker) {
     const gradient_work *work = (const gradient_work *) argument;
     const cblas_convolution *convolution = work->convolution;
-    const conv_pass *pass = &convolution->forward;
+    const conv_pass *pass = &convolution->gradient;
     const int64_t slices = convolution->slices, taps = pass->phases[0].taps;
+    const int64_t places = taps / pass->channels;
     const int64_t slice = task % slices, group = task / slices % pass->groups, chunk = task / (slices * pass->groups);
     const int64_t within = slice * convolution->slice, first = group * pass->out_channels + within;
     const int64_t rows = moco_min_i64(convolution->slice, pass->out_channels - within);
@@ -174,12 +191,17 @@ static void gradient_task(void *argument, int64_t task, int32_t worker) {
     memset(partial, 0, (size_t) (rows * taps) * sizeof *partial);
     for (int64_t index = begin; index < end; ++index) {
         const conv_unit unit = conv_unit_of(pass, index);
-        conv_copy_unit(work->backend, pass, &unit, group, work->x, copy);
         copy_dy(work, &unit, first, rows, dy);
-        if (convolution->gemm_columns > 0) {
-            add_gemm(work, &unit, dy, copy, rows, dy + convolution->slice * convolution->dy_plane, partial);
-        } else {
-            add_dots(work, &unit, dy, copy, rows, partial);
+        for (int64_t c = 0; c < pass->channels; c += pass->copy_channels) {
+            const int64_t channels = moco_min_i64(pass->copy_channels, pass->channels - c);
+            float *sums = partial + c * places;
+            conv_copy_unit(work->backend, pass, &unit, group * pass->channels + c, channels, work->x, copy);
+            if (convolution->gemm_columns > 0) {
+                float *gathered = dy + convolution->slice * convolution->dy_plane;
+                add_gemm(work, &unit, dy, copy, rows, channels * places, gathered, sums);
+            } else {
+                add_dots(work, &unit, dy, copy, rows, channels * places, sums);
+            }
         }
     }
 }
@@ -200,7 +222,7 @@ static void combine_partials(void *argument, int64_t begin, int64_t end) {
 void cblas_convolution_backward(cblas_backend *backend, const cblas_convolution *convolution,
                                 const moco_layer_args *args) {
     moco_context *context = backend->host.context;
-    const conv_pass *pass = &convolution->forward;
+    const conv_pass *pass = &convolution->gradient;
     float *scratch = (float *) moco_host_address(&args->scratch);
     if (args->dweight.buffer != NULL) {
         gradient_work work = {.backend = backend,

@@ -37,6 +37,22 @@ INLINE void store(float *address, vector value) {
     *(unaligned_vector *) address = (unaligned_vector) value;
 }
 
+/* Lanes for __builtin_shufflevector of two vectors: every second, from 0 or 1 on; and from 0 on where the second vector
+ * begins one early. */
+#if LANES == 16
+#define EVEN   0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD    1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define SPREAD 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31
+#elif LANES == 8
+#define EVEN   0, 2, 4, 6, 8, 10, 12, 14
+#define ODD    1, 3, 5, 7, 9, 11, 13, 15
+#define SPREAD 0, 2, 4, 6, 9, 11, 13, 15
+#else
+#define EVEN   0, 2, 4, 6
+#define ODD    1, 3, 5, 7
+#define SPREAD 0, 2, 5, 7
+#endif
+
 /* Whole vectors, the last one overlapping; short rows element by element. */
 INLINE void copy_row(const float *source, int64_t count, float *target) {
     if (count < LANES) {
@@ -45,6 +61,15 @@ INLINE void copy_row(const float *source, int64_t count, float *target) {
     }
     for (int64_t i = 0; i < count - LANES; i += LANES) store(target + i, load(source + i));
     store(target + count - LANES, load(source + count - LANES));
+}
+
+/* Every second element: the second vector begins one early, so that nothing beyond the last one is read. */
+INLINE void copy_every_second(const float *source, int64_t count, float *target) {
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        store(target + i, __builtin_shufflevector(load(source + 2 * i), load(source + 2 * i + LANES - 1), SPREAD));
+    }
+    for (; i < count; ++i) target[i] = source[2 * i];
 }
 
 INLINE void clear_row(float *target, int64_t count) {
@@ -69,6 +94,8 @@ static void copy(const conv_copy *copy, const float *source, float *target) {
         clear_row(target, left);
         if (step == 1) {
             copy_row(line, right - left, target + left);
+        } else if (step == 2) {
+            copy_every_second(line, right - left, target + left);
         } else {
             for (int64_t i = left; i < right; ++i) target[i] = line[(i - left) * step];
         }
@@ -113,13 +140,15 @@ static void tile(const float *x, const int32_t *offsets, int64_t taps, const flo
     }
 }
 
-/* The lanes in pairs, then pairs of pairs: a fixed order. */
-INLINE float total(vector sum) {
-    float lane[LANES];
-    store(lane, sum);
-    for (int width = LANES / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
-    return lane[0];
+/* Lane i of the result is the sum of v[i]'s lanes, pairs first: log2(LANES) rounds, each halving the vectors. */
+INLINE vector totals(vector *v) {
+    UNROLL for (int width = LANES / 2; width > 0; width /= 2) {
+        UNROLL for (int i = 0; i < width; ++i) {
+            v[i] = __builtin_shufflevector(v[2 * i], v[2 * i + 1], EVEN) +
+                   __builtin_shufflevector(v[2 * i], v[2 * i + 1], ODD);
+        }
+    }
+    return v[0];
 }
 
 static void dots(const float *a, int64_t a_stride, const float *x, const int32_t *offsets, int64_t positions,
@@ -138,9 +167,12 @@ static void dots(const float *a, int64_t a_stride, const float *x, const int32_t
             UNROLL for (int i = 0; i < DOT_ROWS; ++i) sum[i][j] += left[i] * value;
         }
     }
+    vector all[(DOT_ROWS * DOT_COLUMNS + LANES - 1) / LANES * LANES];
     UNROLL for (int i = 0; i < DOT_ROWS; ++i) {
-        UNROLL for (int j = 0; j < DOT_COLUMNS; ++j) sums[i * DOT_COLUMNS + j] = total(sum[i][j]);
+        UNROLL for (int j = 0; j < DOT_COLUMNS; ++j) all[i * DOT_COLUMNS + j] = sum[i][j];
     }
+    UNROLL for (int i = DOT_ROWS * DOT_COLUMNS; i < (int) (sizeof all / sizeof *all); ++i) all[i] = (vector){0};
+    for (int i = 0; i < DOT_ROWS * DOT_COLUMNS; i += LANES) store(sums + i, totals(all + i));
 }
 
 static void scatter(const float *from, int64_t tile_stride, int64_t begin, int64_t length, const conv_run *runs,

@@ -3,12 +3,14 @@
 #include <string.h>
 
 /* Sizes are for second-level caches from 512 KiB on; no result depends on the processor's. */
-#define COPY_BUDGET    (64 * 1024) /* floats of a unit's copy */
-#define GEMM_BUDGET    (64 * 1024) /* floats of a matrix for BLAS */
-#define MOST_POSITIONS 4096
-#define ENOUGH_TASKS   16
-#define LARGEST_STRIDE 64
-#define LARGEST_COPY   ((int64_t) 1 << 30) /* offsets are int32 */
+#define COPY_BUDGET        (64 * 1024) /* floats of a unit's copy */
+#define GEMM_BUDGET        (64 * 1024) /* floats of a matrix for BLAS */
+#define MOST_POSITIONS     4096
+#define GRADIENT_POSITIONS 2048
+#define GRADIENT_CHANNELS  24
+#define ENOUGH_TASKS       16
+#define LARGEST_STRIDE     64
+#define LARGEST_COPY       ((int64_t) 1 << 30) /* offsets are int32 */
 
 /* Rows share their padding (the right one of a row is the left one of the next) where every window still sees zeros. */
 static int64_t stride_of(const conv_pass *pass, int64_t source, int64_t grid) {
@@ -17,29 +19,43 @@ static int64_t stride_of(const conv_pass *pass, int64_t source, int64_t grid) {
     return needed;
 }
 
-static void cut_units(conv_pass *pass, int64_t lanes) {
-    pass->row_stride = stride_of(pass, pass->source_w, pass->grid_w);
-    pass->image_rows = stride_of(pass, pass->source_h, pass->grid_h);
-    const int64_t planes = pass->channels * pass->in_phases * pass->in_phases;
-    const int64_t row_floats = planes * pass->row_stride, image_floats = row_floats * pass->image_rows;
-    pass->images = 1;
-    pass->rows = pass->grid_h;
-    if (image_floats <= COPY_BUDGET) {
-        const int64_t fit =
-            moco_min_i64(COPY_BUDGET / image_floats, MOST_POSITIONS / (pass->row_stride * pass->image_rows));
-        pass->images = moco_max_i64(1, moco_min_i64(fit, pass->n / ENOUGH_TASKS));
-    } else {
-        pass->rows = moco_max_i64(COPY_BUDGET / row_floats - pass->reach, 2);
-        pass->rows = moco_min_i64(pass->rows, pass->grid_h);
-    }
-    pass->bands = moco_ceil_divide(pass->grid_h, pass->rows);
+static void set_unit(conv_pass *pass, int64_t images, int64_t rows, int64_t lanes) {
+    pass->images = images;
+    pass->bands = moco_ceil_divide(pass->grid_h, rows);
     pass->rows = moco_ceil_divide(pass->grid_h, pass->bands);
     pass->bands = moco_ceil_divide(pass->grid_h, pass->rows);
     pass->units = moco_ceil_divide(pass->n, pass->images) * pass->bands;
-    const int64_t rows = (pass->images - 1) * pass->image_rows + pass->rows;
-    pass->positions = conv_round_up(rows * pass->row_stride, lanes);
-    pass->plane = conv_round_up((rows + pass->reach) * pass->row_stride + pass->reach + lanes, 16);
-    pass->copy_floats = planes * pass->plane;
+    const int64_t tall = (pass->images - 1) * pass->image_rows + pass->rows;
+    pass->positions = conv_round_up(tall * pass->row_stride, lanes);
+    pass->plane = conv_round_up((tall + pass->reach) * pass->row_stride + pass->reach + lanes, 16);
+    pass->copy_floats = pass->copy_channels * pass->in_phases * pass->in_phases * pass->plane;
+}
+
+static void cut_units(conv_pass *pass, int64_t lanes) {
+    const int64_t row_floats = pass->channels * pass->in_phases * pass->in_phases * pass->row_stride;
+    const int64_t image_floats = row_floats * pass->image_rows;
+    pass->copy_channels = pass->channels;
+    if (image_floats <= COPY_BUDGET) {
+        const int64_t fit =
+            moco_min_i64(COPY_BUDGET / image_floats, MOST_POSITIONS / (pass->row_stride * pass->image_rows));
+        set_unit(pass, moco_max_i64(1, moco_min_i64(fit, pass->n / ENOUGH_TASKS)), pass->grid_h, lanes);
+    } else {
+        set_unit(pass, 1, moco_min_i64(moco_max_i64(COPY_BUDGET / row_floats - pass->reach, 2), pass->grid_h), lanes);
+    }
+}
+
+static void cut_gradient_units(conv_pass *pass, int64_t lanes, int64_t kernel) {
+    const int64_t image = pass->row_stride * pass->image_rows;
+    const int64_t channels =
+        kernel == 1 ? GRADIENT_CHANNELS : GRADIENT_CHANNELS / (2 * moco_min_i64(2, pass->in_phases));
+    pass->copy_channels = moco_min_i64(pass->channels, channels);
+    if (image <= GRADIENT_POSITIONS) {
+        const int64_t wanted = moco_max_i64(pass->n / ENOUGH_TASKS, moco_ceil_divide(GRADIENT_POSITIONS / 2, image));
+        set_unit(pass, moco_max_i64(1, moco_min_i64(moco_min_i64(GRADIENT_POSITIONS / image, wanted), pass->n)),
+                 pass->grid_h, lanes);
+    } else {
+        set_unit(pass, 1, moco_min_i64(moco_max_i64(GRADIENT_POSITIONS / pass->row_stride, 1), pass->grid_h), lanes);
+    }
 }
 
 static void cut_outputs(conv_pass *pass, const cblas_backend *backend) {
@@ -119,19 +135,27 @@ static void fill_offsets(conv_pass *pass, int64_t kernel, int32_t backward) {
     }
 }
 
-static moco_status plan_pass(conv_pass *pass, cblas_backend *backend, const moco_layer_desc *desc, int32_t backward) {
+enum { FORWARD, BACKWARD, GRADIENT };
+
+static moco_status plan_pass(conv_pass *pass, cblas_backend *backend, const moco_layer_desc *desc, int32_t kind) {
+    const int32_t backward = kind == BACKWARD;
     moco_context *context = backend->host.context;
     const int64_t kernel = desc->kernel, stride = desc->stride, phases = backward ? stride : 1;
     MOCO_TRY(check_sizes(pass, kernel, stride));
     pass->phase_count = phases * phases;
     pass->phases = (conv_phase *) moco_allocate_zeroed(context, (size_t) pass->phase_count, sizeof(conv_phase));
     pass->places = (int64_t *) moco_allocate_zeroed(context, (size_t) (kernel * kernel), sizeof(int64_t));
-    /* A few more than there are, so that the dots' last columns have an offset too. */
-    pass->offsets = (int32_t *) moco_allocate_zeroed(
-        context, (size_t) (pass->channels * kernel * kernel + CONV_MAX_DOTS), sizeof(int32_t));
+    pass->offsets =
+        (int32_t *) moco_allocate_zeroed(context, (size_t) (pass->channels * kernel * kernel), sizeof(int32_t));
     if (pass->phases == NULL || pass->places == NULL || pass->offsets == NULL) return MOCO_OUT_OF_MEMORY;
 
-    cut_units(pass, backend->conv->lanes);
+    pass->row_stride = stride_of(pass, pass->source_w, pass->grid_w);
+    pass->image_rows = stride_of(pass, pass->source_h, pass->grid_h);
+    if (kind == GRADIENT) {
+        cut_gradient_units(pass, backend->conv->lanes, kernel);
+    } else {
+        cut_units(pass, backend->conv->lanes);
+    }
     if (pass->copy_floats > LARGEST_COPY) {
         return moco_fail(MOCO_UNSUPPORTED, "the cblas backend's convolutions take windows of up to 2^30 values");
     }
@@ -153,7 +177,7 @@ static moco_status plan_pass(conv_pass *pass, cblas_backend *backend, const moco
     return MOCO_OK;
 }
 
-moco_status conv_pass_forward(conv_pass *pass, cblas_backend *backend, const moco_layer_desc *desc) {
+static moco_status plan_forward(conv_pass *pass, cblas_backend *backend, const moco_layer_desc *desc, int32_t kind) {
     const int64_t window = (int64_t) desc->kernel * desc->kernel;
     memset(pass, 0, sizeof *pass);
     pass->n = desc->n;
@@ -171,7 +195,15 @@ moco_status conv_pass_forward(conv_pass *pass, cblas_backend *backend, const moc
     pass->in_phases = moco_min_i64(desc->stride, desc->kernel);
     pass->weight_row = pass->channels * window;
     pass->weight_channel = window;
-    return plan_pass(pass, backend, desc, 0);
+    return plan_pass(pass, backend, desc, kind);
+}
+
+moco_status conv_pass_forward(conv_pass *pass, cblas_backend *backend, const moco_layer_desc *desc) {
+    return plan_forward(pass, backend, desc, FORWARD);
+}
+
+moco_status conv_pass_gradient(conv_pass *pass, cblas_backend *backend, const moco_layer_desc *desc) {
+    return plan_forward(pass, backend, desc, GRADIENT);
 }
 
 moco_status conv_pass_backward(conv_pass *pass, cblas_backend *backend, const moco_layer_desc *desc) {
@@ -194,7 +226,7 @@ moco_status conv_pass_backward(conv_pass *pass, cblas_backend *backend, const mo
     pass->grid_w = (desc->w - 1 + desc->padding) / desc->stride - first + 1;
     pass->weight_row = window;
     pass->weight_channel = pass->out_channels * window;
-    return plan_pass(pass, backend, desc, 1);
+    return plan_pass(pass, backend, desc, BACKWARD);
 }
 
 void conv_pass_release(conv_pass *pass, cblas_backend *backend) {

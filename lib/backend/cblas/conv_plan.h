@@ -34,13 +34,14 @@ typedef struct conv_pass {
     int64_t in_phases; /* interleaved planes per axis */
     int64_t grid_h, grid_w;
 
-    int64_t images, rows; /* of a unit: whole images, or rows of one */
-    int64_t units, bands; /* units = ceil(n / images) * bands */
-    int64_t row_stride;   /* of the copy: rows share their padding where they can */
-    int64_t image_rows;   /* rows from one stacked image to the next */
-    int64_t plane;        /* floats of one plane of the copy */
-    int64_t positions;    /* grid positions of a unit, padding between them included, in whole vectors */
-    int64_t copy_floats;  /* of all planes of one group */
+    int64_t images, rows;  /* of a unit: whole images, or rows of one */
+    int64_t units, bands;  /* units = ceil(n / images) * bands */
+    int64_t row_stride;    /* of the copy: rows share their padding where they can */
+    int64_t image_rows;    /* rows from one stacked image to the next */
+    int64_t plane;         /* floats of one plane of the copy */
+    int64_t positions;     /* grid positions of a unit, padding between them included, in whole vectors */
+    int64_t copy_channels; /* of a group that are copied at a time: all, but for the gradient */
+    int64_t copy_floats;
 
     int64_t block;        /* output channels that packed weights hold side by side */
     int64_t slices;       /* tasks that share a unit's output channels */
@@ -64,6 +65,9 @@ typedef struct conv_unit {
 } conv_unit;
 
 moco_status conv_pass_forward(conv_pass *pass, cblas_backend *backend, const moco_layer_desc *desc);
+/* The forward pass's copy, cut for the weights' gradient: as many positions in a unit as pay for adding up vectors'
+ * lanes, and a few channels at a time. Never run. */
+moco_status conv_pass_gradient(conv_pass *pass, cblas_backend *backend, const moco_layer_desc *desc);
 moco_status conv_pass_backward(conv_pass *pass, cblas_backend *backend, const moco_layer_desc *desc);
 void conv_pass_release(conv_pass *pass, cblas_backend *backend);
 
@@ -75,9 +79,9 @@ conv_unit conv_unit_of(const conv_pass *pass, int64_t unit);
 void conv_pass_run(cblas_backend *backend, const conv_pass *pass, const float *source, const float *weight,
                    float *target, float *scratch);
 
-/* Copies one group's planes of a unit into `copy`. */
-void conv_copy_unit(const cblas_backend *backend, const conv_pass *pass, const conv_unit *unit, int64_t group,
-                    const float *source, float *copy);
+/* Copies a unit's planes of channels [channel, channel + count) of all groups' into `copy`. */
+void conv_copy_unit(const cblas_backend *backend, const conv_pass *pass, const conv_unit *unit, int64_t channel,
+                    int64_t count, const float *source, float *copy);
 
 static inline int64_t conv_round_up(int64_t value, int64_t multiple) {
     return (value + multiple - 1) / multiple * multiple;

@@ -46,8 +46,8 @@ static void pack_block(void *argument, int64_t task, int32_t worker) {
 
 /* --- The copy --- */
 
-void conv_copy_unit(const cblas_backend *backend, const conv_pass *pass, const conv_unit *unit, int64_t group,
-                    const float *source, float *copy) {
+void conv_copy_unit(const cblas_backend *backend, const conv_pass *pass, const conv_unit *unit, int64_t channel,
+                    int64_t count, const float *source, float *copy) {
     const int64_t phases = pass->in_phases, area = pass->source_h * pass->source_w;
     const int64_t all_channels = pass->groups * pass->channels;
     conv_copy rows = {.source_h = pass->source_h,
@@ -55,13 +55,13 @@ void conv_copy_unit(const cblas_backend *backend, const conv_pass *pass, const c
                       .step = pass->step_in,
                       .first_row = unit->first_row,
                       .columns = pass->row_stride};
-    for (int64_t index = 0; index < pass->channels * phases * phases; ++index, copy += pass->plane) {
-        const int64_t channel = group * pass->channels + index / (phases * phases);
+    for (int64_t index = 0; index < count * phases * phases; ++index, copy += pass->plane) {
+        const int64_t plane = channel + index / (phases * phases);
         rows.shift_row = index % (phases * phases) / phases - pass->pad;
         rows.shift_column = index % phases - pass->pad;
         float *to = copy;
         for (int64_t i = 0; i < unit->images; ++i) {
-            const float *from = source + ((unit->first_image + i) * all_channels + channel) * area;
+            const float *from = source + ((unit->first_image + i) * all_channels + plane) * area;
             rows.rows = i + 1 < unit->images ? pass->image_rows : unit->rows + pass->reach;
             backend->conv->copy(&rows, from, to);
             to += rows.rows * pass->row_stride;
@@ -231,7 +231,7 @@ static void run_task(void *argument, int64_t task, int32_t worker) {
         .out_at = at + vectors,
         .tile = (float *) (void *) at + conv_round_up(4 * vectors, 16),
     };
-    conv_copy_unit(work->backend, pass, &unit, group, work->source, copy);
+    conv_copy_unit(work->backend, pass, &unit, group * pass->channels, pass->channels, work->source, copy);
     for (int64_t p = 0; p < pass->phase_count; ++p) {
         list_runs(pass, &pass->phases[p], &unit, runs);
         run_phase(work, &pass->phases[p], &outputs, &unit, group, slice);
