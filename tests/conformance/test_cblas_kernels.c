@@ -1,0 +1,74 @@
+/* The conformance suite's layers with each of the cblas backend's kernels that this processor runs, convolutions once
+ * by tiles and once by BLAS; test_backend_cblas has only the best ones.
+ */
+#include "conformance/layer_cases.h"
+
+#include "backend/cblas/cblas_backend.h"
+#include "support/passive_threads.h"
+
+static struct {
+    const conv_kernel *conv;
+    const vector_kernel *vector;
+    int32_t conv_by_gemm;
+} variant;
+
+/* The backend behind a context, found by a layer that it plans. */
+static void use_variant(moco_context *context) {
+    const moco_layer_desc desc = layer_desc(MOCO_LAYER_RELU, 1, 1, 1, 1);
+    moco_planned_layer layer;
+    assert_ok(moco_layer_plan(context, &desc, &layer));
+    assert_string_equal(layer.ops->name, "cblas");
+    cblas_backend *backend = (cblas_backend *) layer.backend;
+    backend->conv = variant.conv;
+    backend->vector = variant.vector;
+    backend->conv_by_gemm = variant.conv_by_gemm;
+    moco_layer_release(&layer);
+}
+
+static int open_suite(void **state) {
+    (void) state;
+    suite.name = "cblas";
+    suite.seeds = 1;
+    suite.tested = open_context("cblas", 1);
+    suite.tested_threads = open_context("cblas", 3);
+    suite.oracle = open_context("reference", 2);
+    use_variant(suite.tested);
+    use_variant(suite.tested_threads);
+    return 0;
+}
+
+static int close_suite(void **state) {
+    (void) state;
+    moco_context_destroy(suite.tested);
+    moco_context_destroy(suite.tested_threads);
+    moco_context_destroy(suite.oracle);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    (void) argc;
+    let_waiting_threads_sleep(argv);
+    const struct CMUnitTest convolutions[] = {cmocka_unit_test(test_convolution)};
+    const struct CMUnitTest layers[] = {
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_batch_norm),
+        cmocka_unit_test(test_batch_norm_far_from_zero),
+        cmocka_unit_test(test_relu),
+        cmocka_unit_test(test_max_pool),
+        cmocka_unit_test(test_average_pool),
+        cmocka_unit_test(test_l2_normalize),
+        cmocka_unit_test(test_small_groups_refused),
+        cmocka_unit_test(test_float64_layers),
+    };
+    int failed = 0;
+    for (int i = 0; cblas_conv_kernels()[i] != NULL; ++i) {
+        variant.conv = cblas_conv_kernels()[i];
+        variant.vector = cblas_vector_kernels()[i];
+        print_message("kernels of %d lanes\n", variant.conv->lanes);
+        for (variant.conv_by_gemm = 0; variant.conv_by_gemm < 2; ++variant.conv_by_gemm) {
+            failed += cmocka_run_group_tests_name("convolutions", convolutions, open_suite, close_suite);
+        }
+        failed += cmocka_run_group_tests_name("other layers", layers, open_suite, close_suite);
+    }
+    return failed;
+}
