@@ -10,6 +10,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 started=$SECONDS
 jobs=$(nproc)
+# Tests run side by side; threads that wait by spinning would take the processor from each other.
+export OMP_WAIT_POLICY=passive
 
 cmake/install_missing.sh gcc libc6-dev g++ cmake ninja-build pkgconf libopenblas-openmp-dev libcmocka-dev libjansson-dev \
     -- libdnnl-dev dpkg-dev python3 clang libomp-dev clang-format-14
