@@ -48,7 +48,7 @@ function number(key,    text) {
 }
 function bar(label, value,    line, i) {
     line = ""
-    for (i = 0; i < value * 50; ++i) line = line "#"
+    for (i = 1; i <= value * 50 + 0.5; ++i) line = line "#"
     printf "  %-18s %5.1f %%  %s\n", label, 100 * value, line
 }
 number("pixels_knn_top1") >= 0 { pixels = number("pixels_knn_top1"); untrained = number("knn_top1"); next }
