@@ -218,4 +218,41 @@ static void test_float64_layers(void **state) {
     layer_data_free(&actual);
 }
 
+/* Whole blocks of 16 channels, where a backend may have a layout of its own. */
+static void test_blocked_layers(void **state) {
+    (void) state;
+    moco_random random = suite_random(20, 0);
+    static const int64_t convolutions[][8] = {
+        /* n, c, h, w, out_c, kernel, stride, groups */
+        {3, 16, 9, 7, 16, 3, 1, 1},   {2, 16, 8, 8, 32, 3, 2, 1},   {2, 64, 5, 5, 48, 1, 1, 1},
+        {1, 32, 7, 6, 64, 1, 2, 1},   {2, 64, 1, 1, 64, 3, 1, 1},   {2, 3, 9, 11, 16, 7, 2, 1},
+        {2, 3, 8, 8, 32, 3, 1, 1},    {2, 128, 6, 6, 128, 3, 1, 8}, {2, 256, 4, 4, 256, 3, 2, 32},
+        {5, 32, 12, 12, 16, 3, 1, 1},
+    };
+    for (size_t i = 0; i < sizeof convolutions / sizeof convolutions[0]; ++i) {
+        const int64_t *shape = convolutions[i];
+        moco_layer_desc desc = layer_desc(MOCO_LAYER_CONV2D, shape[0], shape[1], shape[2], shape[3]);
+        desc.out_c = shape[4];
+        desc.groups = (int32_t) shape[7];
+        set_window(&desc, (int32_t) shape[5], (int32_t) shape[6], (int32_t) shape[5] / 2);
+        check_layer_all_ways(&desc, &random, 0.0);
+    }
+    for (int32_t relu = 0; relu <= 1; ++relu) {
+        for (int32_t residual = 0; residual <= 1; ++residual) {
+            moco_layer_desc desc = layer_desc(MOCO_LAYER_BATCH_NORM, 7, 16 * (1 + relu + residual), 5, 3);
+            desc.relu = relu;
+            desc.residual = residual;
+            desc.bn_groups = 1 + 2 * residual;
+            desc.bn_strided = relu;
+            check_layer_all_ways(&desc, &random, 0.5);
+            check_layer_all_ways(&desc, &random, 100.0);
+        }
+    }
+    moco_layer_desc pool = layer_desc(MOCO_LAYER_MAX_POOL, 3, 32, 9, 12);
+    set_window(&pool, 3, 2, 1);
+    check_layer_all_ways(&pool, &random, 0.0);
+    const moco_layer_desc average = layer_desc(MOCO_LAYER_AVERAGE_POOL, 3, 48, 7, 5);
+    check_layer_all_ways(&average, &random, 0.0);
+}
+
 #endif

@@ -1,6 +1,6 @@
 /* Runs one planned layer, forward and backward, on any context and dtype, with double arrays on the outside. Buffers go
  * through the chain's own upload and download; outputs and scratch start as NaN; backward gets only what the layer
- * said that it needs; an output in a layout of the backend's own is read and written through its REORDER layer.
+ * said that it needs; a tensor in a layout of the backend's own is read and written through its REORDER layer.
  */
 #ifndef MOCO_TEST_LAYER_HARNESS_H
 #define MOCO_TEST_LAYER_HARNESS_H
@@ -185,10 +185,14 @@ static inline moco_tensor value_tensor(moco_context *context, int32_t dtype, con
 
 /* --- A layer --- */
 
+/* The layout that layers are offered x and residual in first; PLAIN where the backend declines it. */
+static uint64_t offered_layout = MOCO_LAYOUT_PLAIN;
+
 typedef struct live_layer {
     moco_context *context;
     moco_planned_layer layer;
-    moco_planned_layer reorder; /* of y, where its layout is not PLAIN */
+    moco_planned_layer reorder;       /* of y, where its layout is not PLAIN */
+    moco_planned_layer input_reorder; /* of x and dx, residual and d_residual, where theirs is not */
     moco_tensor tensors[LAYER_TENSORS];
     moco_tensor plain_y; /* the same as y where that is PLAIN */
     moco_tensor plain_dy;
@@ -229,15 +233,53 @@ static inline void shape_as_images(moco_tensor *tensor, const moco_layer_desc *d
     tensor->rank = 4;
 }
 
+static inline void plan_offered(live_layer *live, const moco_layer_desc *desc) {
+    moco_layer_desc offered = *desc;
+    offered.input_layout = offered_layout;
+    if (desc->residual) offered.residual_layout = offered_layout;
+    if (offered_layout != MOCO_LAYOUT_PLAIN && desc->dtype == MOCO_DTYPE_F32 &&
+        moco_layer_plan(live->context, &offered, &live->layer) == MOCO_OK) {
+        if (live->layer.info.wanted_input_layout == offered_layout) {
+            moco_layer_desc reorder = layer_desc(MOCO_LAYER_REORDER, desc->n, desc->c, desc->h, desc->w);
+            reorder.input_layout = offered_layout;
+            assert_ok(moco_layer_plan(live->context, &reorder, &live->input_reorder));
+            return;
+        }
+        moco_layer_release(&live->layer);
+    }
+    assert_ok(moco_layer_plan(live->context, desc, &live->layer));
+}
+
+/* Converts a tensor of the shape of x between PLAIN and the offered layout, through a copy. */
+static inline void convert_input(live_layer *live, int t, int32_t to_plain) {
+    const moco_tensor *tensor = &live->tensors[t];
+    if (live->input_reorder.layer == NULL || tensor->buffer == NULL) return;
+    moco_tensor copy = nan_tensor(live->context, tensor->dtype, moco_tensor_elements(tensor), 0);
+    memcpy(copy.dims, tensor->dims, sizeof copy.dims);
+    copy.rank = tensor->rank;
+    assert_ok(moco_tensor_copy(live->context, &copy, tensor));
+    moco_layer_args args;
+    memset(&args, 0, sizeof args);
+    if (to_plain) {
+        args.x = copy;
+        args.y = *tensor;
+    } else {
+        args.dy = copy;
+        args.dx = *tensor;
+    }
+    call_layer(live, &live->input_reorder, &args, to_plain ? moco_layer_forward : moco_layer_backward);
+    moco_buffer_destroy(live->context, copy.buffer);
+}
+
 static inline live_layer live_layer_open(moco_context *context, const moco_layer_desc *desc, const layer_data *data,
                                          const layer_run *run) {
     live_layer live;
     memset(&live, 0, sizeof live);
     live.context = context;
-    assert_ok(moco_layer_plan(context, desc, &live.layer));
+    plan_offered(&live, desc);
     const moco_layer_info *info = &live.layer.info;
     live.in_place = run->in_place && info->output_layout == MOCO_LAYOUT_PLAIN;
-    assert_true(info->wanted_input_layout == MOCO_LAYOUT_PLAIN);
+    assert_true(info->wanted_input_layout == live.layer.desc.input_layout);
     for (int t = 0; t < LAYER_TENSORS; ++t) {
         if (data->elements[t] == 0) continue;
         const uint64_t bytes = t == Y || t == DY ? info->output_bytes : 0;
@@ -253,6 +295,8 @@ static inline live_layer live_layer_open(moco_context *context, const moco_layer
         if (t == X || t == DX) shape_as_images(&live.tensors[t], desc, 0);
         if (t == Y || t == DY || t == RESIDUAL || t == D_RESIDUAL) shape_as_images(&live.tensors[t], desc, 1);
     }
+    convert_input(&live, X, 0);
+    convert_input(&live, RESIDUAL, 0);
     if (info->saved_bytes > 0) {
         live.saved = nan_tensor(context, MOCO_DTYPE_BF16, (int64_t) ((info->saved_bytes + 1) / 2), 0);
     }
@@ -280,6 +324,7 @@ static inline void live_layer_close(live_layer *live) {
     }
     moco_buffer_destroy(live->context, live->saved.buffer);
     moco_layer_release(&live->reorder);
+    moco_layer_release(&live->input_reorder);
     moco_layer_release(&live->layer);
 }
 
@@ -364,6 +409,8 @@ static inline const char *run_layer(moco_context *context, const moco_layer_desc
         reorder_pass(&live, 1);
         moco_layer_args args = backward_args(&live, run);
         call_layer(&live, &live.layer, &args, moco_layer_backward);
+        convert_input(&live, DX, 1);
+        convert_input(&live, D_RESIDUAL, 1);
         for (int t = DX; t <= DBIAS; ++t) {
             if (data->elements[t] > 0) download_values(context, &live.tensors[t], data->values[t]);
         }
