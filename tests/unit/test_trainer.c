@@ -53,7 +53,7 @@ static uint64_t queue_checksum(const training_parts *parts) {
 /* Algorithm 1 with the public functions of the parts: the trainer must give the same bits. */
 static void same_bits_as_the_parts_by_hand(void **state) {
     (void) state;
-    training_configs configs = small_training("reference", 2);
+    training_configs configs = small_training("reference", 1);
     configs.trainer.use_learning_rate_schedule = 0;
     training_parts trained = make_parts(&configs);
     training_parts by_hand = make_parts(&configs);
