@@ -15,7 +15,7 @@ static void make_encoder(pretrain_parts *parts, const pretrain_options *options)
     config.bn_layout = options->bn_layout;
     config.mlp_input_dim = (int32_t) moco_extract_dim(NULL, parts->augment, MOCO_OUTPUT_PIXELS);
     config.seed = (uint64_t) options->seed;
-    check(moco_encoder_create(&parts->encoder, parts->context, &config));
+    check_choice(moco_encoder_create(&parts->encoder, parts->context, &config));
 }
 
 static void make_loader(pretrain_parts *parts, const pretrain_options *options) {
@@ -24,7 +24,7 @@ static void make_loader(pretrain_parts *parts, const pretrain_options *options) 
     config.batch_size = options->batch_size;
     config.workers = (int32_t) options->workers;
     config.seed = (uint64_t) options->seed;
-    check(moco_loader_create(&parts->loader, parts->data.train, parts->augment, &config));
+    check_choice(moco_loader_create(&parts->loader, parts->data.train, parts->augment, &config));
 }
 
 static void make_momentum_encoder(pretrain_parts *parts, const pretrain_options *options) {
@@ -32,7 +32,7 @@ static void make_momentum_encoder(pretrain_parts *parts, const pretrain_options 
     check(moco_momentum_encoder_config_for(&config, sizeof config, parts->encoder));
     config.momentum = options->momentum;
     config.seed = (uint64_t) options->seed;
-    check(moco_momentum_encoder_create(&parts->momentum_encoder, parts->encoder, &config));
+    check_choice(moco_momentum_encoder_create(&parts->momentum_encoder, parts->encoder, &config));
 }
 
 static void make_queue_and_loss(pretrain_parts *parts, const pretrain_options *options) {
@@ -42,13 +42,13 @@ static void make_queue_and_loss(pretrain_parts *parts, const pretrain_options *o
     queue_config.start = options->queue_start;
     queue_config.dim = moco_encoder_embedding_dim(parts->encoder);
     queue_config.seed = (uint64_t) options->seed;
-    check(moco_queue_create(&parts->queue, parts->context, &queue_config));
+    check_choice(moco_queue_create(&parts->queue, parts->context, &queue_config));
 
     moco_loss_config loss_config;
     check(moco_loss_config_init(&loss_config, sizeof loss_config));
     loss_config.temperature = options->temperature;
     loss_config.mask_same_id = options->mask_same_image;
-    check(moco_loss_create(&parts->loss, parts->context, &loss_config));
+    check_choice(moco_loss_create(&parts->loss, parts->context, &loss_config));
 }
 
 static void make_optimizer(pretrain_parts *parts, const pretrain_options *options) {
@@ -57,7 +57,7 @@ static void make_optimizer(pretrain_parts *parts, const pretrain_options *option
     config.learning_rate = options->lr;
     config.momentum = options->sgd_momentum;
     config.weight_decay = options->weight_decay;
-    check(moco_optimizer_create(&parts->optimizer, parts->encoder, &config));
+    check_choice(moco_optimizer_create(&parts->optimizer, parts->encoder, &config));
 }
 
 static void make_trainer(pretrain_parts *parts, const pretrain_options *options) {
@@ -75,8 +75,8 @@ static void make_trainer(pretrain_parts *parts, const pretrain_options *options)
     schedule->milestone_epochs[1] = 0.8 * (double) options->epochs;
     config.momentum_end = options->momentum_end;
     config.steps_per_epoch = moco_loader_batches_per_epoch(parts->loader);
-    check(moco_trainer_create(&parts->trainer, parts->encoder, parts->momentum_encoder, parts->queue, parts->loss,
-                              parts->optimizer, &config));
+    check_choice(moco_trainer_create(&parts->trainer, parts->encoder, parts->momentum_encoder, parts->queue,
+                                     parts->loss, parts->optimizer, &config));
 }
 
 void make_parts(pretrain_parts *parts, const pretrain_options *options) {

@@ -84,7 +84,9 @@ static void print_line(const progress_display *display, const moco_step_stats *s
 }
 
 void progress_step(progress_display *display, const moco_step_stats *stats) {
-    const double weight = display->seconds_per_step == 0 ? 1 : SMOOTHING;
+    /* A plain mean at first, so that the first steps, which are unlike the rest, are soon forgotten. */
+    const double mean_weight = 1.0 / (double) ++display->steps;
+    const double weight = mean_weight > SMOOTHING ? mean_weight : SMOOTHING;
     display->seconds_per_step += weight * (stats->seconds - display->seconds_per_step);
     display->loss += weight * (stats->loss.loss - display->loss);
     display->top1 += weight * (stats->loss.top1 - display->top1);

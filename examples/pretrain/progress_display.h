@@ -7,6 +7,7 @@
 typedef struct progress_display {
     int32_t on_terminal;
     int32_t bar_is_drawn;
+    int64_t steps; /* of this process */
     int64_t total_steps;
     int64_t total_epochs;
     double last_drawn;       /* seconds_now() */

@@ -17,7 +17,7 @@ static const char *stored_or(const char *given, moco_context *context, const cha
 void open_encoder_input(encoder_input *input, moco_context *context, const char *path, const char *data,
                         const char *augment, int64_t size, int64_t test_count) {
     *input = (encoder_input){0};
-    check(moco_encoder_open(&input->encoder, context, path));
+    check_choice(moco_encoder_open(&input->encoder, context, path));
     data = stored_or(data, context, path, "pretrain.data", input->stored_data, sizeof input->stored_data);
     if (data == NULL) stop("%s does not say which data it was trained on; give --data", path);
     input->description = data;

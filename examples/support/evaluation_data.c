@@ -35,8 +35,8 @@ void open_data(evaluation_data *data, moco_context *context, const char *descrip
     describe_test(description, test_count, test_description);
     data->train = NULL;
     data->test = NULL;
-    check(moco_dataset_open(&data->train, context, description));
-    check(moco_dataset_open(&data->test, context, test_description));
+    check_choice(moco_dataset_open(&data->train, context, description));
+    check_choice(moco_dataset_open(&data->test, context, test_description));
 }
 
 void close_data(evaluation_data *data) {
@@ -61,7 +61,7 @@ moco_augment *open_augment(moco_context *context, const moco_dataset *dataset, c
     if (crop_min > 0) config.crop_min = crop_min;
     config.seed = seed;
     moco_augment *augment = NULL;
-    check(moco_augment_create(&augment, context, &config));
+    check_choice(moco_augment_create(&augment, context, &config));
     return augment;
 }
 

@@ -13,6 +13,15 @@ void check(moco_status status) {
     exit(1);
 }
 
+void check_choice(moco_status status) {
+    if (status != MOCO_INVALID_ARGUMENT && status != MOCO_NOT_FOUND && status != MOCO_UNSUPPORTED) {
+        check(status);
+        return;
+    }
+    fprintf(stderr, "%s: %s\nTry '%s --help'.\n", example_program, moco_last_error(), example_program);
+    exit(2);
+}
+
 void stop(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -41,7 +50,7 @@ moco_context *open_context(const char *backend, int32_t threads) {
     config.backend = backend;
     config.threads = threads;
     config.log = print_log;
-    check(moco_context_create(&context, &config));
+    check_choice(moco_context_create(&context, &config));
     return context;
 }
 

@@ -10,6 +10,9 @@ extern const char *example_program;
 /* Prints "program: <libmoco's sentence>" and exits with 1 unless `status` is MOCO_OK. */
 void check(moco_status status);
 
+/* The same for what was chosen on the command line: exits with 2, and a hint, where the choice is at fault. */
+void check_choice(moco_status status);
+
 /* Prints "program: message" and exits with 1. */
 void stop(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
