@@ -1,10 +1,10 @@
-/* A scene shows a few objects of one class over a cluttered ground. The class is the objects' shape alone. Number,
- * place, size, rotation, colours (a hue of its own for every object), shading, ground, clutter, contrast, light and
- * noise vary independently of it, so that pixels, mean colours or the ground say little about the class.
+/* A scene shows a few objects of one class over a cluttered ground. The class is the objects' shape alone: number,
+ * place, size, rotation, lightness, shading, ground, clutter, light and grain vary independently of it, so that pixels,
+ * mean colours or the ground say little about the class.
  *
- * Several objects per scene let most random crops keep at least one, and a hue per object takes away the shortcut of
- * telling scenes apart by colour: what two crops of one scene share is the kind of shape, and that is what contrastive
- * learning can find.
+ * Two crops of one scene must share the class and little else, or contrastive learning tells scenes apart by the rest:
+ * several objects per scene let most random crops keep at least one; the strong colours are those of the ground, whose
+ * hues change within every scene, while objects, whole in many crops, are pale or dark, with a tint of two hues.
  *
  * Shapes are signed distances d(x, y), negative inside, in units of the object's radius; a pixel's coverage is
  * clamp(1/2 - d / pixel), which anti-aliases at any size.
@@ -22,7 +22,7 @@ const char *const moco_synthetic_class_names[MOCO_SYNTHETIC_CLASSES] = {
 
 #define TAU         6.28318531f
 #define MAX_OBJECTS 4
-#define LATTICE     9 /* nodes per side of the ground's noise */
+#define LATTICE     14 /* nodes per side of the ground's noise */
 
 typedef struct object {
     float x, y; /* centre; the image is [0, 1] x [0, 1] */
@@ -39,8 +39,17 @@ static float range(moco_random *random, float low, float high) {
     return low + (high - low) * moco_random_float(random);
 }
 
-static float clamp01(float x) {
-    return fminf(fmaxf(x, 0.0f), 1.0f);
+/* Not fmaxf and fminf, which are calls. */
+static inline float larger(float a, float b) {
+    return a > b ? a : b;
+}
+
+static inline float smaller(float a, float b) {
+    return a < b ? a : b;
+}
+
+static inline float clamp01(float x) {
+    return smaller(larger(x, 0.0f), 1.0f);
 }
 
 static void hsv_colour(float hue, float saturation, float value, float rgb[3]) {
@@ -55,7 +64,7 @@ static void hsv_colour(float hue, float saturation, float value, float rgb[3]) {
 /* --- Signed distances --- */
 
 static float box_distance(float x, float y, float half_width, float half_height) {
-    return fmaxf(fabsf(x) - half_width, fabsf(y) - half_height);
+    return larger(fabsf(x) - half_width, fabsf(y) - half_height);
 }
 
 /* Signed distance to the nearest edge of a square wave of the given period: negative in the half periods around 0. */
@@ -66,17 +75,15 @@ static float wave_distance(float x, float period) {
 
 /* A star of five points on the unit circle: folded into one half of a point, where it is a single edge. */
 static float star_distance(float x, float y) {
-    const float c36 = 0.809016994f, s36 = 0.587785252f, c18 = 0.951056516f, s18 = 0.309016994f;
+    const float c36 = 0.809016994f, s36 = 0.587785252f;
     x = fabsf(x);
-    float over = 2.0f * fmaxf(c36 * x - s36 * y, 0.0f); /* reflect at the lines between points */
+    float over = 2.0f * larger(c36 * x - s36 * y, 0.0f); /* reflect at the lines between points */
     x -= over * c36;
     y += over * s36;
-    over = 2.0f * fmaxf(-c36 * x - s36 * y, 0.0f);
+    over = 2.0f * larger(-c36 * x - s36 * y, 0.0f);
     x += over * c36;
     y += over * s36;
     x = fabsf(x);
-    (void) c18;
-    (void) s18;
     /* The edge from the tip (0, 1) to the inner corner at radius 0.42, 36 degrees on. */
     const float ex = 0.42f * s36, ey = 0.42f * c36 - 1.0f;
     const float length = sqrtf(ex * ex + ey * ey);
@@ -92,59 +99,57 @@ static float shape_distance(int32_t shape, float x, float y) {
     case SQUARE:
         return box_distance(x, y, 0.76f, 0.76f);
     case TRIANGLE:
-        return fmaxf(0.866025404f * fabsf(x) - 0.5f * y, y) - 0.5f;
+        return larger(0.866025404f * fabsf(x) - 0.5f * y, y) - 0.5f;
     case STAR:
         return star_distance(x, y);
     case CROSS:
-        return fminf(box_distance(x, y, 0.95f, 0.27f), box_distance(x, y, 0.27f, 0.95f));
+        return smaller(box_distance(x, y, 0.95f, 0.27f), box_distance(x, y, 0.27f, 0.95f));
     case CRESCENT:
-        return fmaxf(sqrtf(x * x + y * y) - 0.95f, 0.78f - sqrtf((x - 0.45f) * (x - 0.45f) + y * y));
+        return larger(sqrtf(x * x + y * y) - 0.95f, 0.78f - sqrtf((x - 0.45f) * (x - 0.45f) + y * y));
     case STRIPES:
-        return fmaxf(box_distance(x, y, 0.95f, 0.95f), wave_distance(x, 0.76f));
+        return larger(box_distance(x, y, 0.95f, 0.95f), wave_distance(x, 0.76f));
     case CHECKER: {
         const float a = wave_distance(x - 0.25f, 1.0f), b = wave_distance(y - 0.25f, 1.0f);
-        const float edge = fminf(fabsf(a), fabsf(b));
-        return fmaxf(box_distance(x, y, 1.0f, 1.0f), a * b > 0.0f ? -edge : edge);
+        const float edge = smaller(fabsf(a), fabsf(b));
+        return larger(box_distance(x, y, 1.0f, 1.0f), a * b > 0.0f ? -edge : edge);
     }
     default: { /* HOUSE: y points up */
         const float walls = box_distance(x, y + 0.4f, 0.62f, 0.5f);
-        const float roof = fmaxf(0.6f * fabsf(x) + 0.8f * y - 0.68f, -y + 0.05f);
+        const float roof = larger(0.6f * fabsf(x) + 0.8f * y - 0.68f, -y + 0.05f);
         const float door = box_distance(x - 0.1f, y + 0.62f, 0.2f, 0.3f);
-        return fmaxf(fminf(walls, roof), -door);
+        return larger(smaller(walls, roof), -door);
     }
     }
 }
 
 /* --- Painting --- */
 
-/* Smooth noise of two scales over a ground that runs from one colour to another. */
-static void paint_ground(moco_random *random, int64_t size, float colour[2][3], float *pixels) {
-    float coarse[LATTICE][LATTICE], fine[2 * LATTICE][2 * LATTICE];
-    for (int i = 0; i < LATTICE; ++i) {
-        for (int j = 0; j < LATTICE; ++j) coarse[i][j] = moco_random_float(random);
-    }
-    for (int i = 0; i < 2 * LATTICE; ++i) {
-        for (int j = 0; j < 2 * LATTICE; ++j) fine[i][j] = moco_random_float(random);
-    }
-    const float coarse_cells = range(random, 2.0f, 5.0f), fine_cells = range(random, 8.0f, 16.0f);
-    const float angle = range(random, 0.0f, TAU), dx = cosf(angle), dy = sinf(angle);
-    const float roughness = range(random, 0.05f, 0.35f), slope = range(random, 0.2f, 0.8f);
-    const int64_t area = size * size;
-    for (int64_t row = 0; row < size; ++row) {
-        const float y = ((float) row + 0.5f) / (float) size;
-        for (int64_t column = 0; column < size; ++column) {
-            const float x = ((float) column + 0.5f) / (float) size;
-            const float u = x * coarse_cells, v = y * coarse_cells, p = x * fine_cells, q = y * fine_cells;
-            const int iu = (int) u, iv = (int) v, ip = (int) p, iq = (int) q;
-            const float fu = u - (float) iu, fv = v - (float) iv, fp = p - (float) ip, fq = q - (float) iq;
-            const float large = (coarse[iv][iu] * (1 - fu) + coarse[iv][iu + 1] * fu) * (1 - fv) +
-                                (coarse[iv + 1][iu] * (1 - fu) + coarse[iv + 1][iu + 1] * fu) * fv;
-            const float small = (fine[iq][ip] * (1 - fp) + fine[iq][ip + 1] * fp) * (1 - fq) +
-                                (fine[iq + 1][ip] * (1 - fp) + fine[iq + 1][ip + 1] * fp) * fq;
-            const float mix = clamp01(0.5f + slope * ((x - 0.5f) * dx + (y - 0.5f) * dy) + (large - 0.5f) * 0.8f +
-                                      (small - 0.5f) * roughness * 2.0f);
-            for (int c = 0; c < 3; ++c) {
-                pixels[c * area + row * size + column] = colour[0][c] + mix * (colour[1][c] - colour[0][c]);
+/* Smooth noise of two scales, each colour channel on its own: hues vary within every ground and name no image. */
+static void paint_ground(moco_random *random, int64_t size, float level, float *pixels) {
+    const float turn = range(random, 0.0f, TAU), slope = range(random, 0.0f, 0.25f);
+    const float dx = slope * cosf(turn), dy = slope * sinf(turn);
+    for (int c = 0; c < 3; ++c) {
+        for (int64_t i = 0; i < size * size; ++i) pixels[c * size * size + i] = level;
+        for (int octave = 0; octave < 2; ++octave) {
+            const float cells = octave == 0 ? range(random, 2.5f, 3.5f) : range(random, 8.0f, 12.0f);
+            const float height = octave == 0 ? 0.42f : 0.2f;
+            float lattice[LATTICE][LATTICE], line[LATTICE];
+            for (int i = 0; i < LATTICE; ++i) {
+                for (int j = 0; j < LATTICE; ++j) lattice[i][j] = height * (moco_random_float(random) - 0.5f);
+            }
+            float *at = pixels + c * size * size;
+            for (int64_t row = 0; row < size; ++row) {
+                const float y = ((float) row + 0.5f) / (float) size, v = y * cells;
+                const int iv = (int) v;
+                const float fv = v - (float) iv;
+                for (int i = 0; i < LATTICE; ++i) line[i] = lattice[iv][i] + fv * (lattice[iv + 1][i] - lattice[iv][i]);
+                for (int64_t column = 0; column < size; ++column, ++at) {
+                    const float x = ((float) column + 0.5f) / (float) size, u = x * cells;
+                    const int iu = (int) u;
+                    const float fu = u - (float) iu;
+                    *at += line[iu] + fu * (line[iu + 1] - line[iu]);
+                    if (octave == 0) *at += (x - 0.5f) * dx + (y - 0.5f) * dy;
+                }
             }
         }
     }
@@ -153,10 +158,10 @@ static void paint_ground(moco_random *random, int64_t size, float colour[2][3], 
 static void paint_object(int32_t shape, const object *o, float opacity, int64_t size, float *pixels) {
     const float pixel = 1.0f / (float) size, reach = 1.45f * o->radius + pixel;
     const int64_t area = size * size;
-    const int64_t left = (int64_t) fmaxf((o->x - reach) * (float) size, 0.0f);
-    const int64_t top = (int64_t) fmaxf((o->y - reach) * (float) size, 0.0f);
-    const int64_t right = (int64_t) fminf((o->x + reach) * (float) size + 1.0f, (float) size);
-    const int64_t bottom = (int64_t) fminf((o->y + reach) * (float) size + 1.0f, (float) size);
+    const int64_t left = (int64_t) larger((o->x - reach) * (float) size, 0.0f);
+    const int64_t top = (int64_t) larger((o->y - reach) * (float) size, 0.0f);
+    const int64_t right = (int64_t) smaller((o->x + reach) * (float) size + 1.0f, (float) size);
+    const int64_t bottom = (int64_t) smaller((o->y + reach) * (float) size + 1.0f, (float) size);
     const float per_radius = 1.0f / o->radius, per_pixel = o->radius / pixel;
     for (int64_t row = top; row < bottom; ++row) {
         const float dy = (o->y - ((float) row + 0.5f) * pixel) * per_radius; /* up */
@@ -179,8 +184,8 @@ static void paint_object(int32_t shape, const object *o, float opacity, int64_t 
 static void paint_light(moco_random *random, int64_t size, float *pixels) {
     const float angle = range(random, 0.0f, TAU), strength = range(random, 0.0f, 0.5f);
     const float dx = strength * cosf(angle), dy = strength * sinf(angle);
-    const float contrast = range(random, 0.65f, 1.0f), level = range(random, 0.45f, 0.55f);
-    const float grain = range(random, 0.01f, 0.08f);
+    const float contrast = range(random, 0.8f, 1.0f), level = range(random, 0.45f, 0.55f);
+    const float grain = range(random, 0.03f, 0.045f);
     float *at = pixels;
     for (int c = 0; c < 3; ++c) {
         for (int64_t row = 0; row < size; ++row) {
@@ -203,11 +208,11 @@ static void draw_object(moco_random *random, int32_t shape, int32_t bright, floa
     const float angle = shape == HOUSE ? (turn - 0.5f) * 0.8f : turn * TAU; /* houses stand more or less upright */
     o->cosine = cosf(angle);
     o->sine = sinf(angle);
-    const float hue = range(random, 0.0f, 1.0f), saturation = range(random, 0.25f, 0.9f);
-    const float value = bright ? range(random, 0.8f, 1.0f) : range(random, 0.05f, 0.3f);
+    const float hue = range(random, 0.0f, 1.0f), saturation = range(random, 0.0f, 0.15f);
+    const float value = bright ? range(random, 0.85f, 1.0f) : range(random, 0.05f, 0.25f);
     const float shading = range(random, 0.75f, 1.0f);
     hsv_colour(hue, saturation, value, o->colour[0]);
-    hsv_colour(hue + range(random, -0.06f, 0.06f), saturation, value * shading, o->colour[1]);
+    hsv_colour(hue + range(random, 0.3f, 0.7f), saturation, value * shading, o->colour[1]);
 }
 
 void moco_synthetic_render(uint64_t seed, int32_t split, int64_t index, int64_t size, float *pixels) {
@@ -216,19 +221,15 @@ void moco_synthetic_render(uint64_t seed, int32_t split, int64_t index, int64_t 
     const int32_t shape = moco_synthetic_label(index);
     const int32_t bright = (int32_t) (moco_random_u32(&random) & 1u); /* bright on dark, or dark on bright */
 
-    float ground[2][3];
-    const float hue = range(&random, 0.0f, 1.0f);
-    for (int i = 0; i < 2; ++i) {
-        const float value = bright ? range(&random, 0.05f, 0.45f) : range(&random, 0.6f, 0.95f);
-        hsv_colour(hue + range(&random, -0.15f, 0.15f), range(&random, 0.0f, 0.4f), value, ground[i]);
-    }
-    paint_ground(&random, size, ground, pixels);
+    paint_ground(&random, size, bright ? range(&random, 0.25f, 0.35f) : range(&random, 0.65f, 0.75f), pixels);
 
-    /* Clutter: faint specks and strokes, the same for every class. */
+    /* Clutter: faint specks, the same for every class. */
     const uint64_t specks = 2 + moco_random_below(&random, 5);
     for (uint64_t i = 0; i < specks; ++i) {
         object speck;
-        draw_object(&random, DISC, (int32_t) (moco_random_u32(&random) & 1u), range(&random, 0.02f, 0.06f), &speck);
+        const int32_t light = (int32_t) (moco_random_u32(&random) & 1u);
+        const float radius = range(&random, 0.02f, 0.06f); /* drawn in statements of their own, for a fixed order */
+        draw_object(&random, DISC, light, radius, &speck);
         speck.x = range(&random, 0.0f, 1.0f);
         speck.y = range(&random, 0.0f, 1.0f);
         paint_object(DISC, &speck, range(&random, 0.2f, 0.6f), size, pixels);
