@@ -31,7 +31,8 @@ typedef struct moco_encoder_config {
     int32_t stem; /* MOCO_STEM_*, default IMAGENET; resnet18 .. wide_resnet50_4 only, the others have their own */
     /* "resnet18", "resnet34", "resnet50" (default), "resnet101", "resnet152", "resnext50_32x8d", "wide_resnet50_2",
      * "wide_resnet50_4"; "cifar_resnetD" with D = 6 n + 2 up to 1202, such as cifar_resnet20 (16-32-64 channels);
-     * "mlp". NULL means the default, an unknown name is NOT_FOUND. Copied. */
+     * "mlp" (hidden layers under the names of an nn.Sequential: layers.0 the first Linear, layers.1 its BatchNorm,
+     * layers.3 the second Linear ...). NULL means the default, an unknown name is NOT_FOUND. Copied. */
     const char *architecture;
     int32_t head;               /* MOCO_HEAD_*; default LINEAR */
     int32_t embedding_dim;      /* dim; default 128; ignored with HEAD_NONE */
@@ -73,12 +74,15 @@ MOCO_API void moco_encoder_destroy(moco_encoder *encoder);
 
 /* Training-mode forward: images[n x channels x h x w] float32 NCHW -> embeddings[n x embedding_dim]. Keeps what the
  * backward pass needs, until the next forward. BatchNorm uses batch statistics (per group; every group needs more than
- * one value per channel) and updates its running ones. A shape seen for the first time is planned, which allocates. */
+ * one value per channel) and updates its running ones. A shape seen for the first time is planned, which allocates; a
+ * forward that fails so leaves a pending backward valid. Pixels are not checked: some that are not finite give
+ * embeddings and running statistics that are not. */
 MOCO_API moco_status moco_encoder_forward(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
                                           float *embeddings);
 
 /* Gradients of the last forward for d_embeddings[n x embedding_dim] = dL/d(embeddings), with the n of that forward.
- * Adds to the gradients, which moco_encoder_zero_gradients cleared; a second call for one forward is INVALID_STATE. */
+ * Adds to the gradients, which moco_encoder_zero_gradients cleared; a second call for one forward is INVALID_STATE.
+ * After another failure the gradients are undefined until they are zeroed. */
 MOCO_API moco_status moco_encoder_backward(moco_encoder *encoder, const float *d_embeddings, int64_t n);
 
 MOCO_API moco_status moco_encoder_zero_gradients(moco_encoder *encoder);
