@@ -1,5 +1,5 @@
 /* What an encoder is inside the library: a parameter table in backend memory and a few functions on tensors. Built-in
- * networks (network.c) and a host's own (custom_encoder.c) implement the same moco_network_ops.
+ * networks (network.c) and a host's own (host_network.c) implement the same moco_network_ops.
  */
 #ifndef MOCO_ENCODER_INTERNAL_H
 #define MOCO_ENCODER_INTERNAL_H

@@ -1,4 +1,4 @@
-/* What an encoder needs of its network: a built-in one (network.c) or a host's own (custom_encoder.c). */
+/* What an encoder needs of its network: a built-in one (network.c) or a host's own (host_network.c). */
 #ifndef MOCO_ENCODER_NETWORK_H
 #define MOCO_ENCODER_NETWORK_H
 
