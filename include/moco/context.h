@@ -26,7 +26,7 @@ typedef void (*moco_log_fn)(int32_t level, const char *message, void *user);
 typedef struct moco_context_config {
     uint32_t struct_size;
     int32_t threads;           /* worker threads of one operation; 0 (default): one per available processor; <= 1024 */
-    const char *backend;       /* NULL or "auto" (default), "cblas", "reference"; an unknown name is NOT_FOUND */
+    const char *backend;       /* NULL or "auto" (default), "onednn", "cblas", "reference"; another is NOT_FOUND */
     moco_allocate_fn allocate; /* both NULL (default): the C library's; else both set */
     moco_deallocate_fn deallocate;
     void *allocator_user;

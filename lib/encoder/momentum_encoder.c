@@ -236,6 +236,8 @@ moco_status moco_momentum_encoder_permutation(const moco_momentum_encoder *momen
     MOCO_REQUIRE_POINTER(permutation);
     MOCO_REQUIRE(count >= 0, "count is %lld; it must be at least 0", (long long) count);
     MOCO_REQUIRE(n >= 1, "n is %lld; it must be at least 1", (long long) n);
+    size_t bytes;
+    MOCO_TRY(moco_checked_bytes(n, sizeof(int64_t), "the size of the permutation", &bytes));
     if (momentum_encoder->config.shuffle) {
         draw_permutation(momentum_encoder, count, n, permutation);
     } else {

@@ -94,7 +94,7 @@ moco_status moco_queue_host_rows(const moco_queue *queue, const float *rows, int
     int64_t elements = 0;
     size_t bytes = 0;
     MOCO_TRY(moco_checked_multiply(count, queue->dim, "rows * dim", &elements));
-    MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "the keys", &bytes));
+    MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "the size of the keys", &bytes));
     /* A wrapped buffer is only read here, although buffers know no const. */
     moco_status status = moco_buffer_wrap(queue->context, (void *) (uintptr_t) rows, bytes, buffer);
     if (status == MOCO_UNSUPPORTED) {
