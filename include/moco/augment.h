@@ -54,7 +54,7 @@ MOCO_API int32_t moco_augment_height(const moco_augment *augment);
 MOCO_API int32_t moco_augment_width(const moco_augment *augment);
 
 /* One random view: image[3 x h x w] in [0, 1] -> out[3 x height x width], normalised. view: 0 for the query, 1 for the
- * key (any other number >= 0 is one more independent view). Const: many threads may use one augment at once. */
+ * key (others up to 255 are more independent views). Const: many threads may use one augment at once. */
 MOCO_API moco_status moco_augment_apply(const moco_augment *augment, const float *image, int64_t h, int64_t w,
                                         int64_t epoch, int64_t sample, int32_t view, float *out);
 
