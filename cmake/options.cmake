@@ -3,7 +3,11 @@
 
 option(MOCO_BUILD_SHARED "Build the shared library" ON)
 option(MOCO_BUILD_STATIC "Build the static library (the tests need it)" ON)
-option(MOCO_BUILD_TESTS "Build the tests (needs CMocka)" ${PROJECT_IS_TOP_LEVEL})
+set(moco_tests_default OFF)
+if(PROJECT_IS_TOP_LEVEL)
+  set(moco_tests_default AUTO)
+endif()
+set(MOCO_BUILD_TESTS ${moco_tests_default} CACHE STRING "Build the tests, which need CMocka (AUTO, ON, OFF)")
 option(MOCO_BUILD_EXAMPLES "Build the example programs" ${PROJECT_IS_TOP_LEVEL})
 option(MOCO_INSTALL "Make install rules and packages" ${PROJECT_IS_TOP_LEVEL})
 
@@ -23,7 +27,7 @@ set(MOCO_WITH_ONEDNN AUTO CACHE STRING "oneDNN backend (AUTO, ON, OFF)")
 
 # --- Checks and defaults --------------------------------------------------------------------------------------------
 
-foreach(option MOCO_WITH_OPENMP MOCO_WITH_JANSSON MOCO_WITH_ONEDNN)
+foreach(option MOCO_BUILD_TESTS MOCO_WITH_OPENMP MOCO_WITH_JANSSON MOCO_WITH_ONEDNN)
   string(TOUPPER "${${option}}" value)
   if(value MATCHES "^(ON|TRUE|YES|1)$")
     set(${option} ON)
@@ -41,6 +45,9 @@ if(NOT MOCO_CBLAS MATCHES "^(auto|openblas|blis|reference)$")
 endif()
 if(NOT MOCO_BUILD_SHARED AND NOT MOCO_BUILD_STATIC)
   message(FATAL_ERROR "MOCO_BUILD_SHARED and MOCO_BUILD_STATIC are both OFF: there is nothing to build")
+endif()
+if(MOCO_BUILD_TESTS STREQUAL "AUTO" AND NOT MOCO_BUILD_STATIC)
+  set(MOCO_BUILD_TESTS OFF)
 endif()
 if(MOCO_BUILD_TESTS AND NOT MOCO_BUILD_STATIC)
   message(FATAL_ERROR "The tests look inside the static library: set MOCO_BUILD_STATIC=ON or MOCO_BUILD_TESTS=OFF")

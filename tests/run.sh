@@ -63,7 +63,7 @@ check() {
     echo "== $name: ${about[$name]}"
     local -a arguments
     read -r -a arguments <<<"${options[$name]}"
-    if ! logged "$log-configure.log" cmake -S . -B "$dir" -G Ninja -DMOCO_WERROR=ON "${arguments[@]}" ||
+    if ! logged "$log-configure.log" cmake -S . -B "$dir" -G Ninja -DMOCO_BUILD_TESTS=ON -DMOCO_WERROR=ON "${arguments[@]}" ||
         ! logged "$log-build.log" cmake --build "$dir" -j "$jobs"; then
         broken+=("$name does not build")
         return
