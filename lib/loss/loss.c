@@ -187,6 +187,13 @@ moco_status moco_loss_compute(moco_loss *loss, const float *q, const float *k, i
     MOCO_TRY(moco_checked_multiply(n, dim, "n * dim", &elements));
     MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "a batch of embeddings", &bytes));
 
+    const float *others[2] = {q, k};
+    for (int i = 0; i < 2 && d_q != NULL; ++i) {
+        const uintptr_t a = (uintptr_t) d_q, b = (uintptr_t) others[i];
+        MOCO_REQUIRE(a >= b ? a - b >= bytes : b - a >= bytes,
+                     "d_q overlaps %s; the gradient needs n x dim floats of its own", i == 0 ? "q" : "k");
+    }
+
     host_matrix query = {NULL, 0, moco_tensor_none()}, key = query, gradient = query;
     moco_status status;
     MOCO_TRY_GOTO(status, done, host_matrix_open_input(&query, loss->context, q, n, dim, bytes));

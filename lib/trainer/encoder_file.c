@@ -197,6 +197,8 @@ static moco_status list_metadata(saving *work, const char *const *keys, const ch
         work->values[work->metadata_count++] = field_text(field, config, work->texts[field]);
     }
     for (int64_t i = 0; i < count; ++i) {
+        MOCO_REQUIRE(keys[i] != NULL && values[i] != NULL, "keys[%lld] or values[%lld] is NULL; both must be strings",
+                     (long long) i, (long long) i);
         work->keys[work->metadata_count] = keys[i];
         work->values[work->metadata_count++] = values[i];
     }

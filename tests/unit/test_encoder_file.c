@@ -364,6 +364,9 @@ static void arguments_are_checked(void **state) {
     assert_int_equal(moco_encoder_save(encoder, path, keys, values, -1), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_encoder_save(encoder, path, keys, values, INT64_MAX), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_encoder_save(encoder, path, keys, values, 1), MOCO_INVALID_ARGUMENT); /* ours already */
+    const char *const no_values[] = {NULL};
+    assert_int_equal(moco_encoder_save(encoder, path, keys, no_values, 1), MOCO_INVALID_ARGUMENT);
+    assert_non_null(strstr(moco_last_error(), "values[0]"));
     assert_int_equal(moco_encoder_save(encoder, "/no/such/folder/file", NULL, NULL, 0), MOCO_IO);
     assert_int_equal(files_in(&folder), 0);
     assert_int_equal(moco_encoder_open(NULL, context, path), MOCO_INVALID_ARGUMENT);

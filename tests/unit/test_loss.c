@@ -307,6 +307,12 @@ static void refuses_with_a_sentence(void **state) {
     assert_int_equal(moco_loss_compute(loss, q, k, 0, queue, ids, &result, d_q), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_loss_compute(loss, q, k, -5, queue, ids, &result, d_q), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_loss_compute(loss, q, k, INT64_MAX, queue, ids, &result, d_q), MOCO_INVALID_ARGUMENT);
+    assert_int_equal(moco_loss_compute(loss, q, k, 2, queue, ids, &result, q), MOCO_INVALID_ARGUMENT);
+    assert_non_null(strstr(moco_last_error(), "d_q overlaps q"));
+    assert_int_equal(moco_loss_compute(loss, q, k, 2, queue, ids, &result, k), MOCO_INVALID_ARGUMENT);
+    assert_non_null(strstr(moco_last_error(), "d_q overlaps k"));
+    float both[6] = {1, 2, 3, 4, 0, 0}; /* the last half of q is the first of d_q */
+    assert_int_equal(moco_loss_compute(loss, both, k, 2, queue, ids, &result, both + 2), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_loss_compute(loss, q, k, 2, NULL, ids, &result, d_q), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_loss_compute(loss, q, k, 2, foreign, ids, &result, d_q), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_loss_compute(loss, q, k, 2, queue, NULL, &result, d_q), MOCO_INVALID_ARGUMENT);
