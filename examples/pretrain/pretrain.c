@@ -86,6 +86,7 @@ static void finish_epoch(run_state *run, int32_t measure) {
     means->knn_top1 = -1;
     char knn_text[64] = "";
     if (measure) {
+        check(save_encoder(&run->parts, run->options, -1)); /* first: a failing measurement loses nothing */
         const knn_accuracy accuracy = knn_of(run, run->parts.encoder, run->options->knn_output);
         means->knn_top1 = run->last_top1 = accuracy.top1;
         means->knn_top5 = accuracy.top5;
