@@ -81,6 +81,11 @@ static norm_work work_of(const onednn_backend *backend, const moco_layer_desc *d
     return work;
 }
 
+/* Where task i, a (sample, channel block), finds its group's statistics. */
+static int64_t statistics_of(const norm_work *work, int64_t i) {
+    return group_of(work->desc, i / work->blocks) * work->desc->c + i % work->blocks * work->block;
+}
+
 static int64_t grain_of(const norm_work *work) {
     return onednn_grain(work->spatial * work->block);
 }
@@ -152,7 +157,7 @@ static void normalise(void *argument, int64_t begin, int64_t end) {
     _Alignas(64) float scale[MAX_BLOCK];
     for (int64_t i = begin; i < end; ++i) {
         const int64_t channel = i % work->blocks * work->block;
-        const int64_t at = group_of(work->desc, i / work->blocks) * work->desc->c + channel;
+        const int64_t at = statistics_of(work, i);
         for (int64_t c = 0; c < work->block; ++c) scale[c] = work->weight[channel + c] * work->rstd[at + c];
         const int64_t offset = i * work->spatial * work->block;
         work->kernels->normalise(work->x + offset, work->residual == NULL ? NULL : work->residual + offset,
@@ -191,7 +196,7 @@ static void take_gradient_sums(void *argument, int64_t begin, int64_t end) {
     const norm_work *work = (const norm_work *) argument;
     for (int64_t i = begin; i < end; ++i) {
         const int64_t offset = i * work->spatial * work->block;
-        const int64_t at = group_of(work->desc, i / work->blocks) * work->desc->c + i % work->blocks * work->block;
+        const int64_t at = statistics_of(work, i);
         work->kernels->gradient_sums(work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset,
                                      work->x + offset, work->mean + at, work->spatial,
                                      work->partial_a + i * work->block, work->partial_b + i * work->block);
@@ -231,7 +236,7 @@ static void apply_gradient(void *argument, int64_t begin, int64_t end) {
     _Alignas(64) float scale[MAX_BLOCK];
     for (int64_t i = begin; i < end; ++i) {
         const int64_t channel = i % work->blocks * work->block;
-        const int64_t at = group_of(work->desc, i / work->blocks) * work->desc->c + channel;
+        const int64_t at = statistics_of(work, i);
         for (int64_t c = 0; c < work->block; ++c) scale[c] = work->weight[channel + c] * work->rstd[at + c];
         const int64_t offset = i * work->spatial * work->block;
         work->kernels->gradient_apply(work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset,
