@@ -5,11 +5,27 @@
 #include <moco/dataset.h>
 
 #include "core/context_internal.h"
+#include "data/image.h"
+
+/* A thread's memory for loading images from one dataset; starts zeroed. */
+typedef struct moco_image_scratch {
+    uint8_t *encoded; /* the file's bytes, from moco_allocate(context) */
+    size_t capacity;
+} moco_image_scratch;
 
 typedef struct moco_dataset_ops {
     moco_status (*info)(const moco_dataset *dataset, int64_t index, int64_t *h, int64_t *w, int32_t *label);
     moco_status (*read)(const moco_dataset *dataset, int64_t index, float *pixels);
     void (*destroy)(moco_dataset *dataset); /* the kind's own state only */
+    /* NULL where the pixels are float32. Loads (a part of) an image as 8-bit RGB, decoded as `request` allows.
+     * FORMAT, IO, NOT_FOUND and UNSUPPORTED: this image is broken, others may not be; the sentence names the file. */
+    moco_status (*load)(const moco_dataset *dataset, int64_t index, const moco_image_request *request,
+                        moco_image_scratch *scratch, moco_image *image);
+    /* The encoded bytes of an image, in `scratch`; NULL where there are none. What a cache of encoded images keeps;
+     * moco_image_decode makes an image of them. */
+    moco_status (*fetch)(const moco_dataset *dataset, int64_t index, moco_image_scratch *scratch, size_t *size);
+    /* The file's name or another name for messages, written into text[capacity]; NULL: the index alone names it. */
+    void (*describe)(const moco_dataset *dataset, int64_t index, char *text, size_t capacity);
 } moco_dataset_ops;
 
 struct moco_dataset {
@@ -21,6 +37,7 @@ struct moco_dataset {
     int64_t channels;
     int64_t classes;
     const char *const *class_names; /* NULL without */
+    moco_image_limits limits;       /* of the kinds that decode */
 };
 
 /* An empty dataset of one kind, which the kind's constructor then fills; destroying it calls ops->destroy. */

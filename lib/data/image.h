@@ -1,0 +1,72 @@
+/* Encoded images -> upright 8-bit RGB: the contract between the decoders (image_*.c), the datasets that hold image
+ * files, the augmentations, which work on what is decoded, and the loader that joins them.
+ */
+#ifndef MOCO_DATA_IMAGE_H
+#define MOCO_DATA_IMAGE_H
+
+#include <stddef.h>
+
+#include "core/context_internal.h"
+
+/* Found in the content, never in the name. */
+enum { MOCO_FORMAT_JPEG = 0, MOCO_FORMAT_PNG = 1, MOCO_FORMAT_WEBP = 2 };
+
+/* What one image may cost; more is refused with FORMAT before it is spent. */
+typedef struct moco_image_limits {
+    int64_t max_side;    /* default 65500, JPEG's own largest */
+    int64_t max_pixels;  /* h * w; default 178956970, where Pillow refuses, too */
+    uint64_t max_memory; /* bytes that decoding may hold at once; default 1 GiB */
+    double max_seconds;  /* of one decode; 0: no limit; default 10 */
+} moco_image_limits;
+
+moco_image_limits moco_image_default_limits(void);
+
+/* From the header alone. h and w are those of the upright image, after EXIF's orientation. */
+typedef struct moco_image_header {
+    int32_t format;      /* MOCO_FORMAT_* */
+    int32_t orientation; /* EXIF's 1..8; 1 where there is none */
+    int64_t h;
+    int64_t w;
+} moco_image_header;
+
+/* Rows [top, top + h) and columns [left, left + w) of the upright image at its full size. */
+typedef struct moco_image_window {
+    int64_t top, left, h, w;
+} moco_image_window;
+
+/* What is wanted of an image. */
+typedef struct moco_image_request {
+    moco_image_window window; /* h = 0: all of it. More than the window may be decoded, never less */
+    int32_t max_reduction;    /* 1, 2, 4 or 8: the image may be made smaller by up to so much, where that saves work */
+} moco_image_request;
+
+/* Decoded pixels: uint8, red, green and blue side by side, rows without gaps, upright. Owned by the caller, grown by
+ * the decoders and used again for the next image; starts zeroed. */
+typedef struct moco_image {
+    uint8_t *pixels; /* h x w x 3, from moco_allocate(context) */
+    size_t capacity; /* bytes */
+    int64_t h;       /* of what is held, in its own (reduced) pixels */
+    int64_t w;
+    /* What is held lies in the full image at `window`; one held pixel covers reduction x reduction of its pixels (the
+     * last row and column may cover fewer, so window.h <= h * reduction). window.top and .left are multiples of
+     * reduction. */
+    moco_image_window window;
+    int32_t reduction; /* 1, 2, 4 or 8 */
+    int32_t reserved;
+    int64_t full_h; /* the whole upright image */
+    int64_t full_w;
+} moco_image;
+
+/* Room for h x w x 3 bytes; the old content is not kept. */
+moco_status moco_image_reserve(moco_context *context, moco_image *image, int64_t h, int64_t w);
+void moco_image_release(moco_context *context, moco_image *image); /* as zeroed */
+
+/* Both answer FORMAT with a sentence that says what is wrong with the bytes; UNSUPPORTED where this build lacks the
+ * format's decoder (naming MOCO_WITH_JPEG, MOCO_WITH_PNG or MOCO_WITH_WEBP); OUT_OF_MEMORY. Any thread may call them.
+ * A file that is cut short or damaged is refused, not filled up with grey. Alpha is laid over white. */
+moco_status moco_image_probe(moco_context *context, const void *bytes, size_t size, const moco_image_limits *limits,
+                             moco_image_header *header);
+moco_status moco_image_decode(moco_context *context, const void *bytes, size_t size, const moco_image_limits *limits,
+                              const moco_image_request *request, moco_image *image);
+
+#endif
