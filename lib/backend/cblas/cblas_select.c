@@ -2,7 +2,7 @@
 #include <stddef.h>
 
 #include "backend/cblas/cblas_backend.h"
-#include "backend/cblas/cpu_isa.h"
+#include "core/cpu_isa.h"
 
 extern const conv_kernel moco_conv_kernel_baseline;
 extern const vector_kernel moco_vector_kernel_baseline;

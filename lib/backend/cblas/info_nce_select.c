@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-#include "backend/cblas/cpu_isa.h"
+#include "core/cpu_isa.h"
 
 extern const moco_nce_kernel moco_nce_kernel_baseline;
 #if defined(MOCO_HAVE_ISA_KERNELS)

@@ -1,4 +1,4 @@
-#include "backend/cblas/cpu_isa.h"
+#include "core/cpu_isa.h"
 
 moco_cpu_isa moco_cpu_isa_detect(void) {
 #if defined(MOCO_HAVE_ISA_KERNELS)

@@ -1,8 +1,8 @@
 /* Which instruction set this processor runs, for kernels that are compiled several times (moco_add_isa_kernels in
  * cmake/isa_kernels.cmake). MOCO_HAVE_ISA_KERNELS is defined where the AVX2 and AVX-512 builds of them exist.
  */
-#ifndef MOCO_CPU_ISA_H
-#define MOCO_CPU_ISA_H
+#ifndef MOCO_CORE_CPU_ISA_H
+#define MOCO_CORE_CPU_ISA_H
 
 #include <stdint.h>
 
