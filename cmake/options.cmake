@@ -24,10 +24,14 @@ set_property(CACHE MOCO_CBLAS PROPERTY STRINGS auto openblas blis reference)
 set(MOCO_WITH_OPENMP AUTO CACHE STRING "Threads inside one operation, by OpenMP (AUTO, ON, OFF)")
 set(MOCO_WITH_JANSSON AUTO CACHE STRING "Jansson, to read safetensors files (AUTO, ON, OFF)")
 set(MOCO_WITH_ONEDNN AUTO CACHE STRING "oneDNN backend (AUTO, ON, OFF)")
+set(MOCO_WITH_JPEG AUTO CACHE STRING "libjpeg-turbo, to read JPEG images (AUTO, ON, OFF)")
+set(MOCO_WITH_PNG AUTO CACHE STRING "libpng, to read PNG images (AUTO, ON, OFF)")
+set(MOCO_WITH_WEBP AUTO CACHE STRING "libwebp, to read WebP images (AUTO, ON, OFF)")
 
 # --- Checks and defaults --------------------------------------------------------------------------------------------
 
-foreach(option MOCO_BUILD_TESTS MOCO_WITH_OPENMP MOCO_WITH_JANSSON MOCO_WITH_ONEDNN)
+foreach(option MOCO_BUILD_TESTS MOCO_WITH_OPENMP MOCO_WITH_JANSSON MOCO_WITH_ONEDNN MOCO_WITH_JPEG MOCO_WITH_PNG
+               MOCO_WITH_WEBP)
   string(TOUPPER "${${option}}" value)
   if(value MATCHES "^(ON|TRUE|YES|1)$")
     set(${option} ON)

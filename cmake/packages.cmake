@@ -27,5 +27,6 @@ set(CPACK_DEBIAN_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 # For those who link the static library.
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libopenblas-openmp-dev | libblas-dev, libjansson-dev, pkgconf, cmake")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libopenblas-openmp-dev | libblas-dev, libjansson-dev, libjpeg-dev, libpng-dev, \
+libwebp-dev, pkgconf, cmake")
 include(CPack)

@@ -14,20 +14,20 @@ jobs=$(nproc)
 export OMP_WAIT_POLICY=passive
 
 cmake/install_missing.sh gcc libc6-dev g++ cmake ninja-build pkgconf libopenblas-openmp-dev libcmocka-dev libjansson-dev \
-    -- libdnnl-dev dpkg-dev file python3 clang libomp-dev clang-format-14
+    -- libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev dpkg-dev file python3 clang libomp-dev clang-format-14
 
 # How a build is made, and which tests of it are run (a pattern of ctest labels; empty: all).
 declare -A options=(
     [gcc]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release"
     [clang]="-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=Release"
     [sanitizers]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMOCO_SANITIZE=address;undefined"
-    [minimal]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release -DMOCO_WITH_OPENMP=OFF -DMOCO_WITH_JANSSON=OFF -DMOCO_WITH_ONEDNN=OFF"
+    [minimal]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release -DMOCO_WITH_OPENMP=OFF -DMOCO_WITH_JANSSON=OFF -DMOCO_WITH_ONEDNN=OFF -DMOCO_WITH_JPEG=OFF -DMOCO_WITH_PNG=OFF -DMOCO_WITH_WEBP=OFF"
 )
 declare -A about=(
     [gcc]="gcc, all options, all tests"
     [clang]="clang, all options"
     [sanitizers]="gcc with the address and undefined-behaviour sanitizers"
-    [minimal]="gcc, CBLAS alone: no OpenMP, Jansson or oneDNN"
+    [minimal]="gcc, CBLAS alone: no OpenMP, Jansson, oneDNN or image formats"
 )
 declare -A labels=([gcc]="" [clang]="" [sanitizers]="" [minimal]="")
 order=(sanitizers minimal clang gcc)

@@ -28,7 +28,7 @@ set(foreign_headers
     "omp\\.h=^(lib/core|lib/backend/cblas|lib/backend/onednn|tests)/"
     "jansson\\.h=^(lib/io|tests)/"
     "zip\\.h=^lib/io/"
-    "(turbojpeg|jpeglib|png|webp/.*)\\.h=^lib/data/"
+    "(turbojpeg|jpeglib|jerror|png|zlib|webp/.*)\\.h=^(lib/data|tests)/"
     "cmocka\\.h=^tests/")
 
 set(errors 0)
