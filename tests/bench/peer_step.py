@@ -1,9 +1,11 @@
-"""One step of Momentum Contrast in PyTorch, eager float32: the official algorithm's order and formulation (momentum update,
-keys without gradient, logits concatenated over a clone of the dim x K queue, cross-entropy, SGD, enqueue).
---channels-last and --compile are its usual speed-ups. The networks are written here, so that torchvision is not needed.
+"""One step of Momentum Contrast in PyTorch: the official algorithm's order and formulation (momentum update, keys without
+gradient, logits concatenated over a clone of the dim x K queue, cross-entropy, SGD, enqueue). --dtype bf16 runs both
+encoders and the loss under torch.autocast; --channels-last and --compile are the usual speed-ups. The networks are
+written here, so that torchvision is not needed.
 """
 
 import argparse
+import os
 
 import peer_protocol
 
@@ -17,9 +19,15 @@ parser.add_argument("--queue-size", type=int, default=65536)
 parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--channels-last", action="store_true")
 parser.add_argument("--compile", action="store_true")
+parser.add_argument("--dtype", default="f32", choices=["f32", "bf16"])
+parser.add_argument("--images", help="file of query and key images, 2 x n x 3 x size x size float32; else random ones")
 options = parser.parse_args()
 
+if options.compile:
+    # Compiled in this process, so that no idle workers stay beside it.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 torch = peer_protocol.import_torch(options.threads)
+imported_bytes = peer_protocol.resident_bytes()
 nn = torch.nn
 F = torch.nn.functional
 torch.manual_seed(0)
@@ -77,7 +85,11 @@ f_q, f_k = make_encoder(), make_encoder()
 f_k.load_state_dict(f_q.state_dict())
 for p in f_k.parameters():
     p.requires_grad_(False)
-x_q, x_k = torch.randn(2, options.n, 3, options.size, options.size)
+shape = (2, options.n, 3, options.size, options.size)
+if options.images:
+    x_q, x_k = torch.frombuffer(bytearray(open(options.images, "rb").read()), dtype=torch.float32).view(shape)
+else:
+    x_q, x_k = torch.randn(shape)
 if options.channels_last:
     f_q, f_k = (f.to(memory_format=torch.channels_last) for f in (f_q, f_k))
     x_q, x_k = (x.contiguous(memory_format=torch.channels_last) for x in (x_q, x_k))
@@ -91,14 +103,15 @@ position = 0
 
 def run():
     global position
-    q = F.normalize(forward_q(x_q), dim=1)
-    with torch.no_grad():
-        for target, source in zip(f_k.parameters(), f_q.parameters()):
-            target.data = target.data * MOMENTUM + source.data * (1.0 - MOMENTUM)
-        k = F.normalize(forward_k(x_k), dim=1)
-    l_pos = torch.einsum("nc,nc->n", q, k).unsqueeze(-1)
-    l_neg = torch.einsum("nc,ck->nk", q, queue.clone().detach())
-    loss = criterion(torch.cat([l_pos, l_neg], dim=1) / TEMPERATURE, labels)
+    with torch.autocast("cpu", torch.bfloat16, enabled=options.dtype == "bf16"):
+        q = F.normalize(forward_q(x_q), dim=1)
+        with torch.no_grad():
+            for target, source in zip(f_k.parameters(), f_q.parameters()):
+                target.data = target.data * MOMENTUM + source.data * (1.0 - MOMENTUM)
+            k = F.normalize(forward_k(x_k), dim=1)
+        l_pos = torch.einsum("nc,nc->n", q, k).unsqueeze(-1)
+        l_neg = torch.einsum("nc,ck->nk", q, queue.clone().detach())
+        loss = criterion(torch.cat([l_pos, l_neg], dim=1) / TEMPERATURE, labels)
     sgd.zero_grad()
     loss.backward()
     sgd.step()
@@ -110,5 +123,10 @@ def run():
     return loss.item()
 
 
-run()
-peer_protocol.serve(run, {"peak_resident_bytes": peer_protocol.peak_resident_bytes})
+try:
+    for _ in range(3 if options.compile else 1):  # compiling goes on in the second step, for the other state of things
+        run()
+except Exception as error:  # of torch.compile: no C++ compiler, say
+    peer_protocol.absent(f"{type(error).__name__}: {error}")
+peer_protocol.serve(run, {"peak_resident_bytes": peer_protocol.peak_resident_bytes, "imported_bytes": imported_bytes,
+                          "version": ".".join(torch.__version__.split(".")[:2])})
