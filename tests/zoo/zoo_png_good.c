@@ -1,0 +1,122 @@
+/* PNG files that are right: all colour types and depths, interlaced or not, and their rarer parts. */
+#include "zoo/image_zoo.h"
+#include "zoo/zoo_exif.h"
+#include "zoo/zoo_picture.h"
+#include "zoo/zoo_png_writer.h"
+
+static const zoo_png_options kinds[] = {
+    {.colour = PNG_GREY, .depth = 1},
+    {.colour = PNG_GREY, .depth = 2},
+    {.colour = PNG_GREY, .depth = 4},
+    {.colour = PNG_GREY, .depth = 8},
+    {.colour = PNG_GREY, .depth = 16},
+    {.colour = PNG_RGB, .depth = 8},
+    {.colour = PNG_RGB, .depth = 16},
+    {.colour = PNG_PALETTE, .depth = 1},
+    {.colour = PNG_PALETTE, .depth = 2},
+    {.colour = PNG_PALETTE, .depth = 4},
+    {.colour = PNG_PALETTE, .depth = 8}, /* 10 */
+    {.colour = PNG_GREY_ALPHA, .depth = 8},
+    {.colour = PNG_GREY_ALPHA, .depth = 16},
+    {.colour = PNG_RGBA, .depth = 8},
+    {.colour = PNG_RGBA, .depth = 16},
+    {.colour = PNG_GREY, .depth = 1, .interlaced = 1},
+    {.colour = PNG_GREY, .depth = 2, .interlaced = 1},
+    {.colour = PNG_GREY, .depth = 16, .interlaced = 1},
+    {.colour = PNG_RGB, .depth = 8, .interlaced = 1},
+    {.colour = PNG_PALETTE, .depth = 1, .interlaced = 1},
+    {.colour = PNG_PALETTE, .depth = 4, .interlaced = 1}, /* 20 */
+    {.colour = PNG_GREY_ALPHA, .depth = 8, .interlaced = 1},
+    {.colour = PNG_RGBA, .depth = 16, .interlaced = 1},
+    {.colour = PNG_PALETTE, .depth = 2, .transparency = 1},
+    {.colour = PNG_PALETTE, .depth = 8, .transparency = 1},
+    {.colour = PNG_PALETTE, .depth = 8, .transparency = 1, .interlaced = 1},
+    {.colour = PNG_GREY, .depth = 8, .transparency = 1},
+    {.colour = PNG_GREY, .depth = 2, .transparency = 1},
+    {.colour = PNG_GREY, .depth = 16, .transparency = 1},
+    {.colour = PNG_RGB, .depth = 8, .transparency = 1},
+    {.colour = PNG_RGB, .depth = 16, .transparency = 1}, /* 30 */
+    {.colour = PNG_RGB, .filter = 1},
+    {.colour = PNG_RGB, .filter = 2},
+    {.colour = PNG_RGB, .filter = 3},
+    {.colour = PNG_RGB, .filter = 4},
+    {.colour = PNG_RGBA, .depth = 16, .filter = 5},
+    {.colour = PNG_GREY, .depth = 1, .filter = 5, .interlaced = 1},
+    {.colour = PNG_RGB, .idat_bytes = 1},
+    {.colour = PNG_RGB, .h = 1, .w = 1},
+    {.colour = PNG_RGB, .h = 1, .w = 1, .interlaced = 1},
+    {.colour = PNG_GREY, .depth = 1, .h = 3, .w = 2}, /* 40 */
+    {.colour = PNG_RGBA, .h = 3, .w = 2, .interlaced = 1},
+    {.colour = PNG_RGB, .h = 65000, .w = 1},
+    {.colour = PNG_RGB, .h = 1, .w = 65000},
+    {.colour = PNG_RGB, .h = 1, .w = 65000, .interlaced = 1},
+    {.colour = PNG_GREY, .depth = 1, .h = 65500, .w = 5},
+    {.colour = PNG_RGB, .orientation = 2},
+    {.colour = PNG_RGB, .orientation = 3},
+    {.colour = PNG_RGB, .orientation = 6},
+    {.colour = PNG_RGB, .orientation = 8, .exif_kind = ZOO_EXIF_BIG_ENDIAN},
+    {.colour = PNG_RGBA, .orientation = 5, .interlaced = 1}, /* 50 */
+    {.colour = PNG_PALETTE, .orientation = 7, .depth = 2},
+};
+
+static void make(zoo_bytes *out, int variant) {
+    zoo_append_png(out, &kinds[variant]);
+}
+
+#define GOOD(name, variant, look) \
+    { "png-" name ".png", make, variant, ZOO_H, ZOO_W, look, NULL }
+static const zoo_entry entries[] = {
+    GOOD("grey-1", 0, ZOO_BLACK_WHITE),
+    GOOD("grey-2", 1, ZOO_GREYS),
+    GOOD("grey-4", 2, ZOO_GREYS),
+    GOOD("grey-8", 3, ZOO_GREYS),
+    GOOD("grey-16", 4, ZOO_GREYS),
+    GOOD("rgb-8", 5, ZOO_COLOURS),
+    GOOD("rgb-16", 6, ZOO_COLOURS),
+    GOOD("palette-1", 7, ZOO_TWO_COLOURS),
+    GOOD("palette-2", 8, ZOO_COLOURS),
+    GOOD("palette-4", 9, ZOO_COLOURS),
+    GOOD("palette-8", 10, ZOO_COLOURS),
+    GOOD("grey-alpha-8", 11, ZOO_GREY_ALPHA),
+    GOOD("grey-alpha-16", 12, ZOO_GREY_ALPHA),
+    GOOD("rgba-8", 13, ZOO_ALPHA),
+    GOOD("rgba-16", 14, ZOO_ALPHA),
+    GOOD("interlaced-grey-1", 15, ZOO_BLACK_WHITE),
+    GOOD("interlaced-grey-2", 16, ZOO_GREYS),
+    GOOD("interlaced-grey-16", 17, ZOO_GREYS),
+    GOOD("interlaced-rgb-8", 18, ZOO_COLOURS),
+    GOOD("interlaced-palette-1", 19, ZOO_TWO_COLOURS),
+    GOOD("interlaced-palette-4", 20, ZOO_COLOURS),
+    GOOD("interlaced-grey-alpha-8", 21, ZOO_GREY_ALPHA),
+    GOOD("interlaced-rgba-16", 22, ZOO_ALPHA),
+    GOOD("palette-2-transparent", 23, ZOO_ALPHA),
+    GOOD("palette-8-transparent", 24, ZOO_ALPHA),
+    GOOD("interlaced-palette-8-transparent", 25, ZOO_ALPHA),
+    GOOD("grey-8-key", 26, ZOO_GREY_KEY),
+    GOOD("grey-2-key", 27, ZOO_GREY_KEY),
+    GOOD("grey-16-key", 28, ZOO_GREY_KEY),
+    GOOD("rgb-8-key", 29, ZOO_COLOUR_KEY),
+    GOOD("rgb-16-key", 30, ZOO_COLOUR_KEY),
+    GOOD("filter-sub", 31, ZOO_COLOURS),
+    GOOD("filter-up", 32, ZOO_COLOURS),
+    GOOD("filter-average", 33, ZOO_COLOURS),
+    GOOD("filter-paeth", 34, ZOO_COLOURS),
+    GOOD("filters-rgba-16", 35, ZOO_ALPHA),
+    GOOD("filters-interlaced-grey-1", 36, ZOO_BLACK_WHITE),
+    GOOD("idat-of-one-byte", 37, ZOO_COLOURS),
+    {"png-1x1.png", make, 38, 1, 1, ZOO_COLOURS, NULL},
+    {"png-1x1-interlaced.png", make, 39, 1, 1, ZOO_COLOURS, NULL},
+    {"png-3x2.png", make, 40, 3, 2, ZOO_BLACK_WHITE, NULL},
+    {"png-3x2-interlaced.png", make, 41, 3, 2, ZOO_ALPHA, NULL},
+    {"png-65000x1.png", make, 42, 65000, 1, ZOO_COLOURS, NULL},
+    {"png-1x65000.png", make, 43, 1, 65000, ZOO_COLOURS, NULL},
+    {"png-1x65000-interlaced.png", make, 44, 1, 65000, ZOO_COLOURS, NULL},
+    {"png-65500x5.png", make, 45, 65500, 5, ZOO_BLACK_WHITE, NULL},
+    GOOD("orientation-2", 46, ZOO_COLOURS),
+    GOOD("orientation-3", 47, ZOO_COLOURS),
+    GOOD("orientation-6", 48, ZOO_COLOURS),
+    GOOD("orientation-8", 49, ZOO_COLOURS),
+    GOOD("orientation-5-interlaced-rgba", 50, ZOO_ALPHA),
+    GOOD("orientation-7-palette", 51, ZOO_COLOURS),
+};
+const zoo_table zoo_png_good = {entries, (int) (sizeof entries / sizeof entries[0])};
