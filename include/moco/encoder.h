@@ -21,6 +21,15 @@ enum {
     MOCO_HEAD_MLP = 2     /* v2: fc.0, ReLU, fc.2 */
 };
 
+/* The dtype of activations and of the layers' copies of the weights. Weights, BatchNorm statistics, embeddings,
+ * gradients of weights, loss and optimizer are float32 always. */
+enum {
+    MOCO_COMPUTE_F32 = 0,
+    MOCO_COMPUTE_BF16 = 1, /* bfloat16 where the processor and the backend have it (AVX512-BF16 and oneDNN), else
+                              float32, and a warning in the log says why */
+    MOCO_COMPUTE_BF16_REQUIRED = 2 /* bfloat16, or creating the encoder is UNSUPPORTED */
+};
+
 enum {
     MOCO_BN_CONTIGUOUS = 0, /* group g holds samples floor(g n / G) .. floor((g+1) n / G) - 1, as G devices would */
     MOCO_BN_STRIDED = 1     /* sample i is in group i mod G, as in the official CIFAR demo's SplitBatchNorm */
@@ -45,10 +54,10 @@ typedef struct moco_encoder_config {
     int32_t mlp_input_dim;      /* "mlp" only: channels * h * w of the input; required there (default 0) */
     int32_t mlp_hidden_dim;     /* "mlp" only: width of each hidden layer, and the feature dim; default 512 */
     int32_t mlp_layers;         /* "mlp" only: hidden Linear-BatchNorm-ReLU layers; default 2, >= 1 */
-    int32_t reserved;
-    double bn_momentum; /* default 0.1 */
-    double bn_eps;      /* default 1e-5 */
-    uint64_t seed;      /* of the initialisation, which is torchvision's; default 0 */
+    int32_t compute_dtype;      /* MOCO_COMPUTE_*; default F32. Of this run, not of the model: no file keeps it */
+    double bn_momentum;         /* default 0.1 */
+    double bn_eps;              /* default 1e-5 */
+    uint64_t seed;              /* of the initialisation, which is torchvision's; default 0 */
 } moco_encoder_config;
 
 enum {
@@ -101,6 +110,8 @@ MOCO_API moco_status moco_encoder_features(moco_encoder *encoder, const float *i
 MOCO_API int64_t moco_encoder_embedding_dim(const moco_encoder *encoder);
 MOCO_API int64_t moco_encoder_feature_dim(const moco_encoder *encoder);
 MOCO_API int64_t moco_encoder_channels(const moco_encoder *encoder);
+/* What the layers compute in: MOCO_COMPUTE_F32 or MOCO_COMPUTE_BF16. */
+MOCO_API int32_t moco_encoder_compute_dtype(const moco_encoder *encoder);
 /* Entries of the parameter table (learnable and buffers, in torchvision's state_dict order), and all their learnable
  * elements together. */
 MOCO_API int64_t moco_encoder_parameter_count(const moco_encoder *encoder);

@@ -210,6 +210,15 @@ moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *desc, 
     return moco_fail(MOCO_UNSUPPORTED, "no backend in use has layer kind %d with dtype %d", desc->kind, desc->dtype);
 }
 
+int32_t moco_backends_compute(const moco_context *context, int32_t dtype) {
+    const moco_backend_chain *chain = context->backends;
+    for (int32_t i = 0; i < chain->count; ++i) {
+        const moco_backend_ops *ops = chain->ops[i];
+        if (ops->computes == NULL ? dtype == MOCO_DTYPE_F32 : ops->computes(chain->self[i], dtype)) return 1;
+    }
+    return 0;
+}
+
 void moco_layer_release(moco_planned_layer *layer) {
     if (layer->layer != NULL) layer->ops->layer_destroy(layer->backend, layer->layer);
     layer->layer = NULL;

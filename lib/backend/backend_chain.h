@@ -47,6 +47,8 @@ typedef struct moco_planned_layer {
 
 /* Plans `desc` on the first backend that takes it. */
 moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *desc, moco_planned_layer *out);
+/* 1 if a backend in use computes layers in MOCO_DTYPE_* `dtype`. */
+int32_t moco_backends_compute(const moco_context *context, int32_t dtype);
 void moco_layer_release(moco_planned_layer *layer);
 moco_status moco_layer_forward(const moco_planned_layer *layer, const moco_layer_args *args);
 moco_status moco_layer_backward(const moco_planned_layer *layer, const moco_layer_args *args);

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "backend/backend_chain.h"
+
 static moco_status check_config(const moco_encoder_config *config) {
     MOCO_REQUIRE(config->stem == MOCO_STEM_IMAGENET || config->stem == MOCO_STEM_CIFAR,
                  "stem is %d; it must be MOCO_STEM_IMAGENET (0) or MOCO_STEM_CIFAR (1)", config->stem);
@@ -23,6 +25,28 @@ static moco_status check_config(const moco_encoder_config *config) {
                  config->bn_momentum);
     MOCO_REQUIRE(isfinite(config->bn_eps) && config->bn_eps > 0.0, "bn_eps is %g; it must be above 0 and finite",
                  config->bn_eps);
+    MOCO_REQUIRE(
+        config->compute_dtype >= MOCO_COMPUTE_F32 && config->compute_dtype <= MOCO_COMPUTE_BF16_REQUIRED,
+        "compute_dtype is %d; it must be MOCO_COMPUTE_F32 (0), MOCO_COMPUTE_BF16 (1) or MOCO_COMPUTE_BF16_REQUIRED (2)",
+        config->compute_dtype);
+    return MOCO_OK;
+}
+
+static moco_status choose_compute_dtype(moco_context *context, int32_t wanted, int32_t *dtype) {
+    *dtype = MOCO_DTYPE_F32;
+    if (wanted == MOCO_COMPUTE_F32) return MOCO_OK;
+    if (moco_backends_compute(context, MOCO_DTYPE_BF16)) {
+        *dtype = MOCO_DTYPE_BF16;
+        return MOCO_OK;
+    }
+    static const char reason[] = "bfloat16 needs a processor with AVX512-BF16 and the oneDNN backend in use";
+    if (wanted == MOCO_COMPUTE_BF16_REQUIRED) {
+        return moco_fail(MOCO_UNSUPPORTED,
+                         "compute_dtype is MOCO_COMPUTE_BF16_REQUIRED, but %s; MOCO_COMPUTE_BF16 would fall back to "
+                         "float32",
+                         reason);
+    }
+    moco_log(context, MOCO_LOG_WARNING, "the encoder computes in float32: %s", reason);
     return MOCO_OK;
 }
 
@@ -43,10 +67,13 @@ static void add_head(moco_graph *graph, const moco_encoder_config *config, int64
 
 moco_status moco_architecture_build(moco_graph **out, moco_context *context, const moco_encoder_config *config,
                                     int64_t *feature_dim, int64_t *embedding_dim) {
+    int32_t compute_dtype;
     MOCO_TRY(check_config(config));
+    MOCO_TRY(choose_compute_dtype(context, config->compute_dtype, &compute_dtype));
     moco_graph *graph = moco_graph_create(context);
     if (graph == NULL) return MOCO_OUT_OF_MEMORY;
     graph->input_channels = config->channels;
+    graph->compute_dtype = compute_dtype;
     graph->bn_groups = config->bn_groups;
     graph->bn_strided = config->bn_layout == MOCO_BN_STRIDED;
     graph->bn_eps = config->bn_eps;

@@ -199,6 +199,10 @@ int64_t moco_encoder_channels(const moco_encoder *encoder) {
     return encoder == NULL ? 0 : encoder->shape.channels;
 }
 
+int32_t moco_encoder_compute_dtype(const moco_encoder *encoder) {
+    return encoder == NULL ? MOCO_COMPUTE_F32 : encoder->shape.compute_dtype;
+}
+
 int64_t moco_encoder_batches_tracked(const moco_encoder *encoder) {
     return encoder == NULL ? 0 : encoder->batches_tracked;
 }

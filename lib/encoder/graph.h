@@ -68,6 +68,7 @@ typedef struct moco_graph {
     int64_t flat_inputs;    /* > 0: the input is flattened to a vector of this many elements (mlp) */
     int32_t bn_groups;
     int32_t bn_strided;
+    int32_t compute_dtype; /* MOCO_DTYPE_F32, or BF16 where a backend has it */
     double bn_eps;
     double bn_momentum;
 } moco_graph;

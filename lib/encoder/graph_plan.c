@@ -48,6 +48,7 @@ static int32_t add_step(planner *p, const moco_planned_layer *layer, int32_t nod
     *step = fresh;
     plan->values[step->y].layout = layer->info.output_layout;
     plan->values[step->y].bytes = layer->info.output_bytes;
+    plan->values[step->y].dtype = layer->info.output_dtype;
     plan->step_count++;
     return step->y;
 }
@@ -74,6 +75,8 @@ static moco_layer_desc describe_input(const planner *p, int32_t kind, int32_t va
         .input_layout = x->layout,
         .residual_layout = MOCO_LAYOUT_PLAIN,
         .skip_input_gradient = x->producer < 0 && !p->plan->input_gradient,
+        .compute_dtype = p->plan->graph->compute_dtype,
+        .constant_weights = p->plan->key.mode == MOCO_MODE_EVALUATE,
     };
     return desc;
 }

@@ -33,6 +33,8 @@ typedef struct moco_plan_value {
     int64_t dims[4];
     uint64_t layout;
     uint64_t bytes;
+    int32_t dtype;
+    int32_t reserved;
     int64_t memory;   /* block; NO_BLOCK: the caller's input tensor */
     int64_t gradient; /* block; NO_BLOCK: the caller's tensor, or not wanted */
 } moco_plan_value;

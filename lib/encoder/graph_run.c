@@ -12,10 +12,15 @@ typedef struct pass {
     const moco_tensor *output;
 } pass;
 
-static moco_tensor block_tensor(const pass *run, int64_t block) {
+static moco_tensor block_of(const pass *run, int64_t block, int32_t dtype) {
     if (block == MOCO_NO_BLOCK) return moco_tensor_none();
     const moco_arena_block *placed = &run->plan->blocks[block];
-    return moco_tensor_1d(run->arena, placed->offset, MOCO_DTYPE_F32, (int64_t) (placed->bytes / sizeof(float)));
+    return moco_tensor_1d(run->arena, placed->offset, dtype, (int64_t) (placed->bytes / moco_dtype_size(dtype)));
+}
+
+/* Working memory. */
+static moco_tensor block_tensor(const pass *run, int64_t block) {
+    return block_of(run, block, MOCO_DTYPE_F32);
 }
 
 /* The tensor of `value` in `block`, or in the caller's memory where it has no block. */
@@ -23,7 +28,7 @@ static moco_tensor shaped(const pass *run, int32_t value, int64_t block, const m
     moco_tensor tensor = moco_tensor_none();
     if (value < 0) return tensor;
     if (block != MOCO_NO_BLOCK) {
-        tensor = block_tensor(run, block);
+        tensor = block_of(run, block, run->plan->values[value].dtype);
     } else if (callers != NULL) {
         tensor = *callers;
     }
@@ -88,9 +93,10 @@ moco_status moco_graph_plan_forward(const moco_graph_plan *plan, void *arena, co
 
 /* gradient += part, as flat runs: layouts of the two are the same. */
 static moco_status add_part(const pass *run, int32_t value, int64_t part) {
-    const moco_tensor source = block_tensor(run, part);
+    const int32_t dtype = run->plan->values[value].dtype;
+    const moco_tensor source = block_of(run, part, dtype);
     const int64_t block = run->plan->values[value].gradient;
-    const moco_tensor target = block != MOCO_NO_BLOCK ? block_tensor(run, block)
+    const moco_tensor target = block != MOCO_NO_BLOCK ? block_of(run, block, dtype)
                                                       : moco_tensor_1d(run->input->buffer, run->input->offset,
                                                                        MOCO_DTYPE_F32, moco_tensor_elements(&source));
     return moco_tensor_add(run->plan->context, &target, &source);

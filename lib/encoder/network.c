@@ -55,6 +55,7 @@ moco_status moco_network_create(void **out, moco_context *context, const moco_en
         return status;
     }
     shape->channels = config->channels;
+    shape->compute_dtype = graph->compute_dtype == MOCO_DTYPE_BF16 ? MOCO_COMPUTE_BF16 : MOCO_COMPUTE_F32;
     shape->bn_groups = config->bn_groups;
     *out = net;
     return MOCO_OK;

@@ -28,6 +28,7 @@ typedef struct moco_network_shape {
     int64_t embedding_dim;
     int64_t feature_dim;
     int32_t bn_groups;
+    int32_t compute_dtype; /* MOCO_COMPUTE_F32 or BF16 */
     int32_t reserved;
 } moco_network_shape;
 

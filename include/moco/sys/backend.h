@@ -76,6 +76,9 @@ typedef struct moco_layer_desc {
     uint64_t input_layout;    /* of x (and of dx) */
     uint64_t residual_layout; /* of residual (and of d_residual) */
     int32_t skip_input_gradient; /* 1: dx is never asked for (the first layer) */
+    int32_t compute_dtype;    /* F32, or BF16: activations and copies of the weights may be bfloat16. Only a wish: what
+                                 can't be had is computed as `dtype` */
+    int32_t constant_weights; /* 1: weights rarely change between calls: worth keeping reordered copies of them */
     int32_t reserved;
 } moco_layer_desc;
 
@@ -88,6 +91,8 @@ typedef struct moco_layer_info {
     uint64_t scratch_bytes; /* working memory of one call, contents not kept */
     int32_t backward_needs_x; /* 1: backward reads x / y of the forward, so the planner keeps them */
     int32_t backward_needs_y;
+    int32_t output_dtype; /* of y (and of dy); only an opaque layout's may differ from desc.dtype */
+    int32_t reserved;
 } moco_layer_info;
 
 /* The tensors of one call; which ones are present depends on the kind. Gradients (dweight, dbias) are overwritten, or
@@ -179,8 +184,9 @@ typedef struct moco_backend_ops {
                                int64_t n);
     /* *finite = 1 if all elements are finite, else 0 and *first (may be NULL) the index of the first that is not. */
     moco_status (*all_finite)(void *self, const moco_tensor *tensor, int32_t *finite, int64_t *first);
-    /* target += source, elementwise: both 1-d, of one size, F32 or F64. Sums the gradients of a value that several
-     * layers read; a tensor in an opaque layout is passed as the flat run of its bytes. */
+    /* target += source, elementwise: both 1-d, of one size and dtype, F32 or F64, or BF16 in the backend whose layout
+     * it is. Sums the gradients of a value that several layers read; a tensor in an opaque layout is passed as the flat
+     * run of its elements. UNSUPPORTED passes it on. */
     moco_status (*add)(void *self, const moco_tensor *target, const moco_tensor *source);
 
     /* Layers: (last) all kinds but REORDER. */
@@ -193,6 +199,9 @@ typedef struct moco_backend_ops {
     moco_status (*momentum_update)(void *self, const moco_tensor *target, const moco_tensor *source, double m);
     moco_status (*sgd_update)(void *self, const moco_sgd_args *args);
     moco_status (*info_nce)(void *self, moco_info_nce_args *args);
+
+    /* 1 if this processor computes layers in MOCO_DTYPE_* `dtype` by instructions of its own; NULL: in F32 only. */
+    int32_t (*computes)(void *self, int32_t dtype);
 } moco_backend_ops;
 
 MOCO_END_DECLS

@@ -1,8 +1,13 @@
-/* Compiled once per block size: -DBLOCK=16 with AVX-512, -DBLOCK=8 with AVX2 (see CMakeLists.txt). */
+/* Compiled once per block size and element: -DBLOCK=16 with AVX-512, -DBLOCK=8 with AVX2, -DBLOCK=16 -DBF16 with
+ * AVX-512 and its bfloat16 conversions (see CMakeLists.txt). Arithmetic is float32 in all of them. */
 #include "backend/onednn/blocked_kernels.h"
 
 #include <stddef.h>
 #include <string.h>
+
+#ifdef BF16
+#include <immintrin.h>
+#endif
 
 typedef float vec __attribute__((vector_size(4 * BLOCK)));
 typedef int32_t ivec __attribute__((vector_size(4 * BLOCK)));
@@ -10,6 +15,31 @@ typedef uint8_t bvec __attribute__((vector_size(BLOCK)));
 
 #define VECTORS(pointer)       ((vec *) (void *) (pointer))
 #define CONST_VECTORS(pointer) ((const vec *) (const void *) (pointer))
+
+/* Pixel i of a run of activations: BLOCK elements, as float32. */
+#ifdef BF16
+typedef uint16_t element;
+
+static inline vec load(const void *x, int64_t i) {
+    const __m256i narrow = _mm256_load_si256((const __m256i *) x + i);
+    return (vec) _mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16);
+}
+
+/* Rounds to nearest, ties to even. */
+static inline void store(void *y, int64_t i, vec value) {
+    _mm256_store_si256((__m256i *) y + i, (__m256i) _mm512_cvtneps_pbh((__m512) value));
+}
+#else
+typedef float element;
+
+static inline vec load(const void *x, int64_t i) {
+    return CONST_VECTORS(x)[i];
+}
+
+static inline void store(void *y, int64_t i, vec value) {
+    VECTORS(y)[i] = value;
+}
+#endif
 
 /* Four sums side by side hide the adder's latency; their order is fixed. */
 #define LANES 4
@@ -23,81 +53,121 @@ static inline vec rectify(vec z) {
     return keep_where(~(z < (vec){0}), z);
 }
 
-static inline vec masked_gradient(const float *dy, const float *y, int64_t i) {
-    const vec gradient = CONST_VECTORS(dy)[i];
-    return y == NULL ? gradient : keep_where(CONST_VECTORS(y)[i] > (vec){0}, gradient);
+/* Where a fused ReLU let the gradient through: everywhere (there is none), where its output y > 0, or where its input,
+ * made again from x, is: the latter spares reading y where no residual was added. */
+enum { MASK_NONE, MASK_OUTPUT, MASK_INPUT };
+
+typedef struct gradient_input {
+    const void *dy, *y, *x;
+    vec mean, scale, shift;
+} gradient_input;
+
+static inline gradient_input gradient_input_of(const void *dy, const void *y, const void *x, const float *mean,
+                                               const float *scale, const float *shift) {
+    const gradient_input in = {dy, y, x, *CONST_VECTORS(mean), *CONST_VECTORS(scale), *CONST_VECTORS(shift)};
+    return in;
+}
+
+/* dz and x - mean of pixel i. */
+static inline vec masked_gradient(const gradient_input *in, int mask, int64_t i, vec *centered) {
+    const vec dy = load(in->dy, i);
+    *centered = load(in->x, i) - in->mean;
+    if (mask == MASK_OUTPUT) return keep_where(load(in->y, i) > (vec){0}, dy);
+    if (mask == MASK_INPUT) return keep_where(*centered * in->scale + in->shift > (vec){0}, dy);
+    return dy;
 }
 
 static vec sum_of(const vec partial[LANES]) {
     return (partial[0] + partial[1]) + (partial[2] + partial[3]);
 }
 
-static void moments(const float *x, int64_t spatial, float *mean, float *squares) {
+static void moments(const void *x, int64_t spatial, float *mean, float *squares) {
     vec sum[LANES] = {{0}};
     int64_t i = 0;
     for (; i + LANES <= spatial; i += LANES)
-        for (int lane = 0; lane < LANES; ++lane) sum[lane] += CONST_VECTORS(x)[i + lane];
-    for (; i < spatial; ++i) sum[0] += CONST_VECTORS(x)[i];
+        for (int lane = 0; lane < LANES; ++lane) sum[lane] += load(x, i + lane);
+    for (; i < spatial; ++i) sum[0] += load(x, i);
     const vec center = sum_of(sum) / (float) spatial;
 
     vec square[LANES] = {{0}};
     for (i = 0; i + LANES <= spatial; i += LANES)
         for (int lane = 0; lane < LANES; ++lane) {
-            const vec difference = CONST_VECTORS(x)[i + lane] - center;
+            const vec difference = load(x, i + lane) - center;
             square[lane] += difference * difference;
         }
     for (; i < spatial; ++i) {
-        const vec difference = CONST_VECTORS(x)[i] - center;
+        const vec difference = load(x, i) - center;
         square[0] += difference * difference;
     }
     *VECTORS(mean) = center;
     *VECTORS(squares) = sum_of(square);
 }
 
-static void normalise(const float *x, const float *residual, int32_t relu, const float *mean, const float *scale,
-                      const float *shift, int64_t spatial, float *y) {
+static void normalise(const void *x, const void *residual, int32_t relu, const float *mean, const float *scale,
+                      const float *shift, int64_t spatial, void *y) {
     const vec m = *CONST_VECTORS(mean), a = *CONST_VECTORS(scale), b = *CONST_VECTORS(shift);
     if (residual != NULL && relu) {
-        for (int64_t i = 0; i < spatial; ++i)
-            VECTORS(y)[i] = rectify((CONST_VECTORS(x)[i] - m) * a + b + CONST_VECTORS(residual)[i]);
+        for (int64_t i = 0; i < spatial; ++i) store(y, i, rectify((load(x, i) - m) * a + b + load(residual, i)));
     } else if (residual != NULL) {
-        for (int64_t i = 0; i < spatial; ++i)
-            VECTORS(y)[i] = (CONST_VECTORS(x)[i] - m) * a + b + CONST_VECTORS(residual)[i];
+        for (int64_t i = 0; i < spatial; ++i) store(y, i, (load(x, i) - m) * a + b + load(residual, i));
     } else if (relu) {
-        for (int64_t i = 0; i < spatial; ++i) VECTORS(y)[i] = rectify((CONST_VECTORS(x)[i] - m) * a + b);
+        for (int64_t i = 0; i < spatial; ++i) store(y, i, rectify((load(x, i) - m) * a + b));
     } else {
-        for (int64_t i = 0; i < spatial; ++i) VECTORS(y)[i] = (CONST_VECTORS(x)[i] - m) * a + b;
+        for (int64_t i = 0; i < spatial; ++i) store(y, i, (load(x, i) - m) * a + b);
     }
 }
 
-static void gradient_sums(const float *dy, const float *y, const float *x, const float *mean, int64_t spatial,
-                          float *sum, float *product_sum) {
-    const vec m = *CONST_VECTORS(mean);
-    vec s[LANES] = {{0}}, p[LANES] = {{0}};
+static inline void sums_with(const gradient_input *in, int mask, int64_t spatial, float *sum, float *product_sum) {
+    vec s[LANES] = {{0}}, p[LANES] = {{0}}, centered;
     int64_t i = 0;
     for (; i + LANES <= spatial; i += LANES)
         for (int lane = 0; lane < LANES; ++lane) {
-            const vec dz = masked_gradient(dy, y, i + lane);
+            const vec dz = masked_gradient(in, mask, i + lane, &centered);
             s[lane] += dz;
-            p[lane] += dz * (CONST_VECTORS(x)[i + lane] - m);
+            p[lane] += dz * centered;
         }
     for (; i < spatial; ++i) {
-        const vec dz = masked_gradient(dy, y, i);
+        const vec dz = masked_gradient(in, mask, i, &centered);
         s[0] += dz;
-        p[0] += dz * (CONST_VECTORS(x)[i] - m);
+        p[0] += dz * centered;
     }
     *VECTORS(sum) = sum_of(s);
     *VECTORS(product_sum) = sum_of(p);
 }
 
-static void gradient_apply(const float *dy, const float *y, const float *x, const float *mean, const float *scale,
-                           const float *offset, const float *slope, int64_t spatial, float *dx, float *d_residual) {
-    const vec m = *CONST_VECTORS(mean), a = *CONST_VECTORS(scale), o = *CONST_VECTORS(offset),
-              k = *CONST_VECTORS(slope);
+static void gradient_sums(const void *dy, const void *y, const void *x, int32_t relu, const float *mean,
+                          const float *scale, const float *shift, int64_t spatial, float *sum, float *product_sum) {
+    const gradient_input in = gradient_input_of(dy, y, x, mean, scale, shift);
+    if (!relu) {
+        sums_with(&in, MASK_NONE, spatial, sum, product_sum);
+    } else if (y != NULL) {
+        sums_with(&in, MASK_OUTPUT, spatial, sum, product_sum);
+    } else {
+        sums_with(&in, MASK_INPUT, spatial, sum, product_sum);
+    }
+}
+
+static inline void apply_with(const gradient_input *in, int mask, vec offset, vec slope, int64_t spatial, void *dx,
+                              void *d_residual) {
+    vec centered;
     for (int64_t i = 0; i < spatial; ++i) {
-        const vec dz = masked_gradient(dy, y, i);
-        if (d_residual != NULL) VECTORS(d_residual)[i] = dz;
-        if (dx != NULL) VECTORS(dx)[i] = a * (dz - o - (CONST_VECTORS(x)[i] - m) * k);
+        const vec dz = masked_gradient(in, mask, i, &centered);
+        if (d_residual != NULL) store(d_residual, i, dz);
+        if (dx != NULL) store(dx, i, in->scale * (dz - offset - centered * slope));
+    }
+}
+
+static void gradient_apply(const void *dy, const void *y, const void *x, int32_t relu, const float *mean,
+                           const float *scale, const float *shift, const float *offset, const float *slope,
+                           int64_t spatial, void *dx, void *d_residual) {
+    const gradient_input in = gradient_input_of(dy, y, x, mean, scale, shift);
+    const vec o = *CONST_VECTORS(offset), k = *CONST_VECTORS(slope);
+    if (!relu) {
+        apply_with(&in, MASK_NONE, o, k, spatial, dx, d_residual);
+    } else if (y != NULL) {
+        apply_with(&in, MASK_OUTPUT, o, k, spatial, dx, d_residual);
+    } else {
+        apply_with(&in, MASK_INPUT, o, k, spatial, dx, d_residual);
     }
 }
 
@@ -108,7 +178,7 @@ static void clip_window(int64_t out, const blocked_pool_shape *shape, int64_t si
     *end = first + shape->kernel > size ? size - first : shape->kernel;
 }
 
-static void max_pool(const float *x, const blocked_pool_shape *shape, float *y, uint8_t *index) {
+static void max_pool(const void *x, const blocked_pool_shape *shape, void *y, uint8_t *index) {
     for (int64_t row = 0; row < shape->out_h; ++row) {
         int64_t top, bottom;
         clip_window(row, shape, shape->h, &top, &bottom);
@@ -121,7 +191,7 @@ static void max_pool(const float *x, const blocked_pool_shape *shape, float *y, 
             for (int64_t i = top; i < bottom; ++i) {
                 const int64_t in_row = (row * shape->stride - shape->padding + i) * shape->w;
                 for (int64_t j = left; j < right; ++j) {
-                    const vec value = CONST_VECTORS(x)[in_row + column * shape->stride - shape->padding + j];
+                    const vec value = load(x, in_row + column * shape->stride - shape->padding + j);
                     const ivec here = (ivec){0} + (int32_t) (i * shape->kernel + j);
                     const ivec take =
                         first ? ~(ivec){0} : (value > best) | (value != value); /* NaN wins, as PyTorch's */
@@ -131,7 +201,7 @@ static void max_pool(const float *x, const blocked_pool_shape *shape, float *y, 
                 }
             }
             const int64_t out = row * shape->out_w + column;
-            VECTORS(y)[out] = best;
+            store(y, out, best);
             if (index != NULL) {
                 const bvec narrow = __builtin_convertvector(best_at, bvec);
                 memcpy(index + out * BLOCK, &narrow, sizeof narrow);
@@ -140,8 +210,8 @@ static void max_pool(const float *x, const blocked_pool_shape *shape, float *y, 
     }
 }
 
-static void max_pool_gradient(const float *dy, const uint8_t *index, const blocked_pool_shape *shape, float *dx) {
-    memset(dx, 0, (size_t) (shape->h * shape->w) * BLOCK * sizeof *dx);
+static void max_pool_gradient(const void *dy, const uint8_t *index, const blocked_pool_shape *shape, void *dx) {
+    memset(dx, 0, (size_t) (shape->h * shape->w) * BLOCK * sizeof(element));
     for (int64_t row = 0; row < shape->out_h; ++row) {
         int64_t top, bottom;
         clip_window(row, shape, shape->h, &top, &bottom);
@@ -149,47 +219,70 @@ static void max_pool_gradient(const float *dy, const uint8_t *index, const block
             int64_t left, right;
             clip_window(column, shape, shape->w, &left, &right);
             const int64_t out = row * shape->out_w + column;
-            const vec gradient = CONST_VECTORS(dy)[out];
+            const vec gradient = load(dy, out);
             bvec narrow;
             memcpy(&narrow, index + out * BLOCK, sizeof narrow);
             const ivec from = __builtin_convertvector(narrow, ivec);
             for (int64_t i = top; i < bottom; ++i) {
                 const int64_t in_row = (row * shape->stride - shape->padding + i) * shape->w;
                 for (int64_t j = left; j < right; ++j) {
-                    vec *target = &VECTORS(dx)[in_row + column * shape->stride - shape->padding + j];
-                    *target += keep_where(from == (int32_t) (i * shape->kernel + j), gradient);
+                    const int64_t at = in_row + column * shape->stride - shape->padding + j;
+                    const vec mine = keep_where(from == (int32_t) (i * shape->kernel + j), gradient);
+                    store(dx, at, load(dx, at) + mine);
                 }
             }
         }
     }
 }
 
-static void average(const float *x, int64_t spatial, float *y) {
+static void average(const void *x, int64_t spatial, float *y) {
     vec sum[LANES] = {{0}};
-    for (int64_t i = 0; i < spatial; ++i) sum[i % LANES] += CONST_VECTORS(x)[i];
+    for (int64_t i = 0; i < spatial; ++i) sum[i % LANES] += load(x, i);
     *VECTORS(y) = sum_of(sum) / (float) spatial;
 }
 
-static void average_gradient(const float *dy, int64_t spatial, float *dx) {
+static void average_gradient(const float *dy, int64_t spatial, void *dx) {
     vec gradient;
     memcpy(&gradient, dy, sizeof gradient);
     gradient /= (float) spatial;
-    for (int64_t i = 0; i < spatial; ++i) VECTORS(dx)[i] = gradient;
+    for (int64_t i = 0; i < spatial; ++i) store(dx, i, gradient);
 }
 
-static void to_plain(const float *x, int64_t spatial, float *planes) {
-    for (int64_t channel = 0; channel < BLOCK; ++channel)
-        for (int64_t i = 0; i < spatial; ++i) planes[channel * spatial + i] = x[i * BLOCK + channel];
+static void to_plain(const void *x, int64_t spatial, float *planes) {
+    for (int64_t i = 0; i < spatial; ++i) {
+        const vec value = load(x, i);
+        for (int64_t channel = 0; channel < BLOCK; ++channel) planes[channel * spatial + i] = value[channel];
+    }
 }
 
-static void from_plain(const float *planes, int64_t spatial, float *x) {
-    for (int64_t channel = 0; channel < BLOCK; ++channel)
-        for (int64_t i = 0; i < spatial; ++i) x[i * BLOCK + channel] = planes[channel * spatial + i];
+static void from_plain(const float *planes, int64_t spatial, void *x) {
+    for (int64_t i = 0; i < spatial; ++i) {
+        vec value = {0};
+        for (int64_t channel = 0; channel < BLOCK; ++channel) value[channel] = planes[channel * spatial + i];
+        store(x, i, value);
+    }
 }
 
+static void from_float(const float *source, int64_t runs, void *target) {
+    for (int64_t i = 0; i < runs; ++i) {
+        vec value;
+        memcpy(&value, source + i * BLOCK, sizeof value);
+        store(target, i, value);
+    }
+}
+
+static void add(void *target, const void *source, int64_t runs) {
+    for (int64_t i = 0; i < runs; ++i) store(target, i, load(target, i) + load(source, i));
+}
+
+#ifdef BF16
+#define TABLE_NAME_(block) blocked_kernels_bf16_##block
+#else
 #define TABLE_NAME_(block) blocked_kernels_##block
-#define TABLE_NAME(block)  TABLE_NAME_(block)
+#endif
+#define TABLE_NAME(block) TABLE_NAME_(block)
 const blocked_kernels TABLE_NAME(BLOCK) = {
+    .element_bytes = sizeof(element),
     .moments = moments,
     .normalise = normalise,
     .gradient_sums = gradient_sums,
@@ -200,4 +293,6 @@ const blocked_kernels TABLE_NAME(BLOCK) = {
     .average_gradient = average_gradient,
     .to_plain = to_plain,
     .from_plain = from_plain,
+    .from_float = from_float,
+    .add = add,
 };

@@ -1,6 +1,7 @@
-/* Inner loops over one (sample, channel block): `spatial` pixels of B channels each, one SIMD register a pixel. Built
- * for B = 16 (AVX-512) and B = 8 (AVX2); onednn_norm.c and onednn_pool.c share the work out and combine partial
- * results.
+/* Inner loops over one (sample, channel block): `spatial` pixels of B channels each, one SIMD register of float32 a
+ * pixel. Built for B = 16 (AVX-512) and B = 8 (AVX2) with float32 activations, and for B = 16 with bfloat16 ones, which
+ * are widened at each load and rounded at each store. onednn_norm.c and onednn_pool.c share the work out and combine
+ * partial results.
  */
 #ifndef MOCO_ONEDNN_BLOCKED_KERNELS_H
 #define MOCO_ONEDNN_BLOCKED_KERNELS_H
@@ -12,30 +13,38 @@ typedef struct blocked_pool_shape {
     int64_t kernel, stride, padding;
 } blocked_pool_shape;
 
-/* All pointers are aligned to B floats; mean, scale and the like have B entries. */
+/* Activations (x, y, residual and their gradients; void here) have element_bytes each and are aligned to a pixel's B
+ * elements; all else is float32: mean, scale and the like have B entries. */
 typedef struct blocked_kernels {
+    int64_t element_bytes;
     /* mean and sum of squared differences from it. */
-    void (*moments)(const float *x, int64_t spatial, float *mean, float *squares);
+    void (*moments)(const void *x, int64_t spatial, float *mean, float *squares);
     /* y = (x - mean) * scale + shift [+ residual] [, then at least 0]; residual may be NULL. */
-    void (*normalise)(const float *x, const float *residual, int32_t relu, const float *mean, const float *scale,
-                      const float *shift, int64_t spatial, float *y);
-    /* With dz = dy where y > 0 (y NULL: everywhere): sums of dz and of dz * (x - mean). */
-    void (*gradient_sums)(const float *dy, const float *y, const float *x, const float *mean, int64_t spatial,
-                          float *sum, float *product_sum);
+    void (*normalise)(const void *x, const void *residual, int32_t relu, const float *mean, const float *scale,
+                      const float *shift, int64_t spatial, void *y);
+    /* With relu, dz = dy where y > 0, or where y is NULL, where (x - mean) * scale + shift > 0; else dz = dy. The sums
+     * of dz and of dz * (x - mean). */
+    void (*gradient_sums)(const void *dy, const void *y, const void *x, int32_t relu, const float *mean,
+                          const float *scale, const float *shift, int64_t spatial, float *sum, float *product_sum);
     /* dx = scale * (dz - offset - (x - mean) * slope); d_residual = dz; either may be NULL. dx may be dy. */
-    void (*gradient_apply)(const float *dy, const float *y, const float *x, const float *mean, const float *scale,
-                           const float *offset, const float *slope, int64_t spatial, float *dx, float *d_residual);
+    void (*gradient_apply)(const void *dy, const void *y, const void *x, int32_t relu, const float *mean,
+                           const float *scale, const float *shift, const float *offset, const float *slope,
+                           int64_t spatial, void *dx, void *d_residual);
     /* index (may be NULL): position within the window of each maximum. */
-    void (*max_pool)(const float *x, const blocked_pool_shape *shape, float *y, uint8_t *index);
-    void (*max_pool_gradient)(const float *dy, const uint8_t *index, const blocked_pool_shape *shape, float *dx);
-    void (*average)(const float *x, int64_t spatial, float *y);
-    void (*average_gradient)(const float *dy, int64_t spatial, float *dx);
+    void (*max_pool)(const void *x, const blocked_pool_shape *shape, void *y, uint8_t *index);
+    void (*max_pool_gradient)(const void *dy, const uint8_t *index, const blocked_pool_shape *shape, void *dx);
+    void (*average)(const void *x, int64_t spatial, float *y);
+    void (*average_gradient)(const float *dy, int64_t spatial, void *dx);
     /* B planes of `spatial` floats. */
-    void (*to_plain)(const float *x, int64_t spatial, float *planes);
-    void (*from_plain)(const float *planes, int64_t spatial, float *x);
+    void (*to_plain)(const void *x, int64_t spatial, float *planes);
+    void (*from_plain)(const float *planes, int64_t spatial, void *x);
+    /* `runs` times B elements: target = source, and target += source. */
+    void (*from_float)(const float *source, int64_t runs, void *target);
+    void (*add)(void *target, const void *source, int64_t runs);
 } blocked_kernels;
 
 extern const blocked_kernels blocked_kernels_16;
 extern const blocked_kernels blocked_kernels_8;
+extern const blocked_kernels blocked_kernels_bf16_16;
 
 #endif

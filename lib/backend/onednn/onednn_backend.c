@@ -12,8 +12,8 @@ struct moco_layer {
     onednn_convolution *convolution; /* CONV2D only */
 };
 
-moco_status onednn_bytes(int64_t n, int64_t c, int64_t h, int64_t w, uint64_t *bytes) {
-    const int64_t dims[5] = {n, c, h, w, (int64_t) sizeof(float)};
+moco_status onednn_bytes(int32_t dtype, int64_t n, int64_t c, int64_t h, int64_t w, uint64_t *bytes) {
+    const int64_t dims[5] = {n, c, h, w, (int64_t) moco_dtype_size(dtype)};
     int64_t product;
     MOCO_TRY(moco_checked_product(dims, 5, "a layer's output", &product));
     *bytes = (uint64_t) product;
@@ -31,29 +31,37 @@ static void destroy(void *self) {
     moco_deallocate(backend->host.context, backend);
 }
 
-static moco_status choose_block(onednn_backend *backend) {
+static moco_status choose_formats(onednn_backend *backend) {
 #if defined(__x86_64__)
+    static const onednn_format f32_16 = {ONEDNN_LAYOUT_BLOCKED_16, 16, MOCO_DTYPE_F32, &blocked_kernels_16};
+    static const onednn_format f32_8 = {ONEDNN_LAYOUT_BLOCKED_8, 8, MOCO_DTYPE_F32, &blocked_kernels_8};
+    static const onednn_format bf16_16 = {ONEDNN_LAYOUT_BLOCKED_16_BF16, 16, MOCO_DTYPE_BF16, &blocked_kernels_bf16_16};
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) {
-        backend->block = 16;
-        backend->layout = ONEDNN_LAYOUT_BLOCKED_16;
-        backend->kernels = &blocked_kernels_16;
+        backend->f32 = f32_16;
+        if (__builtin_cpu_supports("avx512bf16")) backend->bf16 = bf16_16;
         return MOCO_OK;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        backend->block = 8;
-        backend->layout = ONEDNN_LAYOUT_BLOCKED_8;
-        backend->kernels = &blocked_kernels_8;
+        backend->f32 = f32_8;
         return MOCO_OK;
     }
 #endif
     return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend needs a processor with AVX2 or AVX-512");
 }
 
+const onednn_format *onednn_format_of(const onednn_backend *backend, const moco_layer_desc *desc) {
+    const onednn_format *bf16 = backend->bf16.kernels == NULL ? NULL : &backend->bf16;
+    if (desc->input_layout == backend->f32.layout) return &backend->f32;
+    if (bf16 != NULL && desc->input_layout == bf16->layout) return bf16;
+    if (desc->input_layout != MOCO_LAYOUT_PLAIN) return NULL;
+    return bf16 != NULL && desc->compute_dtype == MOCO_DTYPE_BF16 ? bf16 : &backend->f32;
+}
+
 static moco_status create(void **self, moco_context *context) {
     onednn_backend *backend = (onednn_backend *) moco_allocate_zeroed(context, 1, sizeof *backend);
     if (backend == NULL) return MOCO_OUT_OF_MEMORY;
     backend->host.context = context;
-    moco_status status = choose_block(backend);
+    moco_status status = choose_formats(backend);
     if (status == MOCO_OK) status = onednn_check(dnnl_engine_create(&backend->engine, dnnl_cpu, 0), "its engine");
     if (status == MOCO_OK) {
         status = onednn_check(dnnl_stream_create(&backend->stream, backend->engine, dnnl_stream_default_flags),
@@ -69,22 +77,25 @@ static moco_status create(void **self, moco_context *context) {
 
 /* What oneDNN's blocked convolutions take: outputs in whole blocks; inputs too, except a plain image of a few channels.
  */
-static moco_status check_convolution(const onednn_backend *backend, const moco_layer_desc *desc) {
-    const int32_t blocked_input = desc->input_layout == backend->layout && desc->c % backend->block == 0;
-    const int32_t image_input = desc->input_layout == MOCO_LAYOUT_PLAIN && desc->c < backend->block;
-    if ((!blocked_input && !image_input) || desc->out_c % backend->block != 0) {
+static moco_status check_convolution(const onednn_format *format, const moco_layer_desc *desc) {
+    const int32_t blocked_input = desc->input_layout == format->layout && desc->c % format->block == 0;
+    const int32_t image_input = desc->input_layout == MOCO_LAYOUT_PLAIN && desc->c < format->block;
+    if ((!blocked_input && !image_input) || desc->out_c % format->block != 0) {
         return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend takes convolutions of whole blocks of %lld channels",
-                         (long long) backend->block);
+                         (long long) format->block);
     }
     return MOCO_OK;
 }
 
 static moco_status plan(onednn_backend *backend, moco_layer *layer, moco_layer_info *info) {
     const moco_layer_desc *desc = &layer->desc;
-    if (desc->dtype != MOCO_DTYPE_F32) return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend takes float32");
+    const onednn_format *format = onednn_format_of(backend, desc);
+    if (desc->dtype != MOCO_DTYPE_F32 || format == NULL) {
+        return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend takes float32, PLAIN or in a layout of its own");
+    }
     switch (desc->kind) {
     case MOCO_LAYER_CONV2D:
-        MOCO_TRY(check_convolution(backend, desc));
+        MOCO_TRY(check_convolution(format, desc));
         return onednn_convolution_create(&layer->convolution, backend, desc, info);
     case MOCO_LAYER_BATCH_NORM:
         return onednn_norm_plan(backend, desc, info);
@@ -141,6 +152,36 @@ static moco_status layer_backward(void *self, moco_layer *layer, const moco_laye
     }
 }
 
+typedef struct add_work {
+    const onednn_format *format;
+    char *target;
+    const char *source;
+} add_work;
+
+static void add_range(void *argument, int64_t begin, int64_t end) {
+    const add_work *work = (const add_work *) argument;
+    const int64_t offset = begin * work->format->block * work->format->kernels->element_bytes;
+    work->format->kernels->add(work->target + offset, work->source + offset, end - begin);
+}
+
+/* float32 is the next backend's. */
+static moco_status add(void *self, const moco_tensor *target, const moco_tensor *source) {
+    const onednn_backend *backend = (const onednn_backend *) self;
+    const onednn_format *format = &backend->bf16;
+    if (target->dtype != MOCO_DTYPE_BF16 || format->kernels == NULL || target->dims[0] % format->block != 0) {
+        return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend adds whole blocks of bfloat16");
+    }
+    add_work work = {format, (char *) moco_host_address(target), (const char *) moco_host_address(source)};
+    moco_parallel_range(backend->host.context, target->dims[0] / format->block, onednn_grain(format->block), add_range,
+                        &work);
+    return MOCO_OK;
+}
+
+static int32_t computes(void *self, int32_t dtype) {
+    const onednn_backend *backend = (const onednn_backend *) self;
+    return dtype == MOCO_DTYPE_F32 || (dtype == MOCO_DTYPE_BF16 && backend->bf16.kernels != NULL);
+}
+
 extern const moco_backend_ops moco_backend_onednn;
 const moco_backend_ops moco_backend_onednn = {
     .struct_size = sizeof(moco_backend_ops),
@@ -149,6 +190,8 @@ const moco_backend_ops moco_backend_onednn = {
     .memory = MOCO_MEMORY_HOST,
     .create = create,
     .destroy = destroy,
+    .add = add,
+    .computes = computes,
     .layer_create = layer_create,
     .layer_destroy = layer_destroy,
     .layer_forward = layer_forward,

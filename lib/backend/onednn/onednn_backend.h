@@ -9,18 +9,30 @@
 #include "backend/onednn/blocked_kernels.h"
 #include "backend/onednn/onednn_api.h"
 
-/* n x (c / B) x h x w x B, with B channels side by side: one SIMD register. B is fixed by the processor. */
-#define ONEDNN_LAYOUT_BLOCKED_16 ((uint64_t) 0x10010)
-#define ONEDNN_LAYOUT_BLOCKED_8  ((uint64_t) 0x10008)
+/* n x (c / B) x h x w x B, with B channels side by side: one SIMD register of float32. B is fixed by the processor. */
+#define ONEDNN_LAYOUT_BLOCKED_16      ((uint64_t) 0x10010)
+#define ONEDNN_LAYOUT_BLOCKED_8       ((uint64_t) 0x10008)
+#define ONEDNN_LAYOUT_BLOCKED_16_BF16 ((uint64_t) 0x20010)
+
+/* How activations lie between layers that agree. */
+typedef struct onednn_format {
+    uint64_t layout; /* ONEDNN_LAYOUT_BLOCKED_* */
+    int64_t block;   /* B */
+    int32_t dtype;   /* MOCO_DTYPE_* */
+    const blocked_kernels *kernels;
+} onednn_format;
 
 typedef struct onednn_backend {
     moco_host_backend host; /* first: the shared memory functions expect it */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    int64_t block;   /* 16 or 8 */
-    uint64_t layout; /* ONEDNN_LAYOUT_BLOCKED_* */
-    const blocked_kernels *kernels;
+    onednn_format f32;
+    onednn_format bf16; /* kernels NULL: this processor has no bfloat16 */
 } onednn_backend;
+
+/* The format of the layer's input: its layout's, or for a PLAIN one that which its compute_dtype asks for. NULL: the
+ * layout is another backend's. */
+const onednn_format *onednn_format_of(const onednn_backend *backend, const moco_layer_desc *desc);
 
 typedef struct onednn_convolution onednn_convolution;
 
@@ -46,8 +58,8 @@ moco_status onednn_pool_forward(const onednn_backend *backend, const moco_layer_
 moco_status onednn_pool_backward(const onednn_backend *backend, const moco_layer_desc *desc,
                                  const moco_layer_args *args);
 
-/* Bytes of n x c x h x w float32. */
-moco_status onednn_bytes(int64_t n, int64_t c, int64_t h, int64_t w, uint64_t *bytes);
+/* Bytes of n x c x h x w elements of `dtype`. */
+moco_status onednn_bytes(int32_t dtype, int64_t n, int64_t c, int64_t h, int64_t w, uint64_t *bytes);
 /* How many (sample, channel block) tasks make a range worth handing to a thread. */
 int64_t onednn_grain(int64_t elements_each);
 

@@ -1,9 +1,12 @@
-/* One planned convolution: oneDNN's three passes, each with the weights' layout it likes best. The caller's weights
- * stay plain (out x in/groups x k x k); a pass's own copy is made anew only when the weights have changed.
+/* One planned convolution: oneDNN's three passes, each with the weights' layout (and for bfloat16 their dtype) that it
+ * likes best. The caller's weights stay plain float32 (out x in/groups x k x k). In training they change with every
+ * step, so a pass makes its own copy in working memory each time; only constant weights have a copy that stays, made
+ * anew when they have changed after all.
  */
 #include <string.h>
 
 #include "backend/onednn/onednn_backend.h"
+#include "core/checked.h"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -17,14 +20,18 @@ typedef struct pass_state {
     dnnl_memory_t scratchpad;
     dnnl_primitive_t reorder;     /* plain -> own weights; for BACKWARD_WEIGHTS own -> plain. NULL: they are the same */
     dnnl_primitive_t reorder_add; /* BACKWARD_WEIGHTS: own added to plain */
-    void *own_weights;
+    uint64_t scratchpad_offset;   /* in the call's scratch: oneDNN's working memory, */
+    uint64_t own_offset;          /* and the pass's own weights */
+    void *kept_weights;           /* where weights are constant: these instead */
     uint64_t weight_version;
-    int32_t own_is_current;
+    int32_t kept_is_current;
 } pass_state;
 
 struct onednn_convolution {
     pass_state pass[3]; /* by onednn_pass */
     dnnl_memory_t plain_weights;
+    const blocked_kernels *narrow; /* bfloat16: of a PLAIN float32 image; else NULL */
+    int64_t image_elements;        /* the narrowed image lies at the start of the call's scratch */
 };
 
 /* oneDNN takes the thread count from OpenMP's setting of the calling thread, at planning and at execution. */
@@ -48,27 +55,31 @@ static void leave_threads(int before) {
 }
 
 typedef struct planning {
-    onednn_md source_plain_or_blocked;
+    onednn_md source; /* PLAIN or blocked */
     onednn_md target;
     onednn_md weights_any;
-    onednn_md weights_plain;
+    onednn_md d_weights_any; /* float32 */
+    onednn_md weights_plain; /* float32 */
+    uint64_t image_bytes;
+    uint64_t scratch_bytes;
 } planning;
 
-static moco_status describe(planning *plan, const onednn_backend *backend, const moco_layer_desc *desc) {
+static moco_status describe(planning *plan, const onednn_format *format, const moco_layer_desc *desc) {
     const dnnl_dims_t source = {desc->n, desc->c, desc->h, desc->w};
     const dnnl_dims_t target = {desc->n, desc->out_c, desc->out_h, desc->out_w};
     const dnnl_dims_t grouped = {desc->groups, desc->out_c / desc->groups, desc->c / desc->groups, desc->kernel,
                                  desc->kernel};
     const dnnl_dims_t ungrouped = {desc->out_c, desc->c, desc->kernel, desc->kernel};
     const int rank = desc->groups > 1 ? 5 : 4;
-    const dnnl_format_tag_t blocked = backend->block == 16 ? dnnl_nChw16c : dnnl_nChw8c;
-    MOCO_TRY(onednn_md_create(&plan->source_plain_or_blocked, 4, source, dnnl_f32,
+    const int64_t *weights = rank == 5 ? grouped : ungrouped;
+    const dnnl_format_tag_t blocked = format->block == 16 ? dnnl_nChw16c : dnnl_nChw8c;
+    const dnnl_data_type_t type = format->dtype == MOCO_DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
+    MOCO_TRY(onednn_md_create(&plan->source, 4, source, type,
                               desc->input_layout == MOCO_LAYOUT_PLAIN ? dnnl_nchw : blocked));
-    MOCO_TRY(onednn_md_create(&plan->target, 4, target, dnnl_f32, blocked));
-    MOCO_TRY(
-        onednn_md_create(&plan->weights_any, rank, rank == 5 ? grouped : ungrouped, dnnl_f32, dnnl_format_tag_any));
-    return onednn_md_create(&plan->weights_plain, rank, rank == 5 ? grouped : ungrouped, dnnl_f32,
-                            rank == 5 ? dnnl_goihw : dnnl_oihw);
+    MOCO_TRY(onednn_md_create(&plan->target, 4, target, type, blocked));
+    MOCO_TRY(onednn_md_create(&plan->weights_any, rank, weights, type, dnnl_format_tag_any));
+    MOCO_TRY(onednn_md_create(&plan->d_weights_any, rank, weights, dnnl_f32, dnnl_format_tag_any));
+    return onednn_md_create(&plan->weights_plain, rank, weights, dnnl_f32, rank == 5 ? dnnl_goihw : dnnl_oihw);
 }
 
 /* Generic code is slower than the next backend's: better to hand such a layer on. */
@@ -81,26 +92,39 @@ static moco_status refuse_generic(const_dnnl_primitive_desc_t pd) {
     return MOCO_OK;
 }
 
+static uint64_t aligned(uint64_t bytes) {
+    return (bytes + 63) / 64 * 64;
+}
+
+/* How the pass comes by its weights, or how its gradient of them becomes the caller's; `*scratch` grows by what that
+ * needs. */
 static moco_status plan_weights(onednn_convolution *convolution, onednn_backend *backend, pass_state *state,
-                                onednn_pass pass, onednn_const_md own, onednn_const_md plain) {
+                                onednn_pass pass, const planning *plan, int32_t constant, onednn_const_md own,
+                                uint64_t *scratch) {
+    const onednn_const_md plain = plan->weights_plain;
     MOCO_TRY(onednn_memory_create(&state->weights, own, backend->engine));
     if (convolution->plain_weights == NULL) {
         MOCO_TRY(onednn_memory_create(&convolution->plain_weights, plain, backend->engine));
     }
     if (pass != ONEDNN_BACKWARD_WEIGHTS && onednn_md_equal(own, plain)) return MOCO_OK;
-    state->own_weights = moco_allocate(backend->host.context, onednn_md_size(own));
-    if (state->own_weights == NULL) return MOCO_OUT_OF_MEMORY;
+    if (pass != ONEDNN_BACKWARD_WEIGHTS && constant) {
+        state->kept_weights = moco_allocate(backend->host.context, onednn_md_size(own));
+        if (state->kept_weights == NULL) return MOCO_OUT_OF_MEMORY;
+    } else {
+        state->own_offset = *scratch;
+        *scratch += aligned(onednn_md_size(own));
+    }
     if (pass != ONEDNN_BACKWARD_WEIGHTS) return onednn_reorder_create(&state->reorder, plain, own, 0, backend->engine);
     MOCO_TRY(onednn_reorder_create(&state->reorder, own, plain, 0, backend->engine));
     return onednn_reorder_create(&state->reorder_add, own, plain, 1, backend->engine);
 }
 
-static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *backend, const planning *plan,
+static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
                              const moco_layer_desc *desc, onednn_pass pass, const_dnnl_primitive_desc_t hint,
-                             dnnl_primitive_desc_t *pd, uint64_t *scratch_bytes) {
+                             dnnl_primitive_desc_t *pd) {
     const onednn_convolution_mds mds = {
-        .source = plan->source_plain_or_blocked,
-        .weights = plan->weights_any,
+        .source = plan->source,
+        .weights = pass == ONEDNN_BACKWARD_WEIGHTS ? plan->d_weights_any : plan->weights_any,
         .target = plan->target,
         .strides = {desc->stride, desc->stride},
         .padding = {desc->padding, desc->padding},
@@ -110,28 +134,31 @@ static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *ba
     MOCO_TRY(refuse_generic(*pd));
     ONEDNN_TRY(dnnl_primitive_create(&state->primitive, *pd));
 
+    /* Working memory: the narrowed image, oneDNN's own, the weights. */
     const onednn_const_md scratchpad = onednn_pd_md(*pd, dnnl_query_scratchpad_md);
-    const uint64_t bytes = onednn_md_size(scratchpad);
-    if (bytes > *scratch_bytes) *scratch_bytes = bytes;
-    MOCO_TRY(onednn_memory_create(&state->source, plan->source_plain_or_blocked, backend->engine));
+    state->scratchpad_offset = plan->image_bytes;
+    uint64_t scratch = plan->image_bytes + aligned(onednn_md_size(scratchpad));
+    MOCO_TRY(onednn_memory_create(&state->source, plan->source, backend->engine));
     MOCO_TRY(onednn_memory_create(&state->target, plan->target, backend->engine));
     MOCO_TRY(onednn_memory_create(&state->scratchpad, scratchpad, backend->engine));
     const dnnl_query_t weights = pass == ONEDNN_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
-    return plan_weights(convolution, backend, state, pass, onednn_pd_md(*pd, weights), plan->weights_plain);
+    MOCO_TRY(plan_weights(convolution, backend, state, pass, plan, desc->constant_weights, onednn_pd_md(*pd, weights),
+                          &scratch));
+    if (scratch > plan->scratch_bytes) plan->scratch_bytes = scratch;
+    return MOCO_OK;
 }
 
-static moco_status plan_all(onednn_convolution *convolution, onednn_backend *backend, const planning *plan,
-                            const moco_layer_desc *desc, uint64_t *scratch_bytes) {
+static moco_status plan_all(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
+                            const moco_layer_desc *desc) {
     dnnl_primitive_desc_t pd[3] = {NULL, NULL, NULL};
-    moco_status status =
-        plan_pass(convolution, backend, plan, desc, ONEDNN_FORWARD, NULL, &pd[ONEDNN_FORWARD], scratch_bytes);
+    moco_status status = plan_pass(convolution, backend, plan, desc, ONEDNN_FORWARD, NULL, &pd[ONEDNN_FORWARD]);
     if (status == MOCO_OK && desc->training) {
         status = plan_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_WEIGHTS, pd[ONEDNN_FORWARD],
-                           &pd[ONEDNN_BACKWARD_WEIGHTS], scratch_bytes);
+                           &pd[ONEDNN_BACKWARD_WEIGHTS]);
     }
     if (status == MOCO_OK && desc->training && !desc->skip_input_gradient) {
         status = plan_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_DATA, pd[ONEDNN_FORWARD],
-                           &pd[ONEDNN_BACKWARD_DATA], scratch_bytes);
+                           &pd[ONEDNN_BACKWARD_DATA]);
     }
     for (int i = 0; i < 3; ++i) {
         if (pd[i] != NULL) dnnl_primitive_desc_destroy(pd[i]);
@@ -139,29 +166,48 @@ static moco_status plan_all(onednn_convolution *convolution, onednn_backend *bac
     return status;
 }
 
+/* oneDNN takes the image in the dtype of the rest; its gradient would have to be widened again, which nobody asks for.
+ */
+static moco_status plan_narrowing(onednn_convolution *convolution, const onednn_format *format,
+                                  const moco_layer_desc *desc, planning *plan) {
+    if (format->dtype == MOCO_DTYPE_F32 || desc->input_layout != MOCO_LAYOUT_PLAIN) return MOCO_OK;
+    if (!desc->skip_input_gradient && desc->training) {
+        return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend has no bfloat16 gradient of a PLAIN image");
+    }
+    convolution->narrow = format->kernels;
+    convolution->image_elements = desc->n * desc->c * desc->h * desc->w;
+    plan->image_bytes = aligned(onednn_md_size(plan->source));
+    return MOCO_OK;
+}
+
 moco_status onednn_convolution_create(onednn_convolution **out, onednn_backend *backend, const moco_layer_desc *desc,
                                       moco_layer_info *info) {
     onednn_convolution *convolution =
         (onednn_convolution *) moco_allocate_zeroed(backend->host.context, 1, sizeof *convolution);
     if (convolution == NULL) return MOCO_OUT_OF_MEMORY;
+    const onednn_format *format = onednn_format_of(backend, desc);
     planning plan;
     memset(&plan, 0, sizeof plan);
     const int before = enter_threads(backend);
-    moco_status status = describe(&plan, backend, desc);
-    if (status == MOCO_OK) status = plan_all(convolution, backend, &plan, desc, &info->scratch_bytes);
+    moco_status status = describe(&plan, format, desc);
+    if (status == MOCO_OK) status = plan_narrowing(convolution, format, desc, &plan);
+    if (status == MOCO_OK) status = plan_all(convolution, backend, &plan, desc);
     leave_threads(before);
     if (status == MOCO_OK) {
         info->wanted_input_layout = desc->input_layout;
-        info->output_layout = backend->layout;
+        info->output_layout = format->layout;
+        info->output_dtype = format->dtype;
         info->output_bytes = onednn_md_size(plan.target);
+        info->scratch_bytes = plan.scratch_bytes;
         info->backward_needs_x = 1;
         *out = convolution;
     } else {
         onednn_convolution_destroy(backend, convolution);
     }
-    onednn_md_destroy(plan.source_plain_or_blocked);
+    onednn_md_destroy(plan.source);
     onednn_md_destroy(plan.target);
     onednn_md_destroy(plan.weights_any);
+    onednn_md_destroy(plan.d_weights_any);
     onednn_md_destroy(plan.weights_plain);
     return status;
 }
@@ -185,7 +231,7 @@ void onednn_convolution_destroy(onednn_backend *backend, onednn_convolution *con
         destroy_memory(state->weights);
         destroy_memory(state->target);
         destroy_memory(state->scratchpad);
-        moco_deallocate(backend->host.context, state->own_weights);
+        moco_deallocate(backend->host.context, state->kept_weights);
     }
     destroy_memory(convolution->plain_weights);
     moco_deallocate(backend->host.context, convolution);
@@ -200,27 +246,68 @@ static moco_status run_reorder(onednn_backend *backend, dnnl_primitive_t reorder
     return MOCO_OK;
 }
 
-/* Points the pass at its weights, reordered if they changed since. */
+static char *scratch_at(const moco_layer_args *args, uint64_t offset) {
+    return (char *) moco_host_address(&args->scratch) + offset;
+}
+
+/* Points the pass at its weights, in its own layout. */
 static moco_status prepare_weights(onednn_backend *backend, onednn_convolution *convolution, pass_state *state,
                                    const moco_layer_args *args) {
-    if (state->own_weights == NULL) {
+    if (state->reorder == NULL) {
         ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, moco_host_address(&args->weight)));
         return MOCO_OK;
     }
-    ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, state->own_weights));
-    if (state->own_is_current && state->weight_version == args->weight_version) return MOCO_OK;
+    void *own = state->kept_weights != NULL ? state->kept_weights : scratch_at(args, state->own_offset);
+    ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, own));
+    if (state->kept_is_current && state->weight_version == args->weight_version) return MOCO_OK;
     ONEDNN_TRY(dnnl_memory_set_data_handle(convolution->plain_weights, moco_host_address(&args->weight)));
     MOCO_TRY(run_reorder(backend, state->reorder, convolution->plain_weights, state->weights));
     state->weight_version = args->weight_version;
-    state->own_is_current = 1;
+    state->kept_is_current = state->kept_weights != NULL;
     return MOCO_OK;
 }
 
-static moco_status run_pass(onednn_backend *backend, pass_state *state, const moco_tensor *source,
-                            const moco_tensor *target, const moco_tensor *scratch, const int argument_index[3]) {
-    ONEDNN_TRY(dnnl_memory_set_data_handle(state->source, moco_host_address(source)));
+typedef struct narrowing {
+    const onednn_convolution *convolution;
+    const float *from;
+    char *to;
+} narrowing;
+
+enum { NARROW_BLOCK = 16 };
+
+static void narrow_range(void *argument, int64_t begin, int64_t end) {
+    const narrowing *work = (const narrowing *) argument;
+    const blocked_kernels *kernels = work->convolution->narrow;
+    const int64_t size = kernels->element_bytes;
+    const int64_t elements = work->convolution->image_elements;
+    const int64_t whole = elements / NARROW_BLOCK;
+    kernels->from_float(work->from + begin * NARROW_BLOCK, moco_min_i64(end, whole) - begin,
+                        work->to + begin * NARROW_BLOCK * size);
+    if (end > whole && elements > whole * NARROW_BLOCK) {
+        _Alignas(64) float last[NARROW_BLOCK] = {0};
+        _Alignas(64) char narrowed[NARROW_BLOCK * sizeof(float)];
+        const size_t rest = (size_t) (elements - whole * NARROW_BLOCK);
+        memcpy(last, work->from + whole * NARROW_BLOCK, rest * sizeof *last);
+        kernels->from_float(last, 1, narrowed);
+        memcpy(work->to + whole * NARROW_BLOCK * size, narrowed, rest * (size_t) size);
+    }
+}
+
+/* Where the pass finds its source: x itself, or the image in bfloat16. */
+static void *source_of(const onednn_backend *backend, const onednn_convolution *convolution,
+                       const moco_layer_args *args) {
+    if (convolution->narrow == NULL) return moco_host_address(&args->x);
+    narrowing work = {convolution, (const float *) moco_host_address(&args->x), scratch_at(args, 0)};
+    moco_parallel_range(backend->host.context, (convolution->image_elements + NARROW_BLOCK - 1) / NARROW_BLOCK, 1024,
+                        narrow_range, &work);
+    return work.to;
+}
+
+static moco_status run_pass(onednn_backend *backend, pass_state *state, void *source, const moco_tensor *target,
+                            const moco_layer_args *args, const int argument_index[3]) {
+    ONEDNN_TRY(dnnl_memory_set_data_handle(state->source, source));
     ONEDNN_TRY(dnnl_memory_set_data_handle(state->target, moco_host_address(target)));
-    ONEDNN_TRY(dnnl_memory_set_data_handle(state->scratchpad, moco_host_address(scratch)));
+    ONEDNN_TRY(dnnl_memory_set_data_handle(state->scratchpad, scratch_at(args, state->scratchpad_offset)));
     const dnnl_exec_arg_t arguments[] = {
         {argument_index[0], state->source},
         {argument_index[1], state->weights},
@@ -235,15 +322,15 @@ static moco_status forward(onednn_backend *backend, onednn_convolution *convolut
     static const int indices[3] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
     pass_state *state = &convolution->pass[ONEDNN_FORWARD];
     MOCO_TRY(prepare_weights(backend, convolution, state, args));
-    return run_pass(backend, state, &args->x, &args->y, &args->scratch, indices);
+    return run_pass(backend, state, source_of(backend, convolution, args), &args->y, args, indices);
 }
 
 static moco_status backward(onednn_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
     if (args->dweight.buffer != NULL) {
         static const int indices[3] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST};
         pass_state *state = &convolution->pass[ONEDNN_BACKWARD_WEIGHTS];
-        ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, state->own_weights));
-        MOCO_TRY(run_pass(backend, state, &args->x, &args->dy, &args->scratch, indices));
+        ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, scratch_at(args, state->own_offset)));
+        MOCO_TRY(run_pass(backend, state, source_of(backend, convolution, args), &args->dy, args, indices));
         ONEDNN_TRY(dnnl_memory_set_data_handle(convolution->plain_weights, moco_host_address(&args->dweight)));
         MOCO_TRY(run_reorder(backend, args->accumulate ? state->reorder_add : state->reorder, state->weights,
                              convolution->plain_weights));
@@ -252,7 +339,7 @@ static moco_status backward(onednn_backend *backend, onednn_convolution *convolu
         static const int indices[3] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST};
         pass_state *state = &convolution->pass[ONEDNN_BACKWARD_DATA];
         MOCO_TRY(prepare_weights(backend, convolution, state, args));
-        MOCO_TRY(run_pass(backend, state, &args->dx, &args->dy, &args->scratch, indices));
+        MOCO_TRY(run_pass(backend, state, moco_host_address(&args->dx), &args->dy, args, indices));
     }
     return MOCO_OK;
 }

@@ -10,22 +10,24 @@
 
 moco_status onednn_norm_plan(const onednn_backend *backend, const moco_layer_desc *desc, moco_layer_info *info) {
     const int64_t groups = desc->bn_groups;
-    if (desc->input_layout != backend->layout || (desc->residual && desc->residual_layout != backend->layout) ||
-        desc->c % backend->block != 0) {
+    const onednn_format *format = onednn_format_of(backend, desc);
+    if (desc->input_layout != format->layout || (desc->residual && desc->residual_layout != format->layout) ||
+        desc->c % format->block != 0) {
         return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend's BatchNorm takes its blocked layout only");
     }
     MOCO_REQUIRE(groups >= 1 && groups <= desc->n, "bn_groups is %lld; it must be 1 to the batch of %lld",
                  (long long) groups, (long long) desc->n);
     uint64_t statistics;
-    MOCO_TRY(onednn_bytes(desc->n, desc->c, desc->h, desc->w, &info->output_bytes));
-    MOCO_TRY(onednn_bytes(groups, desc->c, 1, 2, &statistics));
-    MOCO_TRY(onednn_bytes(desc->n, desc->c, 1, 2, &info->scratch_bytes));
+    MOCO_TRY(onednn_bytes(format->dtype, desc->n, desc->c, desc->h, desc->w, &info->output_bytes));
+    MOCO_TRY(onednn_bytes(MOCO_DTYPE_F32, groups, desc->c, 1, 2, &statistics));
+    MOCO_TRY(onednn_bytes(MOCO_DTYPE_F32, desc->n, desc->c, 1, 2, &info->scratch_bytes));
     info->scratch_bytes += 2 * statistics; /* a key forward's own, and backward's offset and slope */
     info->saved_bytes = desc->training ? statistics : 0;
-    info->wanted_input_layout = backend->layout;
-    info->output_layout = backend->layout;
+    info->wanted_input_layout = format->layout;
+    info->output_layout = format->layout;
+    info->output_dtype = format->dtype;
     info->backward_needs_x = 1;
-    info->backward_needs_y = desc->relu;
+    info->backward_needs_y = desc->relu && desc->residual; /* else its sign follows from x */
     return MOCO_OK;
 }
 
@@ -34,8 +36,11 @@ typedef struct norm_work {
     const blocked_kernels *kernels;
     const moco_layer_desc *desc;
     int64_t block, blocks, spatial, groups;
-    const float *x, *y_kept, *dy, *residual, *weight, *bias;
-    float *y, *dx, *d_residual, *dweight, *dbias;
+    int64_t run_bytes; /* of a task's activations, which are char here */
+    const char *x, *y_kept, *dy, *residual;
+    char *y, *dx, *d_residual;
+    const float *weight, *bias;
+    float *dweight, *dbias;
     float *running_mean, *running_var;
     float *mean, *rstd;    /* groups x c */
     float *partial_a;      /* n x c: a sample's mean, or its sum of dz */
@@ -53,15 +58,17 @@ static int64_t group_of(const moco_layer_desc *desc, int64_t sample) {
 static norm_work work_of(const onednn_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
     norm_work work;
     memset(&work, 0, sizeof work);
-    work.kernels = backend->kernels;
+    const onednn_format *format = onednn_format_of(backend, desc);
+    work.kernels = format->kernels;
     work.desc = desc;
-    work.block = backend->block;
-    work.blocks = desc->c / backend->block;
+    work.block = format->block;
+    work.blocks = desc->c / format->block;
     work.spatial = desc->h * desc->w;
+    work.run_bytes = work.spatial * format->block * format->kernels->element_bytes;
     work.groups = desc->bn_groups;
-    work.x = (const float *) moco_host_address(&args->x);
-    work.y = (float *) moco_host_address(&args->y);
-    work.residual = desc->residual ? (const float *) moco_host_address(&args->residual) : NULL;
+    work.x = (const char *) moco_host_address(&args->x);
+    work.y = (char *) moco_host_address(&args->y);
+    work.residual = desc->residual ? (const char *) moco_host_address(&args->residual) : NULL;
     work.weight = (const float *) moco_host_address(&args->weight);
     work.bias = (const float *) moco_host_address(&args->bias);
     work.running_mean = (float *) moco_host_address(&args->running_mean);
@@ -99,8 +106,8 @@ static void run(const onednn_backend *backend, norm_work *work, moco_range_fn fu
 static void take_moments(void *argument, int64_t begin, int64_t end) {
     const norm_work *work = (const norm_work *) argument;
     for (int64_t i = begin; i < end; ++i) {
-        work->kernels->moments(work->x + i * work->spatial * work->block, work->spatial,
-                               work->partial_a + i * work->block, work->partial_b + i * work->block);
+        work->kernels->moments(work->x + i * work->run_bytes, work->spatial, work->partial_a + i * work->block,
+                               work->partial_b + i * work->block);
     }
 }
 
@@ -152,14 +159,18 @@ static void use_running(norm_work *work) {
 
 #define MAX_BLOCK 16
 
+static void scale_of(const norm_work *work, int64_t channel, int64_t at, float scale[MAX_BLOCK]) {
+    for (int64_t c = 0; c < work->block; ++c) scale[c] = work->weight[channel + c] * work->rstd[at + c];
+}
+
 static void normalise(void *argument, int64_t begin, int64_t end) {
     const norm_work *work = (const norm_work *) argument;
     _Alignas(64) float scale[MAX_BLOCK];
     for (int64_t i = begin; i < end; ++i) {
         const int64_t channel = i % work->blocks * work->block;
         const int64_t at = statistics_of(work, i);
-        for (int64_t c = 0; c < work->block; ++c) scale[c] = work->weight[channel + c] * work->rstd[at + c];
-        const int64_t offset = i * work->spatial * work->block;
+        scale_of(work, channel, at, scale);
+        const int64_t offset = i * work->run_bytes;
         work->kernels->normalise(work->x + offset, work->residual == NULL ? NULL : work->residual + offset,
                                  work->desc->relu, work->mean + at, scale, work->bias + channel, work->spatial,
                                  work->y + offset);
@@ -194,12 +205,16 @@ moco_status onednn_norm_forward(const onednn_backend *backend, const moco_layer_
 
 static void take_gradient_sums(void *argument, int64_t begin, int64_t end) {
     const norm_work *work = (const norm_work *) argument;
+    _Alignas(64) float scale[MAX_BLOCK];
     for (int64_t i = begin; i < end; ++i) {
-        const int64_t offset = i * work->spatial * work->block;
+        const int64_t channel = i % work->blocks * work->block;
         const int64_t at = statistics_of(work, i);
+        scale_of(work, channel, at, scale);
+        const int64_t offset = i * work->run_bytes;
         work->kernels->gradient_sums(work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset,
-                                     work->x + offset, work->mean + at, work->spatial,
-                                     work->partial_a + i * work->block, work->partial_b + i * work->block);
+                                     work->x + offset, work->desc->relu, work->mean + at, scale, work->bias + channel,
+                                     work->spatial, work->partial_a + i * work->block,
+                                     work->partial_b + i * work->block);
     }
 }
 
@@ -237,22 +252,22 @@ static void apply_gradient(void *argument, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
         const int64_t channel = i % work->blocks * work->block;
         const int64_t at = statistics_of(work, i);
-        for (int64_t c = 0; c < work->block; ++c) scale[c] = work->weight[channel + c] * work->rstd[at + c];
-        const int64_t offset = i * work->spatial * work->block;
-        work->kernels->gradient_apply(work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset,
-                                      work->x + offset, work->mean + at, scale, work->offset + at, work->slope + at,
-                                      work->spatial, work->dx == NULL ? NULL : work->dx + offset,
-                                      work->d_residual == NULL ? NULL : work->d_residual + offset);
+        scale_of(work, channel, at, scale);
+        const int64_t offset = i * work->run_bytes;
+        work->kernels->gradient_apply(
+            work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset, work->x + offset, work->desc->relu,
+            work->mean + at, scale, work->bias + channel, work->offset + at, work->slope + at, work->spatial,
+            work->dx == NULL ? NULL : work->dx + offset, work->d_residual == NULL ? NULL : work->d_residual + offset);
     }
 }
 
 moco_status onednn_norm_backward(const onednn_backend *backend, const moco_layer_desc *desc,
                                  const moco_layer_args *args) {
     norm_work work = work_of(backend, desc, args);
-    work.dy = (const float *) moco_host_address(&args->dy);
-    work.y_kept = desc->relu ? work.y : NULL;
-    work.dx = (float *) moco_host_address(&args->dx);
-    work.d_residual = (float *) moco_host_address(&args->d_residual);
+    work.dy = (const char *) moco_host_address(&args->dy);
+    work.y_kept = desc->relu && desc->residual ? work.y : NULL;
+    work.dx = (char *) moco_host_address(&args->dx);
+    work.d_residual = (char *) moco_host_address(&args->d_residual);
     work.dweight = (float *) moco_host_address(&args->dweight);
     work.dbias = (float *) moco_host_address(&args->dbias);
     run(backend, &work, take_gradient_sums);

@@ -4,27 +4,32 @@
 #include "backend/onednn/onednn_backend.h"
 
 moco_status onednn_pool_plan(const onednn_backend *backend, const moco_layer_desc *desc, moco_layer_info *info) {
-    if (desc->input_layout != backend->layout || desc->c % backend->block != 0) {
+    const onednn_format *format = onednn_format_of(backend, desc);
+    const int32_t keeps_format = desc->kind == MOCO_LAYER_MAX_POOL;
+    if (desc->input_layout != format->layout || desc->c % format->block != 0) {
         return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend's pooling takes its blocked layout only");
     }
     if (desc->kind == MOCO_LAYER_MAX_POOL && desc->kernel > 15) {
         return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend's max-pool takes windows up to 15 x 15");
     }
-    MOCO_TRY(onednn_bytes(desc->n, desc->out_c, desc->out_h, desc->out_w, &info->output_bytes));
-    info->wanted_input_layout = backend->layout;
-    info->output_layout = desc->kind == MOCO_LAYER_MAX_POOL ? backend->layout : MOCO_LAYOUT_PLAIN;
+    info->output_dtype = keeps_format ? format->dtype : MOCO_DTYPE_F32;
+    MOCO_TRY(onednn_bytes(info->output_dtype, desc->n, desc->out_c, desc->out_h, desc->out_w, &info->output_bytes));
+    info->wanted_input_layout = format->layout;
+    info->output_layout = keeps_format ? format->layout : MOCO_LAYOUT_PLAIN;
     /* One byte per output: which position of the window won. */
-    info->saved_bytes = desc->kind == MOCO_LAYER_MAX_POOL && desc->training ? info->output_bytes / sizeof(float) : 0;
+    info->saved_bytes = keeps_format && desc->training ? info->output_bytes / moco_dtype_size(format->dtype) : 0;
     return MOCO_OK;
 }
 
 typedef struct pool_work {
-    const onednn_backend *backend;
+    const onednn_format *format;
     const moco_layer_desc *desc;
     blocked_pool_shape shape;
-    int64_t in_size, out_size; /* elements per (sample, channel block) */
-    const float *from;
-    float *to;
+    int64_t spatial;
+    int64_t in_bytes, out_bytes; /* per (sample, channel block) */
+    int64_t out_size;            /* elements of the same */
+    const char *from;
+    char *to;
     const uint8_t *index;
     uint8_t *index_out;
 } pool_work;
@@ -32,58 +37,62 @@ typedef struct pool_work {
 static pool_work work_of(const onednn_backend *backend, const moco_layer_desc *desc) {
     pool_work work;
     memset(&work, 0, sizeof work);
-    work.backend = backend;
+    work.format = onednn_format_of(backend, desc);
     work.desc = desc;
     work.shape =
         (blocked_pool_shape){desc->h, desc->w, desc->out_h, desc->out_w, desc->kernel, desc->stride, desc->padding};
-    work.in_size = desc->h * desc->w * backend->block;
-    work.out_size = desc->out_h * desc->out_w * backend->block;
+    work.spatial = desc->h * desc->w;
+    work.out_size = desc->out_h * desc->out_w * work.format->block;
+    work.in_bytes = work.spatial * work.format->block * work.format->kernels->element_bytes;
+    work.out_bytes = work.out_size * (desc->kind == MOCO_LAYER_MAX_POOL ? work.format->kernels->element_bytes
+                                                                        : (int64_t) sizeof(float));
     return work;
 }
 
 static void forward_range(void *argument, int64_t begin, int64_t end) {
     const pool_work *work = (const pool_work *) argument;
-    const blocked_kernels *kernels = work->backend->kernels;
+    const blocked_kernels *kernels = work->format->kernels;
     for (int64_t i = begin; i < end; ++i) {
-        const float *x = work->from + i * work->in_size;
-        float *y = work->to + i * work->out_size;
+        const void *x = work->from + i * work->in_bytes;
+        void *y = work->to + i * work->out_bytes;
         if (work->desc->kind == MOCO_LAYER_MAX_POOL) {
             kernels->max_pool(x, &work->shape, y,
                               work->index_out == NULL ? NULL : work->index_out + i * work->out_size);
         } else if (work->desc->kind == MOCO_LAYER_AVERAGE_POOL) {
-            kernels->average(x, work->desc->h * work->desc->w, y);
+            kernels->average(x, work->spatial, (float *) y);
         } else {
-            kernels->to_plain(x, work->desc->h * work->desc->w, y);
+            kernels->to_plain(x, work->spatial, (float *) y);
         }
     }
 }
 
 static void backward_range(void *argument, int64_t begin, int64_t end) {
     const pool_work *work = (const pool_work *) argument;
-    const blocked_kernels *kernels = work->backend->kernels;
+    const blocked_kernels *kernels = work->format->kernels;
     for (int64_t i = begin; i < end; ++i) {
-        const float *dy = work->from + i * work->out_size;
-        float *dx = work->to + i * work->in_size;
+        const void *dy = work->from + i * work->out_bytes;
+        void *dx = work->to + i * work->in_bytes;
         if (work->desc->kind == MOCO_LAYER_MAX_POOL) {
             kernels->max_pool_gradient(dy, work->index + i * work->out_size, &work->shape, dx);
         } else if (work->desc->kind == MOCO_LAYER_AVERAGE_POOL) {
-            kernels->average_gradient(dy, work->desc->h * work->desc->w, dx);
+            kernels->average_gradient((const float *) dy, work->spatial, dx);
         } else {
-            kernels->from_plain(dy, work->desc->h * work->desc->w, dx);
+            kernels->from_plain((const float *) dy, work->spatial, dx);
         }
     }
 }
 
 static void run(const onednn_backend *backend, pool_work *work, moco_range_fn function) {
-    const int64_t tasks = work->desc->n * (work->desc->c / backend->block);
-    moco_parallel_range(backend->host.context, tasks, onednn_grain(work->in_size), function, work);
+    const int64_t tasks = work->desc->n * (work->desc->c / work->format->block);
+    moco_parallel_range(backend->host.context, tasks, onednn_grain(work->spatial * work->format->block), function,
+                        work);
 }
 
 moco_status onednn_pool_forward(const onednn_backend *backend, const moco_layer_desc *desc,
                                 const moco_layer_args *args) {
     pool_work work = work_of(backend, desc);
-    work.from = (const float *) moco_host_address(&args->x);
-    work.to = (float *) moco_host_address(&args->y);
+    work.from = (const char *) moco_host_address(&args->x);
+    work.to = (char *) moco_host_address(&args->y);
     work.index_out = (uint8_t *) moco_host_address(&args->saved);
     run(backend, &work, forward_range);
     return MOCO_OK;
@@ -93,8 +102,8 @@ moco_status onednn_pool_backward(const onednn_backend *backend, const moco_layer
                                  const moco_layer_args *args) {
     pool_work work = work_of(backend, desc);
     if (args->dx.buffer == NULL) return MOCO_OK;
-    work.from = (const float *) moco_host_address(&args->dy);
-    work.to = (float *) moco_host_address(&args->dx);
+    work.from = (const char *) moco_host_address(&args->dy);
+    work.to = (char *) moco_host_address(&args->dx);
     work.index = (const uint8_t *) moco_host_address(&args->saved);
     run(backend, &work, backward_range);
     return MOCO_OK;
