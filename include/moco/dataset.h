@@ -1,5 +1,9 @@
 /* Datasets: numbered images with an optional label. Pixels are float32 in [0, 1], planes in the order red, green, blue
  * (channels x h x w). Reading is const and may be done from many threads at once.
+ *
+ * Image files (JPEG, PNG, WebP, told by their content) are decoded to upright RGB when they are read. One that is
+ * broken fails with FORMAT, one that can't be read with IO or NOT_FOUND; the sentence names the file, the others are
+ * still there.
  */
 #ifndef MOCO_DATASET_H
 #define MOCO_DATASET_H
@@ -18,8 +22,39 @@ typedef struct moco_dataset moco_dataset;
  *                                (0), split (train | test: disjoint nuisance)
  *   "cifar10:DIR", "cifar10-test:DIR"    the binary batches data_batch_1..5.bin, test_batch.bin in DIR
  *   "cifar100:DIR", "cifar100-test:DIR"  train.bin, test.bin in DIR; the fine labels
- * Errors: INVALID_ARGUMENT (unknown kind or key, named), NOT_FOUND or IO (file, named), FORMAT (size or label). */
+ *   "folder:DIR"         the image files below DIR, at any depth. The folders in DIR are the classes, numbered by their
+ *                        sorted names, as torchvision's ImageFolder has them; images that lie in DIR itself have no
+ * label "filelist:FILE"      lines of path<TAB>label, in their order: paths relative to FILE's folder; labels all
+ * numbers from 0 (-1: none) or all names, which are numbered by their sorted order; the tab and label may be left out;
+ * empty lines are skipped. That a file is there shows when it is read "tar:FILE"           the image files in an
+ * uncompressed tar, read in place; order and classes as folder: gives them for what the tar holds. "tar:FILE/FOLDER"
+ * takes a folder in it for DIR folder: and tar: leave out hidden files and what is no image, but keep every file called
+ * .jpg, .jpeg, .png or .webp, so that a broken one shows. Images are sorted by name, bytewise, folder by folder.
+ * Symbolic links are followed in folders; what can't be read is named in the log. Errors: INVALID_ARGUMENT (unknown
+ * kind or key, named), NOT_FOUND or IO (file, named; no image at all), FORMAT (size, label, line of a list, place in a
+ * tar). */
 MOCO_API moco_status moco_dataset_open(moco_dataset **out, moco_context *context, const char *description);
+
+/* For the kinds that hold image files; the others leave it aside. What one image may cost: more is FORMAT, before it is
+ * spent. */
+typedef struct moco_image_dataset_config {
+    uint32_t struct_size;
+    int32_t reserved;
+    int64_t max_side;    /* pixels; default 65500, JPEG's own largest */
+    int64_t max_pixels;  /* h * w; default 178956970, where Pillow refuses, too */
+    uint64_t max_memory; /* bytes that the file, or decoding it, may hold at once; default 2^30 */
+    double max_seconds;  /* of one decode; 0: no limit; default 10 */
+    /* NULL (default), or where folder: and tar: keep their index, so that opening them again is quick. It is used only
+     * if the path and all folders' (the tar's) modification times are as they were, else it is written anew; one that
+     * can't be written is a warning. INVALID_ARGUMENT for other kinds. */
+    const char *index_file;
+} moco_image_dataset_config;
+
+MOCO_API moco_status moco_image_dataset_config_init(moco_image_dataset_config *config, uint32_t struct_size);
+
+/* moco_dataset_open with these settings; `config` NULL means the defaults. */
+MOCO_API moco_status moco_dataset_open_images(moco_dataset **out, moco_context *context, const char *description,
+                                              const moco_image_dataset_config *config);
 
 enum { MOCO_PIXELS_FLOAT32 = 0 /* 0..1 */, MOCO_PIXELS_UINT8 = 1 /* 0..255 */ };
 
@@ -49,7 +84,11 @@ MOCO_API int64_t moco_dataset_classes(const moco_dataset *dataset);
 /* "airplane", ... or NULL without names. Lives as long as the dataset. */
 MOCO_API const char *moco_dataset_class_name(const moco_dataset *dataset, int64_t label);
 
-/* h, w and label of one image; each output may be NULL. */
+/* The path of image `index`'s file (in a tar: FILE/NAME), or "image N" where images have no files, with its NUL, into
+ * text[capacity]. INVALID_ARGUMENT if it is longer; 8300 bytes are always enough. */
+MOCO_API moco_status moco_dataset_name(const moco_dataset *dataset, int64_t index, char *text, uint64_t capacity);
+
+/* h, w and label of one image; each output may be NULL. Of an image file, h and w come from its header. */
 MOCO_API moco_status moco_dataset_info(const moco_dataset *dataset, int64_t index, int64_t *h, int64_t *w,
                                        int32_t *label);
 /* pixels[channels x h x w] with the h and w that moco_dataset_info tells; `capacity` in floats is checked. */

@@ -43,7 +43,8 @@ static void callback_destroy(moco_dataset *dataset) {
     moco_deallocate(dataset->context, dataset->state);
 }
 
-static const moco_dataset_ops callback_ops = {callback_info, callback_read, callback_destroy};
+static const moco_dataset_ops callback_ops = {
+    .info = callback_info, .read = callback_read, .destroy = callback_destroy};
 
 moco_status moco_dataset_create_callback(moco_dataset **out, moco_context *context, int64_t count, int64_t channels,
                                          moco_dataset_info_fn info, moco_dataset_read_fn read, void *user) {

@@ -2,9 +2,7 @@
 #ifndef MOCO_DATASET_KINDS_H
 #define MOCO_DATASET_KINDS_H
 
-#include <moco/dataset.h>
-
-#include "core/status_internal.h"
+#include "data/indexed_images.h"
 
 /* `keys`: "key=value,..." or empty. */
 moco_status moco_synthetic_open(moco_dataset **out, moco_context *context, const char *keys);
@@ -12,5 +10,13 @@ moco_status moco_synthetic_open(moco_dataset **out, moco_context *context, const
 enum { MOCO_CIFAR_KINDS = 4 };
 extern const char *const moco_cifar_kind_names[MOCO_CIFAR_KINDS];
 moco_status moco_cifar_open(moco_dataset **out, moco_context *context, int32_t kind, const char *folder);
+
+/* Encoded images. The path is not empty. */
+moco_status moco_folder_open(moco_dataset **out, moco_context *context, const char *folder,
+                             const moco_image_options *options);
+moco_status moco_filelist_open(moco_dataset **out, moco_context *context, const char *path,
+                               const moco_image_options *options);
+moco_status moco_tar_open(moco_dataset **out, moco_context *context, const char *path,
+                          const moco_image_options *options);
 
 #endif

@@ -40,7 +40,36 @@ static void memory_destroy(moco_dataset *dataset) {
     moco_deallocate(dataset->context, images);
 }
 
-static const moco_dataset_ops memory_ops = {memory_info, memory_read, memory_destroy};
+/* All of the image, whatever the window: copying it costs little. Planes -> red, green and blue side by side. */
+static moco_status memory_load(const moco_dataset *dataset, int64_t index, const moco_image_request *request,
+                               moco_image_scratch *scratch, moco_image *image) {
+    (void) request;
+    (void) scratch;
+    const memory_images *images = (const memory_images *) dataset->state;
+    const int64_t area = images->h * images->w;
+    MOCO_TRY(moco_image_reserve(dataset->context, image, images->h, images->w));
+    const uint8_t *red = (const uint8_t *) images->pixels + index * 3 * area;
+    const uint8_t *green = red + area, *blue = green + area;
+    uint8_t *restrict to = image->pixels;
+    for (int64_t i = 0; i < area; ++i) {
+        to[3 * i] = red[i];
+        to[3 * i + 1] = green[i];
+        to[3 * i + 2] = blue[i];
+    }
+    image->h = image->full_h = images->h;
+    image->w = image->full_w = images->w;
+    image->window = (moco_image_window){0, 0, images->h, images->w};
+    image->reduction = 1;
+    return MOCO_OK;
+}
+
+static const moco_dataset_ops memory_ops = {.info = memory_info, .read = memory_read, .destroy = memory_destroy};
+static const moco_dataset_ops rgb_ops = {
+    .info = memory_info, .read = memory_read, .destroy = memory_destroy, .load = memory_load};
+
+static const moco_dataset_ops *choose_ops(int32_t pixel_type, int64_t channels) {
+    return pixel_type == MOCO_PIXELS_UINT8 && channels == 3 ? &rgb_ops : &memory_ops;
+}
 
 static void count_classes(moco_dataset *dataset, const int32_t *labels) {
     dataset->classes = 0;
@@ -77,7 +106,7 @@ moco_status moco_dataset_create_memory(moco_dataset **out, moco_context *context
     if (images == NULL) return MOCO_OUT_OF_MEMORY;
     *images = (memory_images){.pixels = pixels, .labels = labels, .pixel_type = pixel_type, .h = h, .w = w};
     moco_dataset *dataset = NULL;
-    if (moco_dataset_allocate(&dataset, context, &memory_ops, images) != MOCO_OK) {
+    if (moco_dataset_allocate(&dataset, context, choose_ops(pixel_type, channels), images) != MOCO_OK) {
         moco_deallocate(context, images);
         return MOCO_OUT_OF_MEMORY;
     }

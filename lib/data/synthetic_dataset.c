@@ -30,7 +30,8 @@ static void synthetic_destroy(moco_dataset *dataset) {
     moco_deallocate(dataset->context, dataset->state);
 }
 
-static const moco_dataset_ops synthetic_ops = {synthetic_info, synthetic_read, synthetic_destroy};
+static const moco_dataset_ops synthetic_ops = {
+    .info = synthetic_info, .read = synthetic_read, .destroy = synthetic_destroy};
 
 /* Decimal digits only, within [low, high]. */
 static moco_status parse_number(const char *key, const char *value, uint64_t low, uint64_t high, uint64_t *number) {
