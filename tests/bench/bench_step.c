@@ -1,222 +1,277 @@
 /* One whole training step, in turns with the official algorithm in PyTorch.
  *
- *   bench_step [--arch NAME --stem imagenet|cifar --n N --size S] [--dim 128] [--queue-size 65536] [--threads 2]
- *              [--reps 7] [--backend NAME] [--phases] [--no-peer] [--channels-last] [--compile]
+ *   bench_step [--arch NAME --stem imagenet|cifar --n N --size S] [--dim 128] [--queue-size 65536] [--dtype f32|bf16]
+ *              [--threads 2] [--reps 11] [--backend NAME] [--phases] [--data DATASET [--workers 2]]
+ *              [--no-peer] [--peers eager,channels_last,compile,compile+channels_last] [--python PATH]
+ *              [--pause-ms 25] [--growth]
  *
  * Without --arch: ResNet-18 (CIFAR stem, n 64, 32 px), ResNet-50 (n 16, 224 px) and cifar_resnet20 (n 256, 32 px). One
- * JSON object a line: medians in milliseconds, ratio = peer over ours, the two sides' peak resident memory. --phases
- * adds our median of each phase; the last two options are the peer's own speed-ups.
+ * JSON object a line. Every side has a process of its own, which stands still while another one is measured; each round
+ * runs a step of each. Times are medians in milliseconds. With --dtype bf16 PyTorch is measured in float32 too.
+ *
+ * "gflop" counts the multiply-adds of convolutions and linear layers; the peaks are the best of these layers alone,
+ * their mean over the step one after the other, a large matrix product, and multiply-adds in registers (both in
+ * float32). Memory is each process's peak resident memory, and what of it came after loading the library (for PyTorch:
+ * importing torch). --phases adds our median of each phase. --data takes views from the loader, which then has a phase;
+ * PyTorch does not load. --growth prints tables instead: the cost as n, K, image size and threads double.
  */
 #define _POSIX_C_SOURCE 200809L
-#include <moco.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "measure.h"
 #include "peer.h"
+#include "step_growth.h"
+#include "step_settings.h"
+#include "step_worker.h"
 
-#define MOST_REPS 100
-/* Idle OpenMP threads of one side spin for a while: let them go to sleep before the other's turn. */
-#define PAUSE_MS 25
+#define MOST_REPS  200
+#define MOST_PEERS 8
+#define MIB        1048576.0
 
-typedef struct settings {
-    const char *arch, *stem, *backend;
-    int64_t n, size, dim, queue_size;
-    int threads, reps, phases, no_peer, channels_last, compile;
-} settings;
+typedef struct options {
+    int reps, phases, no_peer;
+    double pause_ms; /* between two sides */
+    const char *peers;
+} options;
 
-typedef struct ours {
-    moco_context *context;
-    moco_encoder *encoder;
-    moco_momentum_encoder *momentum_encoder;
-    moco_queue *queue;
-    moco_loss *loss;
-    moco_optimizer *optimizer;
-    moco_trainer *trainer;
-    float *query_images, *key_images;
-} ours;
+/* One side of the comparison. */
+typedef struct side {
+    bench_peer *process; /* NULL: see reason */
+    char reason[512];
+    const char *mode; /* PyTorch's: eager, channels_last ... */
+    const char *dtype;
+    double ms[MOST_REPS];
+    double median, best, peak_mib, loaded_mib;
+} side;
 
-enum { QUERY_FORWARD, MOMENTUM_UPDATE, KEY_FORWARD, LOSS, QUERY_BACKWARD, OPTIMIZER, ENQUEUE, PHASES };
-static const char *const phase_names[PHASES] = {
-    "query_forward", "momentum_update", "key_forward", "loss", "query_backward", "optimizer", "enqueue",
-};
+/* --- PyTorch's variants --- */
 
-static moco_status create_parts(ours *o, const settings *s) {
-    moco_context_config context;
-    moco_encoder_config encoder;
-    moco_queue_config queue;
-    moco_trainer_config trainer;
-    moco_status status = moco_context_config_init(&context, sizeof context);
-    if (status == MOCO_OK) status = moco_encoder_config_init(&encoder, sizeof encoder);
-    if (status == MOCO_OK) status = moco_queue_config_init(&queue, sizeof queue);
-    if (status == MOCO_OK) status = moco_trainer_config_init(&trainer, sizeof trainer);
-    if (status != MOCO_OK) return status;
-    context.threads = s->threads;
-    context.backend = s->backend;
-    encoder.architecture = s->arch;
-    encoder.stem = strcmp(s->stem, "cifar") == 0 ? MOCO_STEM_CIFAR : MOCO_STEM_IMAGENET;
-    encoder.embedding_dim = (int32_t) s->dim;
-    queue.dim = s->dim;
-    queue.capacity = s->queue_size;
-    trainer.use_learning_rate_schedule = 0;
-    status = moco_context_create(&o->context, &context);
-    if (status == MOCO_OK) status = moco_encoder_create(&o->encoder, o->context, &encoder);
-    if (status == MOCO_OK) status = moco_momentum_encoder_create(&o->momentum_encoder, o->encoder, NULL);
-    if (status == MOCO_OK) status = moco_queue_create(&o->queue, o->context, &queue);
-    if (status == MOCO_OK) status = moco_loss_create(&o->loss, o->context, NULL);
-    if (status == MOCO_OK) status = moco_optimizer_create(&o->optimizer, o->encoder, NULL);
-    if (status == MOCO_OK) {
-        status = moco_trainer_create(&o->trainer, o->encoder, o->momentum_encoder, o->queue, o->loss, o->optimizer,
-                                     &trainer);
+static const struct variant {
+    const char *name;
+    int channels_last, compile;
+} variants[] = {{"eager", 0, 0}, {"channels_last", 1, 0}, {"compile", 0, 1}, {"compile+channels_last", 1, 1}};
+
+/* Is `name` one of the words between commas? */
+static int listed(const char *list, const char *name) {
+    const size_t length = strlen(name);
+    for (const char *word = list; word != NULL; word = strchr(word, ',') == NULL ? NULL : strchr(word, ',') + 1) {
+        if (strcspn(word, ",") == length && strncmp(word, name, length) == 0) return 1;
     }
-    return status;
+    return 0;
 }
 
-static moco_status set_up(ours *o, const settings *s) {
-    const int64_t pixels = s->n * 3 * s->size * s->size;
-    o->query_images = (float *) malloc((size_t) pixels * sizeof(float));
-    o->key_images = (float *) malloc((size_t) pixels * sizeof(float));
-    if (o->query_images == NULL || o->key_images == NULL) return MOCO_OUT_OF_MEMORY;
-    bench_fill(o->query_images, pixels, 1);
-    bench_fill(o->key_images, pixels, 2);
-    return create_parts(o, s);
+static void start_variant(side *peer, const step_settings *s, const struct variant *variant, const char *dtype) {
+    step_settings theirs = *s;
+    step_arguments arguments;
+    theirs.dtype = dtype;
+    step_settings_write(&theirs, &arguments);
+    if (variant->channels_last) arguments.list[arguments.count++] = "--channels-last";
+    if (variant->compile) arguments.list[arguments.count++] = "--compile";
+    arguments.list[arguments.count] = NULL;
+    peer->mode = variant->name;
+    peer->dtype = dtype;
+    peer->process = bench_peer_start("peer_step.py", arguments.list, s->threads, peer->reason, sizeof peer->reason);
+    fprintf(stderr, "bench_step: PyTorch %s %s: %s\n", dtype, variant->name,
+            peer->process != NULL ? "ready" : peer->reason);
 }
 
-static void tear_down(ours *o) {
-    moco_trainer_destroy(o->trainer);
-    moco_optimizer_destroy(o->optimizer);
-    moco_loss_destroy(o->loss);
-    moco_queue_destroy(o->queue);
-    moco_momentum_encoder_destroy(o->momentum_encoder);
-    moco_encoder_destroy(o->encoder);
-    moco_context_destroy(o->context);
-    free(o->query_images);
-    free(o->key_images);
-}
-
-static moco_status run(ours *o, const settings *s, double *milliseconds, moco_step_stats *stats) {
-    const double start = bench_now_ms();
-    const moco_status status =
-        moco_trainer_step(o->trainer, o->query_images, o->key_images, NULL, s->n, s->size, s->size, stats);
-    *milliseconds = bench_now_ms() - start;
-    return status;
-}
-
-static bench_peer *start_peer(const settings *s, char *reason, size_t reason_size) {
-    const char *arguments[16];
-    char n[24], size[24], dim[24], queue_size[24];
+static int start_peers(side *peers, const step_settings *s, const options *o) {
     int count = 0;
-    snprintf(n, sizeof n, "%lld", (long long) s->n);
-    snprintf(size, sizeof size, "%lld", (long long) s->size);
-    snprintf(dim, sizeof dim, "%lld", (long long) s->dim);
-    snprintf(queue_size, sizeof queue_size, "%lld", (long long) s->queue_size);
-    const char *const given[] = {"--arch", s->arch, "--stem", s->stem, "--n",          n,
-                                 "--size", size,    "--dim",  dim,     "--queue-size", queue_size};
-    for (size_t i = 0; i < sizeof given / sizeof given[0]; ++i) arguments[count++] = given[i];
-    if (s->channels_last) arguments[count++] = "--channels-last";
-    if (s->compile) arguments[count++] = "--compile";
-    arguments[count] = NULL;
-    return bench_peer_start("peer_step.py", arguments, s->threads, reason, reason_size);
+    if (o->no_peer || s->data != NULL) return 0;
+    for (int f32_too = 0; f32_too <= (strcmp(s->dtype, "bf16") == 0); ++f32_too) {
+        for (size_t v = 0; v < sizeof variants / sizeof variants[0] && count < MOST_PEERS; ++v) {
+            if (!listed(o->peers, variants[v].name)) continue;
+            start_variant(&peers[count], s, &variants[v], f32_too ? "f32" : s->dtype);
+            ++count;
+        }
+    }
+    return count;
 }
 
-static double peak_resident_mib(void) {
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (double) usage.ru_maxrss / 1024.0 : -1.0;
+static const side *fastest(const side *peers, int count, const char *dtype) {
+    const side *best = NULL;
+    for (int i = 0; i < count; ++i) {
+        if (peers[i].process == NULL || strcmp(peers[i].dtype, dtype) != 0 || peers[i].best < 0) continue;
+        if (best == NULL || peers[i].median < best->median) best = &peers[i];
+    }
+    return best;
 }
 
-static void keep_phases(double phases[PHASES][MOST_REPS], int rep, const moco_step_stats *stats) {
-    const int64_t ns[PHASES] = {
-        stats->ns_query_forward,  stats->ns_momentum_update, stats->ns_key_forward, stats->ns_loss,
-        stats->ns_query_backward, stats->ns_optimizer,       stats->ns_enqueue,
-    };
-    for (int phase = 0; phase < PHASES; ++phase) phases[phase][rep] = (double) ns[phase] * 1e-6;
+/* --- Measuring --- */
+
+static void run_side(side *one, int rep, double pause_ms) {
+    if (one->process == NULL) return;
+    if (pause_ms > 0) bench_sleep_ms(pause_ms);
+    one->ms[rep] = bench_peer_run(one->process);
+}
+
+static void summarise(side *one, int reps, const char *loaded) {
+    if (one->process == NULL) return;
+    one->median = bench_median(one->ms, reps); /* sorts: a failure, -1, comes first */
+    one->best = one->ms[0];
+    one->peak_mib = bench_peer_get(one->process, "peak_resident_bytes") / MIB;
+    one->loaded_mib = bench_peer_get(one->process, loaded) / MIB;
+}
+
+/* --- The report --- */
+
+static void print_json_text(const char *name, const char *text) {
+    printf(", \"%s\": \"", name);
+    for (; *text != '\0'; ++text) {
+        if (*text == '"' || *text == '\\') putchar('\\');
+        putchar((unsigned char) *text < ' ' ? ' ' : *text);
+    }
+    putchar('"');
+}
+
+static void print_rate(const side *ours, bench_peer *limits) {
+    const double gflop = bench_peer_get(limits, "step_gflop"), rate = gflop / ours->median * 1e3;
+    char layer[256];
+    printf(", \"gflop\": %.2f, \"gflops\": %.1f", gflop, rate);
+    const struct {
+        const char *name, *key;
+    } peaks[] = {{"convolution_gflops", "convolution_peak"},
+                 {"mean_gflops", "convolution_mean"},
+                 {"sgemm_gflops", "sgemm_peak"},
+                 {"fma_gflops", "fma_peak"}};
+    for (size_t i = 0; i < sizeof peaks / sizeof peaks[0]; ++i) {
+        const double peak = bench_peer_get(limits, peaks[i].name);
+        printf(", \"%s_gflops\": %.1f, \"percent_of_%s\": %.1f", peaks[i].key, peak, peaks[i].key, 100 * rate / peak);
+    }
+    bench_peer_get_text(limits, "convolution_layer", layer, sizeof layer);
+    print_json_text("convolution_peak_layer", layer);
+}
+
+static void print_phases(const side *ours, const step_settings *s) {
+    printf(", \"phases\": {");
+    for (int phase = s->data == NULL; phase < STEP_PHASES; ++phase) {
+        printf("\"%s\": %.3f%s", step_phase_names[phase], bench_peer_get(ours->process, step_phase_names[phase]),
+               phase + 1 == STEP_PHASES ? "}" : ", ");
+    }
+}
+
+static void print_peers(const side *ours, const side *peers, int count, const step_settings *s) {
+    char version[32] = "";
+    printf(", \"peers\": [");
+    for (int i = 0; i < count; ++i) {
+        const side *p = &peers[i];
+        if (p->process != NULL && version[0] == '\0') {
+            bench_peer_get_text(p->process, "version", version, sizeof version);
+        }
+        printf("%s{\"mode\": \"%s\", \"dtype\": \"%s\"", i == 0 ? "" : ", ", p->mode, p->dtype);
+        if (p->process == NULL || p->best < 0) {
+            print_json_text("absent", p->process == NULL ? p->reason : "failed on the way");
+            putchar('}');
+            continue;
+        }
+        printf(", \"ms\": %.2f, \"best_ms\": %.2f, \"ratio\": %.3f, \"peak_mib\": %.0f, \"increase_mib\": %.0f}",
+               p->median, p->best, p->median / ours->median, p->peak_mib, p->peak_mib - p->loaded_mib);
+    }
+    putchar(']');
+    const side *best = fastest(peers, count, s->dtype);
+    if (best == NULL) {
+        print_json_text("peer", count == 0 ? "not asked for" : peers[0].reason);
+        printf(", \"peer_ms\": null, \"ratio\": null");
+        return;
+    }
+    printf(", \"peer\": \"PyTorch %s %s %s\", \"peer_ms\": %.2f, \"ratio\": %.3f, \"peer_peak_mib\": %.0f", version,
+           best->dtype, best->mode, best->median, best->median / ours->median, best->peak_mib);
+    printf(", \"memory_ratio\": %.3f, \"memory_increase_ratio\": %.3f", ours->peak_mib / best->peak_mib,
+           (ours->peak_mib - ours->loaded_mib) / (best->peak_mib - best->loaded_mib));
+    const side *f32 = strcmp(s->dtype, "bf16") == 0 ? fastest(peers, count, "f32") : NULL;
+    if (f32 != NULL) {
+        printf(", \"f32_peer\": \"%s\", \"f32_peer_ms\": %.2f, \"ratio_to_f32\": %.3f", f32->mode, f32->median,
+               f32->median / ours->median);
+    }
 }
 
 /* One JSON line for one configuration; 0 on success. */
-static int measure(const settings *s) {
-    static double ours_ms[MOST_REPS], peer_ms[MOST_REPS], phases[PHASES][MOST_REPS];
-    char reason[512] = "not asked for";
-    /* Before our own memory grows: a child's peak starts at its parent's. */
-    bench_peer *peer = s->no_peer ? NULL : start_peer(s, reason, sizeof reason);
-    ours o = {0};
-    double warm_up;
-    moco_step_stats stats;
-    moco_status status = moco_step_stats_init(&stats, sizeof stats);
-    if (status == MOCO_OK) status = set_up(&o, s);
-    if (status == MOCO_OK) status = run(&o, s, &warm_up, &stats);
-    for (int i = 0; i < s->reps && status == MOCO_OK; ++i) {
-        if (peer != NULL) bench_sleep_ms(PAUSE_MS);
-        status = run(&o, s, &ours_ms[i], &stats);
-        keep_phases(phases, i, &stats);
-        if (peer == NULL) continue;
-        bench_sleep_ms(PAUSE_MS);
-        peer_ms[i] = bench_peer_run(peer);
+static int measure_with_images(const step_settings *s, const options *o) {
+    static side ours, peers[MOST_PEERS];
+    char backend[32], reason[512];
+    memset(&ours, 0, sizeof ours);
+    memset(peers, 0, sizeof peers);
+    ours.process = step_worker_start("step", s, ours.reason, sizeof ours.reason);
+    bench_peer *limits = step_worker_start("peak", s, reason, sizeof reason);
+    if (ours.process == NULL || limits == NULL) {
+        fprintf(stderr, "bench_step: %s\n", ours.process == NULL ? ours.reason : reason);
+        bench_peer_stop(ours.process);
+        bench_peer_stop(limits);
+        return 1;
     }
-    if (status != MOCO_OK) {
-        fprintf(stderr, "bench_step: %s\n", moco_last_error());
+    const int count = start_peers(peers, s, o);
+    bench_peer_run(limits);
+    for (int rep = 0; rep < o->reps; ++rep) {
+        run_side(&ours, rep, count > 0 ? o->pause_ms : 0);
+        for (int i = 0; i < count; ++i) run_side(&peers[i], rep, o->pause_ms);
+        if (rep == o->reps / 2) bench_peer_run(limits); /* where the clock is as warm as the steps make it */
+    }
+    bench_peer_run(limits);
+    summarise(&ours, o->reps, "loaded_bytes");
+    for (int i = 0; i < count; ++i) summarise(&peers[i], o->reps, "imported_bytes");
+    const int failed = ours.best < 0;
+    if (failed) {
+        fprintf(stderr, "bench_step: our own steps failed on the way\n");
     } else {
-        const double median = bench_median(ours_ms, s->reps);
-        printf("{\"name\": \"step_%s\", \"stem\": \"%s\", \"n\": %lld, \"size\": %lld, \"threads\": %d, "
-               "\"backend\": \"%s\", \"ours_ms\": %.2f, \"images_per_second\": %.1f, \"ours_peak_mib\": %.0f",
-               s->arch, s->stem, (long long) s->n, (long long) s->size, s->threads, moco_context_backend(o.context),
-               median, (double) s->n / median * 1e3, peak_resident_mib());
-        for (int phase = 0; phase < PHASES && s->phases; ++phase) {
-            printf("%s\"%s\": %.2f%s", phase == 0 ? ", \"phases\": {" : ", ", phase_names[phase],
-                   bench_median(phases[phase], s->reps), phase + 1 == PHASES ? "}" : "");
-        }
-        if (peer != NULL) {
-            const double peer_median = bench_median(peer_ms, s->reps);
-            printf(", \"peer\": \"PyTorch%s%s\", \"peer_ms\": %.2f, \"ratio\": %.3f, \"peer_peak_mib\": %.0f}\n",
-                   s->channels_last ? " channels_last" : "", s->compile ? " compiled" : "", peer_median,
-                   peer_median / median, bench_peer_get(peer, "peak_resident_bytes") / 1048576.0);
-        } else {
-            printf(", \"peer\": \"%s\", \"peer_ms\": null, \"ratio\": null}\n", reason);
-        }
+        const char *policy = getenv("OMP_WAIT_POLICY");
+        bench_peer_get_text(ours.process, "backend", backend, sizeof backend);
+        printf("{\"name\": \"step_%s\", \"stem\": \"%s\", \"n\": %lld, \"size\": %lld, \"dim\": %lld, \"k\": %lld, "
+               "\"dtype\": \"%s\", \"threads\": %d, \"omp_wait_policy\": \"%s\", \"backend\": \"%s\", \"reps\": %d",
+               s->arch, s->stem, (long long) s->n, (long long) s->size, (long long) s->dim, (long long) s->queue_size,
+               s->dtype, s->threads, policy == NULL ? "default" : policy, backend, o->reps);
+        printf(", \"ours_ms\": %.2f, \"ours_best_ms\": %.2f, \"images_per_second\": %.1f, \"ours_peak_mib\": %.0f, "
+               "\"ours_increase_mib\": %.0f",
+               ours.median, ours.best, (double) s->n / ours.median * 1e3, ours.peak_mib,
+               ours.peak_mib - ours.loaded_mib);
+        print_rate(&ours, limits);
+        if (o->phases) print_phases(&ours, s);
+        print_peers(&ours, peers, count, s);
+        printf("}\n");
+        fflush(stdout);
     }
-    bench_peer_stop(peer);
-    tear_down(&o);
-    return status == MOCO_OK ? 0 : 1;
+    for (int i = 0; i < count; ++i) bench_peer_stop(peers[i].process);
+    bench_peer_stop(limits);
+    bench_peer_stop(ours.process);
+    return failed;
 }
 
-/* In a process of its own, so that peak memory is this configuration's. */
-static int measure_apart(const settings *s) {
-    fflush(stdout);
-    const pid_t child = fork();
-    if (child == 0) exit(measure(s));
-    int answer = 1;
-    return child < 0 || waitpid(child, &answer, 0) != child || answer != 0;
+/* Both sides read their images from one file. */
+static int write_images(const step_settings *s, int file) {
+    const int64_t count = s->n * 3 * s->size * s->size;
+    float *values = (float *) malloc((size_t) count * sizeof *values);
+    FILE *stream = fdopen(file, "wb");
+    int complete = values != NULL && stream != NULL;
+    for (int view = 0; view < 2 && complete; ++view) {
+        bench_fill(values, count, (uint64_t) view + 1);
+        complete = fwrite(values, sizeof *values, (size_t) count, stream) == (size_t) count;
+    }
+    if (stream != NULL && fclose(stream) != 0) complete = 0;
+    free(values);
+    return complete;
 }
 
-int main(int argc, char **argv) {
-    settings s = {
-        .arch = bench_option_string(argc, argv, "--arch", NULL),
-        .stem = bench_option_string(argc, argv, "--stem", "cifar"),
-        .backend = bench_option_string(argc, argv, "--backend", NULL),
-        .n = bench_option(argc, argv, "--n", 64),
-        .size = bench_option(argc, argv, "--size", 32),
-        .dim = bench_option(argc, argv, "--dim", 128),
-        .queue_size = bench_option(argc, argv, "--queue-size", 65536),
-        .threads = (int) bench_option(argc, argv, "--threads", 2),
-        .reps = (int) bench_option(argc, argv, "--reps", 7),
-        .phases = bench_flag(argc, argv, "--phases"),
-        .no_peer = bench_flag(argc, argv, "--no-peer"),
-        .channels_last = bench_flag(argc, argv, "--channels-last"),
-        .compile = bench_flag(argc, argv, "--compile"),
-    };
-    if (s.n < 1 || s.size < 1 || s.dim < 1 || s.queue_size < 1 || s.n > 65536 || s.size > 4096 || s.threads < 1 ||
-        s.reps < 1 || s.reps > MOST_REPS) {
-        fprintf(stderr,
-                "bench_step: --n, --size, --dim, --queue-size, --threads and --reps must be at least 1; --n at "
-                "most 65536, --size 4096, --reps %d\n",
-                MOST_REPS);
-        return 2;
+static int measure(const step_settings *settings, const options *o) {
+    step_settings s = *settings;
+    char path[4096];
+    const char *folder = getenv("TMPDIR");
+    if (s.images != NULL || s.data != NULL) return measure_with_images(&s, o);
+    snprintf(path, sizeof path, "%s/moco_images_XXXXXX", folder == NULL ? "/tmp" : folder);
+    const int file = mkstemp(path);
+    if (file < 0 || !write_images(&s, file)) {
+        fprintf(stderr, "bench_step: could not write %s\n", path);
+        if (file >= 0) unlink(path);
+        return 1;
     }
-    if (s.arch != NULL) return measure(&s);
+    s.images = path;
+    const int failed = measure_with_images(&s, o);
+    unlink(path);
+    return failed;
+}
 
+static int measure_standard(step_settings s, const options *o) {
     static const struct {
         const char *arch, *stem;
         int64_t n, size;
@@ -228,7 +283,30 @@ int main(int argc, char **argv) {
         s.stem = standard[i].stem;
         s.n = standard[i].n;
         s.size = standard[i].size;
-        failed |= measure_apart(&s);
+        failed |= measure(&s, o);
     }
     return failed;
+}
+
+int main(int argc, char **argv) {
+    const step_settings s = step_settings_read(argc, argv);
+    const options o = {
+        .reps = (int) bench_option(argc, argv, "--reps", 11),
+        .phases = bench_flag(argc, argv, "--phases"),
+        .no_peer = bench_flag(argc, argv, "--no-peer"),
+        .pause_ms = (double) bench_option(argc, argv, "--pause-ms", 25),
+        .peers = bench_option_string(argc, argv, "--peers", "eager,channels_last,compile,compile+channels_last"),
+    };
+    const char *wrong = step_settings_check(&s);
+    if (wrong == NULL && (o.reps < 1 || o.reps > MOST_REPS)) wrong = "--reps must be 1 to 200";
+    if (wrong != NULL) {
+        fprintf(stderr, "bench_step: %s\n", wrong);
+        return 2;
+    }
+    const char *worker = bench_option_string(argc, argv, "--worker", "");
+    if (strcmp(worker, "step") == 0) return step_worker_serve(&s);
+    if (strcmp(worker, "peak") == 0) return peak_worker_serve(&s);
+    bench_peer_use_python(argc, argv);
+    if (bench_flag(argc, argv, "--growth")) return step_growth_print(&s, o.reps);
+    return s.arch != NULL ? measure(&s, &o) : measure_standard(s, &o);
 }

@@ -2,6 +2,7 @@
 #include "measure.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -42,6 +43,27 @@ int bench_flag(int argc, char **argv, const char *name) {
     for (int i = 1; i < argc; ++i)
         if (strcmp(argv[i], name) == 0) return 1;
     return 0;
+}
+
+/* getrusage's figure would count what a process had before it began this program. */
+static double status_bytes(const char *field) {
+    char line[256];
+    double kib = -1;
+    FILE *status = fopen("/proc/self/status", "r");
+    if (status == NULL) return -1;
+    while (kib < 0 && fgets(line, sizeof line, status) != NULL) {
+        if (strncmp(line, field, strlen(field)) == 0) kib = strtod(line + strlen(field), NULL);
+    }
+    fclose(status);
+    return kib < 0 ? -1 : kib * 1024;
+}
+
+double bench_resident_bytes(void) {
+    return status_bytes("VmRSS:");
+}
+
+double bench_peak_resident_bytes(void) {
+    return status_bytes("VmHWM:");
 }
 
 void bench_fill(float *values, int64_t count, uint64_t seed) {

@@ -18,6 +18,10 @@ const char *bench_option_string(int argc, char **argv, const char *name, const c
 /* 1 if the option is there. */
 int bench_flag(int argc, char **argv, const char *name);
 
+/* Resident memory of this process now, and the most it ever was; -1 where the system does not say. */
+double bench_resident_bytes(void);
+double bench_peak_resident_bytes(void);
+
 /* Uniform in [-1, 1), the same in every run. */
 void bench_fill(float *values, int64_t count, uint64_t seed);
 /* Random rows of length 1. */
