@@ -45,6 +45,7 @@ typedef struct moco_image_job {
     /* Set by moco_image_begin. */
     int32_t reduction;
     moco_image_window part; /* of the stored image, in reduced pixels: what is held in the end */
+    uint64_t room;          /* bytes of the limit that are left */
 } moco_image_job;
 
 /* Sets the image up for the window at `reduction` <= max_reduction. `extra` is what the decoder will hold beside it;

@@ -111,6 +111,7 @@ moco_status moco_png_walk(const uint8_t *bytes, size_t size, moco_stored_header 
         const size_t length = big_u32(bytes + at);
         const uint8_t *type = bytes + at + 4, *content = bytes + at + 8;
         if (length > size - at - 12) return fail_short("PNG", "inside a chunk");
+        if (length > INT32_MAX) return moco_fail(MOCO_FORMAT, "the PNG file has a chunk of %zu bytes", length);
         if (at == 8) {
             if (memcmp(type, "IHDR", 4) != 0 || length != 13) {
                 return moco_fail(MOCO_FORMAT, "the PNG file does not begin with its header");

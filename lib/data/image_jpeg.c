@@ -1,6 +1,215 @@
+/* JPEG by libjpeg-turbo: reduced in the DCT domain, and only the window's blocks. What is held has the bits of the same
+ * part of a full decode at the same reduction.
+ *
+ * libjpeg leaves by longjmp. So the state that outlives it is in a jpeg_reader, owned by moco_jpeg_decode, and the
+ * function that calls setjmp changes no variable of its own.
+ */
 #include "data/image_decoders.h"
 
-moco_status moco_jpeg_decode(moco_image_job *job) {
-    (void) job;
-    return moco_fail(MOCO_UNSUPPORTED, "this libmoco was built without its decoder; build it with MOCO_WITH_JPEG=ON");
+#ifdef MOCO_HAVE_JPEG
+
+#include <limits.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jpeglib.h>
+
+#include <jerror.h>
+
+#include "core/checked.h"
+
+enum {
+    MAX_SCANS = 500, /* of a progressive file; more than any encoder makes, fewer than a bomb wants */
+    /* Chroma is interpolated from its neighbours, which at the edge of what is decoded are not there: so many pixels
+     * more on each side make the window's own exact. */
+    MARGIN = 8,
+    SKIP_ROWS = 512, /* between two looks at the clock */
+};
+
+typedef struct jpeg_reader {
+    moco_image_job *job;
+    uint8_t *strip; /* rows on their way into the image */
+    struct jpeg_decompress_struct info;
+    struct jpeg_error_mgr errors;
+    struct jpeg_progress_mgr progress;
+    jmp_buf escape;
+    moco_status status; /* why it escaped */
+} jpeg_reader;
+
+/* --- libjpeg's callbacks --- */
+
+static _Noreturn void escape_with(jpeg_reader *reader, moco_status status) {
+    reader->status = status;
+    longjmp(reader->escape, 1);
 }
+
+static _Noreturn void on_error(j_common_ptr info) {
+    jpeg_reader *reader = (jpeg_reader *) info->client_data;
+    const int code = info->err->msg_code;
+    if (code == JERR_NO_BACKING_STORE) {
+        escape_with(reader, moco_fail(MOCO_FORMAT, "decoding this JPEG takes more memory than the limit of %.0f MiB",
+                                      (double) reader->job->limits->max_memory / 1048576.0));
+    }
+    if (code == JERR_OUT_OF_MEMORY) escape_with(reader, moco_fail(MOCO_OUT_OF_MEMORY, "libjpeg is out of memory"));
+    char reason[JMSG_LENGTH_MAX];
+    info->err->format_message(info, reason);
+    escape_with(reader, moco_fail(MOCO_FORMAT, "the JPEG file is damaged or not supported: %s", reason));
+}
+
+/* Level -1 is a warning. Nearly all of them say that pixels were made up where data is damaged. */
+static void on_message(j_common_ptr info, int level) {
+    const int code = info->err->msg_code;
+    if (level < 0 && code != JWRN_JFIF_MAJOR && code != JWRN_ADOBE_XFORM) on_error(info);
+}
+
+static void on_output(j_common_ptr info) {
+    (void) info;
+}
+
+static void check_time(jpeg_reader *reader) {
+    if (moco_image_is_late(reader->job)) escape_with(reader, moco_image_fail_late(reader->job));
+}
+
+/* Called for each row of blocks, in each scan. */
+static void on_progress(j_common_ptr info) {
+    jpeg_reader *reader = (jpeg_reader *) info->client_data;
+    if (reader->info.input_scan_number > MAX_SCANS) {
+        escape_with(reader, moco_fail(MOCO_FORMAT, "the JPEG file has more than %d scans", MAX_SCANS));
+    }
+    check_time(reader);
+}
+
+/* --- Decoding --- */
+
+/* Adobe's four inks, stored inverted: in place to red, green and blue as Pillow does, which takes every file with four
+ * components for Adobe's. */
+static void convert_cmyk(uint8_t *pixels, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+        const uint8_t *cmyk = pixels + 4 * i;
+        const int key = cmyk[3];
+        uint8_t rgb[3];
+        for (int c = 0; c < 3; ++c) {
+            const int ink = (255 - cmyk[c]) * key + 128;
+            const int value = key - (((ink >> 8) + ink) >> 8);
+            rgb[c] = (uint8_t) (value < 0 ? 0 : value);
+        }
+        memcpy(pixels + 3 * i, rgb, 3);
+    }
+}
+
+static void skip_rows(jpeg_reader *reader, int64_t rows) {
+    while (rows > 0) {
+        const JDIMENSION some = (JDIMENSION) moco_min_i64(rows, SKIP_ROWS);
+        if (jpeg_skip_scanlines(&reader->info, some) != some) {
+            escape_with(reader, moco_fail(MOCO_FORMAT, "the JPEG file has fewer rows than its header says"));
+        }
+        rows -= some;
+        check_time(reader);
+    }
+}
+
+/* Reads `rows` rows into the strip, or all into its first one where they are not wanted. */
+static void read_rows(jpeg_reader *reader, int64_t rows, size_t stride, int wanted) {
+    int64_t done = 0;
+    while (done < rows) {
+        JSAMPROW row = reader->strip + (wanted ? (size_t) done * stride : 0);
+        if (jpeg_read_scanlines(&reader->info, &row, 1) != 1) {
+            escape_with(reader, moco_fail(MOCO_FORMAT, "the JPEG file has fewer rows than its header says"));
+        }
+        ++done;
+    }
+}
+
+/* Bytes of the coefficients, which a file with several scans keeps all at once. */
+static uint64_t coefficient_bytes(struct jpeg_decompress_struct *info) {
+    uint64_t bytes = 0;
+    if (!jpeg_has_multiple_scans(info)) return 0;
+    for (int c = 0; c < info->num_components; ++c) {
+        const jpeg_component_info *component = &info->comp_info[c];
+        const uint64_t across = component->width_in_blocks + (uint64_t) component->h_samp_factor;
+        const uint64_t down = component->height_in_blocks + (uint64_t) component->v_samp_factor;
+        bytes += across * down * DCTSIZE2 * sizeof(JCOEF);
+    }
+    return bytes;
+}
+
+static moco_status read_pixels(jpeg_reader *reader) {
+    moco_image_job *job = reader->job;
+    struct jpeg_decompress_struct *info = &reader->info;
+    jpeg_create_decompress(info);
+    info->progress = &reader->progress;
+    jpeg_mem_src(info, job->bytes, (unsigned long) job->size);
+    jpeg_read_header(info, TRUE);
+    if (info->image_height != job->header.h || info->image_width != job->header.w) {
+        return moco_fail(MOCO_FORMAT, "the JPEG file has two frame headers that differ");
+    }
+    if (info->num_components != 1 && info->num_components != 3 && info->num_components != 4) {
+        return moco_fail(MOCO_FORMAT, "the JPEG file has %d components; 1, 3 and 4 are known", info->num_components);
+    }
+    const int32_t channels = info->num_components == 4 ? 4 : 3;
+    info->out_color_space = channels == 4 ? JCS_CMYK : JCS_RGB;
+    info->scale_num = 1;
+    info->scale_denom = (unsigned) job->max_reduction;
+
+    const size_t strip_bytes = (size_t) job->header.w * 4 * MOCO_PLACE_ROWS; /* at most */
+    const uint64_t coefficients = coefficient_bytes(info);
+    MOCO_TRY(moco_image_begin(job, job->max_reduction, coefficients + strip_bytes));
+    const uint64_t room = job->room + coefficients;
+    info->mem->max_memory_to_use = room > LONG_MAX ? LONG_MAX : room == 0 ? 1 : (long) room; /* 0 is no limit */
+
+    jpeg_start_decompress(info);
+    const moco_image_window *part = &job->part;
+    int64_t left = 0;
+    if (part->w < (int64_t) info->output_width) {
+        JDIMENSION offset = (JDIMENSION) moco_max_i64(part->left - MARGIN, 0);
+        JDIMENSION width = (JDIMENSION) moco_min_i64(part->left + part->w + MARGIN, info->output_width) - offset;
+        jpeg_crop_scanline(info, &offset, &width); /* moves the left edge to a whole block */
+        left = part->left - offset;
+    }
+    const size_t stride = (size_t) info->output_width * (size_t) channels;
+    reader->strip = (uint8_t *) moco_allocate(job->context, stride * MOCO_PLACE_ROWS);
+    if (reader->strip == NULL) return MOCO_OUT_OF_MEMORY;
+
+    const int64_t first = moco_max_i64(part->top - MARGIN, 0);
+    skip_rows(reader, first);
+    read_rows(reader, part->top - first, stride, 0);
+    for (int64_t row = 0; row < part->h; row += MOCO_PLACE_ROWS) {
+        const int64_t rows = moco_min_i64(MOCO_PLACE_ROWS, part->h - row);
+        read_rows(reader, rows, stride, 1);
+        if (channels == 4) {
+            for (int64_t y = 0; y < rows; ++y) convert_cmyk(reader->strip + (size_t) y * stride, info->output_width);
+        }
+        moco_image_place(job, row, rows, reader->strip + left * 3, stride, MOCO_RGB);
+    }
+    /* Behind the last row: damage shows as data that is left over. */
+    if (info->output_scanline == info->output_height) jpeg_finish_decompress(info);
+    return MOCO_OK;
+}
+
+static moco_status read_or_escape(jpeg_reader *reader) {
+    if (setjmp(reader->escape) != 0) return reader->status;
+    return read_pixels(reader);
+}
+
+moco_status moco_jpeg_decode(moco_image_job *job) {
+    jpeg_reader reader = {.job = job};
+    reader.info.err = jpeg_std_error(&reader.errors);
+    reader.info.client_data = &reader;
+    reader.errors.error_exit = on_error;
+    reader.errors.emit_message = on_message;
+    reader.errors.output_message = on_output;
+    reader.progress.progress_monitor = on_progress;
+    const moco_status status = read_or_escape(&reader);
+    jpeg_destroy_decompress(&reader.info);
+    moco_deallocate(job->context, reader.strip);
+    return status;
+}
+
+#else
+
+moco_status moco_jpeg_decode(moco_image_job *job) {
+    return moco_image_require_decoder(job->header.format);
+}
+
+#endif

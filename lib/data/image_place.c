@@ -62,6 +62,7 @@ moco_status moco_image_begin(moco_image_job *job, int32_t reduction, uint64_t ex
                          ((double) bytes + (double) extra) / 1048576.0, (double) job->limits->max_memory / 1048576.0);
     }
     MOCO_TRY(moco_image_reserve(job->context, job->image, h, w));
+    job->room = job->limits->max_memory - extra - bytes;
     job->reduction = reduction;
     job->part = part;
 
