@@ -1,11 +1,11 @@
 /* Making a view: the recipe's operations in their order, on one working image in the caller's output. */
-#include <math.h>
+#include <moco/dataset.h>
 
 #include "augment/augment_internal.h"
 #include "augment/colour_jitter.h"
 #include "augment/gaussian_blur.h"
 #include "augment/resample.h"
-#include "core/checked.h"
+#include "augment/view_axes.h"
 
 #define MAX_IMAGE_SIDE ((int64_t) 1 << 24)
 
@@ -47,8 +47,8 @@ static void normalise(const moco_augment_config *config, int64_t area, float *im
     }
 }
 
-static moco_status require_image(const moco_augment *augment, const float *image, int64_t h, int64_t w,
-                                 const float *out) {
+static moco_status require_image(const moco_augment *augment, const void *image, int64_t h, int64_t w,
+                                 const void *out) {
     MOCO_REQUIRE_POINTER(augment);
     MOCO_REQUIRE_POINTER(image);
     MOCO_REQUIRE_POINTER(out);
@@ -58,79 +58,110 @@ static moco_status require_image(const moco_augment *augment, const float *image
     return MOCO_OK;
 }
 
+static moco_status require_stream(int64_t epoch, int64_t sample, int32_t view) {
+    MOCO_REQUIRE(epoch >= 0 && epoch < (int64_t) 1 << 32, "epoch is %lld; it must be 0 to 2^32 - 1", (long long) epoch);
+    MOCO_REQUIRE(sample >= 0 && sample < (int64_t) 1 << 40, "sample is %lld; it must be 0 to 2^40 - 1",
+                 (long long) sample);
+    MOCO_REQUIRE(view >= 0 && view < 256, "view is %d; it must be 0 (query) or 1 (key), at most 255", view);
+    return MOCO_OK;
+}
+
+static void apply_part(const moco_augment_config *config, int32_t part, const moco_view_draw *draw, void *scratch,
+                       float *image) {
+    const int64_t height = config->height, width = config->width, area = height * width;
+    switch (part) {
+    case MOCO_PART_FLIP:
+        if (draw->flip) flip(height, width, image);
+        break;
+    case MOCO_PART_JITTER:
+        if (draw->jitter) jitter(draw, area, image);
+        break;
+    case MOCO_PART_GREY:
+        if (draw->grey) moco_to_grey(image, area);
+        break;
+    case MOCO_PART_BLUR:
+        if (draw->blur) moco_gaussian_blur(image, 3, height, width, draw->blur_sigma, scratch);
+        break;
+    case MOCO_PART_SOLARIZE:
+        if (draw->solarize) moco_solarize(image, area, (float) config->solarize_threshold);
+        break;
+    default:
+        break;
+    }
+}
+
 moco_status moco_augment_render(const moco_augment *augment, const float *image, int64_t h, int64_t w,
                                 const moco_view_draw *draw, float *out) {
     const moco_augment_config *config = &augment->config;
-    const int64_t height = config->height, width = config->width, area = height * width;
-    const moco_resample_axis vertical = {draw->crop_h, height, 0, height};
-    const moco_resample_axis horizontal = {draw->crop_w, width, 0, width};
+    const int64_t height = config->height, width = config->width;
+    moco_resample_axis vertical, horizontal;
+    moco_view_axes(augment, draw, h, w, &vertical, &horizontal);
+    const float *window = image;
+    if (!draw->evaluation) { /* only the crop's rows need working memory */
+        window += draw->crop_top * w + draw->crop_left;
+        vertical.origin = horizontal.origin = 0.0;
+        vertical.in = draw->crop_h;
+        horizontal.in = draw->crop_w;
+    }
     size_t bytes = moco_resample_scratch(&vertical, &horizontal);
-    if (draw->blur) {
+    MOCO_REQUIRE(bytes > 0, "h x w is %lld x %lld; an image of that size is more than can be addressed", (long long) h,
+                 (long long) w);
+    if (!draw->evaluation && draw->blur) {
         const size_t blur_bytes = moco_gaussian_blur_scratch(height, width, draw->blur_sigma);
         bytes = bytes > blur_bytes ? bytes : blur_bytes;
     }
     void *scratch = moco_allocate(augment->context, bytes);
     if (scratch == NULL) return MOCO_OUT_OF_MEMORY;
 
-    moco_resample(image + draw->crop_top * w + draw->crop_left, w, 3, h * w, &vertical, &horizontal, scratch, out);
-    switch (config->recipe) {
-    case MOCO_AUGMENT_V1:
-        if (draw->grey) moco_to_grey(out, area);
-        if (draw->jitter) jitter(draw, area, out);
-        if (draw->blur) moco_gaussian_blur(out, 3, height, width, draw->blur_sigma, scratch);
-        if (draw->flip) flip(height, width, out);
-        break;
-    case MOCO_AUGMENT_CIFAR:
-        if (draw->flip) flip(height, width, out);
-        if (draw->jitter) jitter(draw, area, out);
-        if (draw->grey) moco_to_grey(out, area);
-        if (draw->blur) moco_gaussian_blur(out, 3, height, width, draw->blur_sigma, scratch);
-        break;
-    default: /* MOCO_AUGMENT_V2 */
-        if (draw->jitter) jitter(draw, area, out);
-        if (draw->grey) moco_to_grey(out, area);
-        if (draw->blur) moco_gaussian_blur(out, 3, height, width, draw->blur_sigma, scratch);
-        if (draw->flip) flip(height, width, out);
-        break;
+    moco_resample(window, w, 3, h * w, &vertical, &horizontal, scratch, out);
+    if (config->interpolation == MOCO_INTERPOLATION_BICUBIC) moco_clamp(out, 3 * height * width); /* it overshoots */
+    for (int32_t i = 0; i < MOCO_AUGMENT_ORDER && !draw->evaluation; ++i) {
+        apply_part(config, config->order[i], draw, scratch, out);
     }
-    normalise(config, area, out);
+    normalise(config, height * width, out);
     moco_deallocate(augment->context, scratch);
     return MOCO_OK;
 }
 
 moco_status moco_augment_apply(const moco_augment *augment, const float *image, int64_t h, int64_t w, int64_t epoch,
                                int64_t sample, int32_t view, float *out) {
-    MOCO_TRY(require_image(augment, image, h, w, out));
-    MOCO_REQUIRE(epoch >= 0 && epoch < (int64_t) 1 << 32, "epoch is %lld; it must be 0 to 2^32 - 1", (long long) epoch);
-    MOCO_REQUIRE(sample >= 0 && sample < (int64_t) 1 << 40, "sample is %lld; it must be 0 to 2^40 - 1",
-                 (long long) sample);
-    MOCO_REQUIRE(view >= 0 && view < 256, "view is %d; it must be 0 (query) or 1 (key), at most 255", view);
-    if (augment->config.recipe == MOCO_AUGMENT_PLAIN) return moco_augment_evaluate(augment, image, h, w, out);
     moco_view_draw draw;
+    MOCO_TRY(require_image(augment, image, h, w, out));
+    MOCO_TRY(require_stream(epoch, sample, view));
     moco_augment_draw(augment, h, w, epoch, sample, view, &draw);
     return moco_augment_render(augment, image, h, w, &draw, out);
 }
 
 moco_status moco_augment_evaluate(const moco_augment *augment, const float *image, int64_t h, int64_t w, float *out) {
+    moco_view_draw draw;
     MOCO_TRY(require_image(augment, image, h, w, out));
-    const moco_augment_config *config = &augment->config;
-    const int64_t height = config->height, width = config->width;
-    /* As torchvision's Resize(shorter) and CenterCrop: the longer side is rounded down, the crop's corner to even. Only
-     * the pixels within the crop are made. */
-    const int64_t shorter = (int64_t) rint(config->eval_resize * (double) moco_max_i64(height, width));
-    const int64_t resized_h = h <= w ? shorter : (int64_t) ((double) shorter * (double) h / (double) w);
-    const int64_t resized_w = w <= h ? shorter : (int64_t) ((double) shorter * (double) w / (double) h);
-    const int64_t top = (int64_t) rint((double) (resized_h - height) / 2.0);
-    const int64_t left = (int64_t) rint((double) (resized_w - width) / 2.0);
-    const moco_resample_axis vertical = {h, resized_h, top, height};
-    const moco_resample_axis horizontal = {w, resized_w, left, width};
-    const size_t bytes = moco_resample_scratch(&vertical, &horizontal);
-    MOCO_REQUIRE(bytes > 0, "h x w is %lld x %lld; an image of that size is more than can be addressed", (long long) h,
-                 (long long) w);
-    void *scratch = moco_allocate(augment->context, bytes);
-    if (scratch == NULL) return MOCO_OUT_OF_MEMORY;
-    moco_resample(image, w, 3, h * w, &vertical, &horizontal, scratch, out);
-    normalise(config, height * width, out);
-    moco_deallocate(augment->context, scratch);
-    return MOCO_OK;
+    moco_augment_draw_evaluation(&draw);
+    return moco_augment_render(augment, image, h, w, &draw, out);
+}
+
+/* A view of a whole 8-bit image, with working memory for this call alone. */
+static moco_status render_whole(const moco_augment *augment, const uint8_t *pixels, int64_t h, int64_t w,
+                                const moco_view_draw *draw, float *out) {
+    const moco_pixels image = {.pixels = pixels, .h = h, .w = w, .full_h = h, .full_w = w, .reduction = 1};
+    moco_augment_scratch scratch = {0};
+    const moco_status status = moco_augment_render_pixels(augment, &image, draw, &scratch, MOCO_PIXELS_FLOAT32, out);
+    moco_augment_scratch_release(augment, &scratch);
+    return status;
+}
+
+moco_status moco_augment_apply_pixels(const moco_augment *augment, const uint8_t *pixels, int64_t h, int64_t w,
+                                      int64_t epoch, int64_t sample, int32_t view, float *out) {
+    moco_view_draw draw;
+    MOCO_TRY(require_image(augment, pixels, h, w, out));
+    MOCO_TRY(require_stream(epoch, sample, view));
+    moco_augment_draw(augment, h, w, epoch, sample, view, &draw);
+    return render_whole(augment, pixels, h, w, &draw, out);
+}
+
+moco_status moco_augment_evaluate_pixels(const moco_augment *augment, const uint8_t *pixels, int64_t h, int64_t w,
+                                         float *out) {
+    moco_view_draw draw;
+    MOCO_TRY(require_image(augment, pixels, h, w, out));
+    moco_augment_draw_evaluation(&draw);
+    return render_whole(augment, pixels, h, w, &draw, out);
 }

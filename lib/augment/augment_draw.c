@@ -47,6 +47,13 @@ static float draw_factor(moco_random *random, double strength) {
 void moco_augment_draw(const moco_augment *augment, int64_t h, int64_t w, int64_t epoch, int64_t sample, int32_t view,
                        moco_view_draw *draw) {
     const moco_augment_config *config = &augment->config;
+    if (config->recipe == MOCO_AUGMENT_PLAIN) {
+        moco_augment_draw_evaluation(draw);
+        return;
+    }
+    const double blur_p = view % 2 == 1 && config->key_blur_p >= 0.0 ? config->key_blur_p : config->blur_p;
+    const double solarize_p =
+        view % 2 == 1 && config->key_solarize_p >= 0.0 ? config->key_solarize_p : config->solarize_p;
     moco_random random;
     moco_random_init(&random, config->seed, MOCO_RANDOM_AUGMENT, (uint64_t) epoch,
                      ((uint64_t) view << 40) + (uint64_t) sample);
@@ -54,7 +61,7 @@ void moco_augment_draw(const moco_augment *augment, int64_t h, int64_t w, int64_
     draw->flip = draw_event(&random, config->flip_p);
     draw->jitter = draw_event(&random, config->jitter_p);
     draw->grey = draw_event(&random, config->grey_p);
-    draw->blur = draw_event(&random, config->blur_p);
+    draw->blur = draw_event(&random, blur_p);
     int64_t order[MOCO_JITTER_PARTS];
     moco_random_permutation(&random, MOCO_JITTER_PARTS, order);
     for (int32_t i = 0; i < MOCO_JITTER_PARTS; ++i) draw->jitter_order[i] = (int32_t) order[i];
@@ -63,4 +70,10 @@ void moco_augment_draw(const moco_augment *augment, int64_t h, int64_t w, int64_
     draw->jitter_factor[MOCO_JITTER_SATURATION] = draw_factor(&random, config->saturation);
     draw->jitter_factor[MOCO_JITTER_HUE] = (float) moco_random_uniform(&random, -config->hue, config->hue);
     draw->blur_sigma = moco_random_uniform(&random, config->blur_sigma_min, config->blur_sigma_max);
+    draw->solarize = draw_event(&random, solarize_p); /* after what older versions drew, which so stays the same */
+    draw->evaluation = 0;
+}
+
+void moco_augment_draw_evaluation(moco_view_draw *draw) {
+    *draw = (moco_view_draw){.evaluation = 1};
 }

@@ -95,3 +95,11 @@ void moco_to_grey(float *image, int64_t n) {
         blue[i] = grey;
     }
 }
+
+void moco_solarize(float *image, int64_t n, float threshold) {
+    for (int64_t i = 0; i < 3 * n; ++i) image[i] = image[i] >= threshold ? 1.0f - image[i] : image[i];
+}
+
+void moco_clamp(float *values, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) values[i] = clamp01(values[i]);
+}

@@ -14,5 +14,9 @@ void moco_jitter_saturation(float *image, int64_t n, float factor);
 /* The hue of HSV, shifted by -1/2 .. 1/2 turns. */
 void moco_jitter_hue(float *image, int64_t n, float shift);
 void moco_to_grey(float *image, int64_t n);
+/* Values of at least `threshold` become 1 - value. */
+void moco_solarize(float *image, int64_t n, float threshold);
+/* `count` single values into [0, 1]. */
+void moco_clamp(float *values, int64_t count);
 
 #endif

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { PASSES = 3, MAX_RADIUS = PASSES * (MOCO_BLUR_SIGMA_MAX + 1) };
+enum { PASSES = 3 };
 
 /* A box filter of real radius whole + edge: weights 1 within `whole` pixels of the middle, `edge` on the two beyond. */
 typedef struct box {
@@ -20,18 +20,18 @@ static box box_of(double sigma) {
     return (box){(int64_t) whole, edge};
 }
 
-static int64_t radius_of(double sigma) {
+int64_t moco_gaussian_blur_radius(double sigma) {
     return PASSES * (box_of(sigma).whole + 1);
 }
 
 size_t moco_gaussian_blur_scratch(int64_t h, int64_t w, double sigma) {
-    return (size_t) ((h + 1) * w + 2 * radius_of(sigma)) * sizeof(float);
+    return (size_t) ((h + 1) * w + 2 * moco_gaussian_blur_radius(sigma)) * sizeof(float);
 }
 
-/* weights[0 .. radius], of the middle and of each pair around it; with the pairs together 1. */
-static void fill_weights(double sigma, int64_t radius, float *weights) {
+void moco_gaussian_blur_weights(double sigma, double *weights) {
+    const int64_t radius = moco_gaussian_blur_radius(sigma);
     const box b = box_of(sigma);
-    double kernel[2 * MAX_RADIUS + 1] = {0.0}, next[2 * MAX_RADIUS + 1];
+    double kernel[2 * MOCO_BLUR_RADIUS_MAX + 1] = {0.0}, next[2 * MOCO_BLUR_RADIUS_MAX + 1];
     kernel[radius] = 1.0;
     for (int32_t pass = 0; pass < PASSES; ++pass) {
         for (int64_t i = 0; i <= 2 * radius; ++i) {
@@ -44,7 +44,7 @@ static void fill_weights(double sigma, int64_t radius, float *weights) {
         }
         memcpy(kernel, next, (size_t) (2 * radius + 1) * sizeof *kernel);
     }
-    for (int64_t i = 0; i <= radius; ++i) weights[i] = (float) kernel[radius + i];
+    for (int64_t i = 0; i <= radius; ++i) weights[i] = kernel[radius + i];
 }
 
 static void blur_row(const float *restrict padded, const float *restrict weights, int64_t radius, int64_t w,
@@ -69,9 +69,11 @@ static void blur_column(const float *restrict rows, int64_t y, const float *rest
 }
 
 void moco_gaussian_blur(float *image, int64_t planes, int64_t h, int64_t w, double sigma, void *scratch) {
-    float weights[MAX_RADIUS + 1];
-    const int64_t radius = radius_of(sigma);
-    fill_weights(sigma, radius, weights);
+    double exact[MOCO_BLUR_RADIUS_MAX + 1];
+    float weights[MOCO_BLUR_RADIUS_MAX + 1];
+    const int64_t radius = moco_gaussian_blur_radius(sigma);
+    moco_gaussian_blur_weights(sigma, exact);
+    for (int64_t i = 0; i <= radius; ++i) weights[i] = (float) exact[i];
     float *rows = (float *) scratch, *padded = rows + h * w;
     for (int64_t p = 0; p < planes; ++p, image += h * w) {
         for (int64_t y = 0; y < h; ++y) {

@@ -1,9 +1,5 @@
 #include "augment/resample.h"
 
-#include <math.h>
-
-#include "core/checked.h"
-
 /* Output pixel i is the sum over t < taps of weights[i * taps + t] * source[start[i] + t]; unused weights are 0 and
  * their source pixels exist. */
 typedef struct tap_table {
@@ -12,29 +8,9 @@ typedef struct tap_table {
     float *weights;
 } tap_table;
 
-static int64_t tap_count(const moco_resample_axis *axis) {
-    const double scale = (double) axis->in / (double) axis->out;
-    return moco_min_i64((int64_t) ceil(scale > 1.0 ? scale : 1.0) * 2 + 1, axis->in);
-}
-
 static void fill_taps(const moco_resample_axis *axis, tap_table *table) {
-    const double scale = (double) axis->in / (double) axis->out;
-    const double support = scale > 1.0 ? scale : 1.0; /* of the triangle, on each side */
     for (int64_t i = 0; i < axis->count; ++i) {
-        const double centre = ((double) (axis->first + i) + 0.5) * scale;
-        const int64_t begin = moco_max_i64((int64_t) (centre - support + 0.5), 0);
-        const int64_t end = moco_min_i64((int64_t) (centre + support + 0.5), axis->in);
-        /* Near the far edge the row of taps starts earlier, with zeros, so that it ends inside. */
-        const int64_t start = moco_min_i64(begin, axis->in - table->taps);
-        float *weights = table->weights + i * table->taps;
-        double sum = 0.0;
-        for (int64_t x = begin; x < end; ++x) sum += fmax(1.0 - fabs((double) x + 0.5 - centre) / support, 0.0);
-        for (int64_t t = 0; t < table->taps; ++t) {
-            const int64_t x = start + t;
-            const double weight = fmax(1.0 - fabs((double) x + 0.5 - centre) / support, 0.0);
-            weights[t] = x >= begin && x < end ? (float) (weight / sum) : 0.0f;
-        }
-        table->start[i] = start;
+        table->start[i] = moco_resample_weigh(axis, i, table->taps, table->weights + i * table->taps);
     }
 }
 
@@ -45,8 +21,8 @@ static size_t part_sizes(const moco_resample_axis *vertical, const moco_resample
                          size_t sizes[PARTS]) {
     const int64_t elements[PARTS][2] = {{horizontal->count, 1},
                                         {vertical->count, 1},
-                                        {horizontal->count, tap_count(horizontal)},
-                                        {vertical->count, tap_count(vertical)},
+                                        {horizontal->count, moco_resample_tap_count(horizontal)},
+                                        {vertical->count, moco_resample_tap_count(vertical)},
                                         {vertical->in, horizontal->count}};
     size_t total = 0;
     for (int32_t i = 0; i < PARTS; ++i) {
@@ -106,9 +82,10 @@ void moco_resample(const float *image, int64_t stride, int64_t planes, int64_t p
         parts[i] = at;
         at += sizes[i];
     }
-    tap_table across = {tap_count(horizontal), (int64_t *) parts[HORIZONTAL_STARTS],
+    tap_table across = {moco_resample_tap_count(horizontal), (int64_t *) parts[HORIZONTAL_STARTS],
                         (float *) parts[HORIZONTAL_WEIGHTS]};
-    tap_table down = {tap_count(vertical), (int64_t *) parts[VERTICAL_STARTS], (float *) parts[VERTICAL_WEIGHTS]};
+    tap_table down = {moco_resample_tap_count(vertical), (int64_t *) parts[VERTICAL_STARTS],
+                      (float *) parts[VERTICAL_WEIGHTS]};
     fill_taps(horizontal, &across);
     fill_taps(vertical, &down);
     float *rows = (float *) parts[ROWS]; /* vertical.in x horizontal.count */

@@ -1,16 +1,11 @@
-/* Antialiased bilinear resizing as Pillow's: a triangle filter, widened by the factor of reduction, one axis at a time.
- */
+/* Resizing planes of floats, one axis at a time. */
 #ifndef MOCO_RESAMPLE_H
 #define MOCO_RESAMPLE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* One axis: a window of `in` source pixels becomes `out` pixels, of which [first, first + count) are made. */
-typedef struct moco_resample_axis {
-    int64_t in, out;
-    int64_t first, count;
-} moco_resample_axis;
+#include "augment/resample_taps.h"
 
 /* Bytes of scratch memory for one call of moco_resample; sizes are at most 2^31 each. 0 if that overflows. */
 size_t moco_resample_scratch(const moco_resample_axis *vertical, const moco_resample_axis *horizontal);

@@ -313,7 +313,7 @@ static void test_refusals(void **state) {
     (void) state;
     moco_augment_config c = recipe(MOCO_AUGMENT_V2);
     moco_augment *augment = NULL;
-    assert_fails(moco_augment_config_init(&c, sizeof c, 4), MOCO_INVALID_ARGUMENT, "recipe is 4");
+    assert_fails(moco_augment_config_init(&c, sizeof c, 6), MOCO_INVALID_ARGUMENT, "recipe is 6");
     assert_fails(moco_augment_config_init(&c, sizeof c, -1), MOCO_INVALID_ARGUMENT, "recipe is -1");
     assert_fails(moco_augment_config_init(NULL, sizeof c, 0), MOCO_INVALID_ARGUMENT, "NULL");
     assert_fails(moco_augment_create(NULL, context, &c), MOCO_INVALID_ARGUMENT, "out is NULL");

@@ -1,0 +1,12 @@
+/* The configuration of an augment, complete and checked. */
+#ifndef MOCO_AUGMENT_RECIPES_H
+#define MOCO_AUGMENT_RECIPES_H
+
+#include <moco/augment.h>
+
+#include "core/status_internal.h"
+
+/* `config` with the recipe's values for the fields that it is too short for. */
+moco_status moco_augment_config_resolve(const moco_augment_config *config, moco_augment_config *out);
+
+#endif
