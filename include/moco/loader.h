@@ -1,5 +1,15 @@
 /* The loader: shuffled batches of two augmented views, made ahead of time by worker threads. The batches depend only on
  * the seed, the epoch, the dataset and the recipe, never on the number of workers.
+ *
+ * A broken sample, whose file is missing, damaged or of a kind that cannot be read (IO, FORMAT, NOT_FOUND,
+ * UNSUPPORTED), is logged once as a warning, with its name and the reason, and replaced by another one, which depends
+ * on seed, epoch and sample alone; ids and labels are the replacement's. Any other failure (CALLBACK, OUT_OF_MEMORY)
+ * ends the epoch.
+ *
+ * With world_size ranks, all ranks cut one permutation: the batches number b of all ranks are, one after the other, the
+ * batch that one loader with batch_size * world_size would make. Every rank has as many batches as the others, of equal
+ * sizes. With drop_last the rest that does not fill a batch for each rank is left out; without, it is dealt evenly, and
+ * where it does not divide, the epoch's first samples come again for the last ranks: fewer than world_size of them.
  */
 #ifndef MOCO_LOADER_H
 #define MOCO_LOADER_H
@@ -19,8 +29,25 @@ typedef struct moco_loader_config {
     int32_t shuffle;    /* 1 (default): a new permutation each epoch; 0: in order */
     int32_t drop_last;  /* 1 (default): a last, smaller batch is left out, as in the reference */
     int32_t views;      /* 2 (default): query and key; 1: query only; 0: one evaluation view, not random */
-    uint64_t seed;      /* of the permutation; default 0 */
+    uint64_t seed;      /* of the permutation and of replacements; default 0 */
+    int32_t rank;       /* 0 (default) to world_size - 1 */
+    int32_t world_size; /* default 1 */
+    int32_t output; /* MOCO_PIXELS_FLOAT32 (default): normalised; MOCO_PIXELS_UINT8: the same before normalisation */
+    int32_t cache;  /* MOCO_CACHE_*, what the cache holds */
+    uint64_t cache_bytes; /* memory for the cache, its table of 8 bytes per image included; default 0: no cache */
+    /* More broken samples than this fraction end the epoch with the last one's failure; 0..1, default 0.1. It is taken
+     * of the epoch's samples up to and including the batch to be given, or of 100 (of all, where an epoch is shorter)
+     * while they are fewer. Samples that were tried in place of broken ones do not count; 0: the first broken one
+     * stops. */
+    double max_broken_fraction;
 } moco_loader_config;
+
+/* The cache fills as images are first used, until nothing more fits, and keeps them until the loader's end. */
+enum {
+    MOCO_CACHE_ENCODED = 0, /* default; as files have them: no reading again. UNSUPPORTED for datasets without files */
+    MOCO_CACHE_DECODED = 1  /* 8-bit pixels, as small as the recipe's least crop allows: no decoding again either. All
+                             * images are decoded so then, cached or not. UNSUPPORTED for datasets of float32 pixels */
+};
 
 typedef struct moco_batch {
     uint32_t struct_size; /* set by the caller */
@@ -33,26 +60,52 @@ typedef struct moco_batch {
     const float *key_images;   /* same; NULL unless views is 2 */
     const int64_t *sample_ids; /* n, indices into the dataset */
     const int32_t *labels;     /* n, MOCO_NO_LABEL where there is none */
+    /* The two instead of the ones above where the loader's output is MOCO_PIXELS_UINT8; else NULL. */
+    const uint8_t *query_pixels;
+    const uint8_t *key_pixels;
 } moco_batch;
+
+/* All since the loader was made. */
+typedef struct moco_loader_statistics {
+    uint32_t struct_size; /* set by the caller */
+    int32_t reserved;
+    int64_t batches;      /* given by moco_loader_next */
+    int64_t samples;      /* in them */
+    int64_t replaced;     /* of these samples, in place of broken ones */
+    int64_t broken;       /* different samples found broken, by whatever was made ahead too */
+    int64_t cache_hits;   /* images taken from the cache */
+    int64_t cache_misses; /* images not found there; 0 without a cache */
+    int64_t cached;       /* images in the cache */
+    uint64_t cache_bytes; /* memory it takes, at most the config's */
+    int64_t ns_load;      /* reading and decoding, summed over the worker threads */
+    int64_t ns_augment;   /* making views, summed over the worker threads */
+    int64_t ns_wait;      /* moco_loader_next waiting for a batch, or making it, without workers */
+} moco_loader_statistics;
 
 MOCO_API moco_status moco_loader_config_init(moco_loader_config *config, uint32_t struct_size);
 
-/* Keeps dataset and augment alive. A dataset smaller than the batch is INVALID_ARGUMENT with drop_last. */
+/* Keeps dataset and augment alive. A dataset smaller than the batch (of all ranks together) is INVALID_ARGUMENT with
+ * drop_last. */
 MOCO_API moco_status moco_loader_create(moco_loader **out, moco_dataset *dataset, moco_augment *augment,
                                         const moco_loader_config *config);
-/* Stops and joins the workers, in the middle of an epoch too. */
+/* Stops and joins the workers, in the middle of an epoch too; waits for the images in work. */
 MOCO_API void moco_loader_destroy(moco_loader *loader);
 
 /* Begins `epoch` (>= 0) at its first batch, dropping what was left of the one before. */
 MOCO_API moco_status moco_loader_start_epoch(moco_loader *loader, int64_t epoch);
-/* As start_epoch, but at batch number `batch` of the epoch, without making the earlier ones: for resuming. */
+/* As start_epoch, but at batch number `batch` of the epoch, without making the earlier ones: for resuming. Broken
+ * samples are counted from there. */
 MOCO_API moco_status moco_loader_start_at(moco_loader *loader, int64_t epoch, int64_t batch);
 
 /* The next batch; n = 0 after the last one. INVALID_STATE before start_epoch. A worker's failure is returned here. */
 MOCO_API moco_status moco_loader_next(moco_loader *loader, moco_batch *batch);
 
+/* Of this rank. */
 MOCO_API int64_t moco_loader_batches_per_epoch(const moco_loader *loader);
 MOCO_API int64_t moco_loader_batch_size(const moco_loader *loader);
+
+/* May be called between any two calls, in the middle of an epoch too. */
+MOCO_API moco_status moco_loader_read_statistics(moco_loader *loader, moco_loader_statistics *statistics);
 
 MOCO_END_DECLS
 

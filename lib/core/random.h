@@ -15,6 +15,7 @@ enum {
     MOCO_RANDOM_LOADER = 4,         /* epoch: epoch */
     MOCO_RANDOM_AUGMENT = 5,        /* epoch, sample; views by view * 2^40 + sample */
     MOCO_RANDOM_SYNTHETIC = 6,      /* sample: image index */
+    MOCO_RANDOM_REPLACEMENT = 7,    /* epoch; sample: the broken one; one number per attempt */
     MOCO_RANDOM_TEST = 100
 };
 

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "augment/augment_internal.h"
 #include "core/checked.h"
-#include "data/dataset_internal.h"
 #include "encoder/encoder_internal.h"
+#include "loader/broken_samples.h"
+#include "loader/view_maker.h"
 #include <moco/evaluation.h>
 
 #define VIEW_CHANNELS 3 /* of moco_augment_evaluate */
@@ -30,89 +30,88 @@ int64_t moco_extract_dim(const moco_encoder *encoder, const moco_augment *augmen
 
 /* --- Evaluation views of one batch, prepared in parallel --- */
 
-/* Room for one image of any size; each worker has its own and lets it grow. */
-typedef struct image_buffer {
-    float *pixels;
-    int64_t capacity; /* in floats */
-} image_buffer;
-
 typedef struct view_work {
     moco_context *context;
-    const moco_dataset *dataset;
-    const moco_augment *augment;
-    int64_t first; /* the batch's first image */
-    float *views;  /* n x view_elements */
-    int32_t *labels;
-    image_buffer *buffers; /* by worker */
-    pthread_mutex_t lock;  /* of what follows: the failure of the lowest image, which is the one that is told */
-    int64_t failed_task;
+    moco_view_plan plan;
+    int64_t first;              /* the batch's first image */
+    float *views;               /* n x view_elements */
+    int32_t *labels;            /* of the batch, as moco_extract gives them */
+    moco_view_memory *memories; /* by worker */
+    pthread_mutex_t lock;       /* of what follows: the failure of the lowest image, which is the one that is told */
+    int64_t failed_image;
     moco_status status;
     char sentence[512];
 } view_work;
 
-static moco_status grow(moco_context *context, image_buffer *buffer, int64_t needed) {
-    if (needed <= buffer->capacity) return MOCO_OK;
-    size_t bytes;
-    MOCO_TRY(moco_checked_bytes(needed, sizeof(float), "an image", &bytes));
-    moco_deallocate(context, buffer->pixels);
-    buffer->capacity = 0;
-    buffer->pixels = (float *) moco_allocate(context, bytes);
-    if (buffer->pixels == NULL) return MOCO_OUT_OF_MEMORY;
-    buffer->capacity = needed;
-    return MOCO_OK;
-}
-
-static moco_status make_view(view_work *work, int64_t task, image_buffer *buffer) {
-    const int64_t index = work->first + task;
-    int64_t h;
-    int64_t w;
-    int32_t label;
-    MOCO_TRY(moco_dataset_info(work->dataset, index, &h, &w, &label));
-    const int64_t dims[3] = {VIEW_CHANNELS, h, w};
-    int64_t elements;
-    MOCO_TRY(moco_checked_product(dims, 3, "an image", &elements));
-    MOCO_TRY(grow(work->context, buffer, elements));
-    MOCO_TRY(moco_dataset_read(work->dataset, index, buffer->pixels, buffer->capacity));
-    MOCO_TRY(
-        moco_augment_evaluate(work->augment, buffer->pixels, h, w, work->views + task * view_elements(work->augment)));
-    if (work->labels != NULL) work->labels[task] = label;
-    return MOCO_OK;
-}
-
-static void run_view(void *argument, int64_t task, int32_t worker) {
-    view_work *work = (view_work *) argument;
-    const moco_status status = make_view(work, task, &work->buffers[worker]);
-    if (status == MOCO_OK) return;
+static void note_failure(view_work *work, int64_t index, moco_status status) {
     pthread_mutex_lock(&work->lock);
-    if (work->status == MOCO_OK || task < work->failed_task) {
-        work->failed_task = task;
+    /* A failure that stops everything goes before a broken image. */
+    const int32_t stops = !moco_is_broken(status), stopped = work->status != MOCO_OK && !moco_is_broken(work->status);
+    if (work->status == MOCO_OK || (stops && !stopped) || (stops == stopped && index < work->failed_image)) {
+        work->failed_image = index;
         work->status = status;
         snprintf(work->sentence, sizeof work->sentence, "%s", moco_last_error());
     }
     pthread_mutex_unlock(&work->lock);
 }
 
+static void run_view(void *argument, int64_t task, int32_t worker) {
+    view_work *work = (view_work *) argument;
+    const int64_t elements = view_elements(work->plan.augment), index = work->first + task;
+    float *view = work->views + task * elements;
+    const moco_status status =
+        moco_make_views(&work->plan, &work->memories[worker], 0, index, view, NULL, &work->labels[task]);
+    if (status == MOCO_OK) return;
+    if (moco_is_broken(status)) {
+        moco_log(work->context, MOCO_LOG_WARNING, "image %lld is broken and not evaluated: %s", (long long) index,
+                 moco_last_error());
+    }
+    note_failure(work, index, status);
+    memset(view, 0, (size_t) elements * sizeof *view);
+    work->labels[task] = MOCO_UNREADABLE;
+}
+
 /* --- The loop over batches --- */
+
+/* Rows of zeros for broken images; returns how many there are. */
+static int64_t clear_broken(const int32_t *labels, int64_t n, int64_t dim, float *rows) {
+    int64_t broken = 0;
+    for (int64_t i = 0; i < n; ++i) {
+        if (labels[i] != MOCO_UNREADABLE) continue;
+        memset(rows + i * dim, 0, (size_t) dim * sizeof *rows);
+        broken++;
+    }
+    return broken;
+}
 
 static moco_status extract_batches(moco_encoder *encoder, view_work *work, int32_t output, int64_t first, int64_t count,
                                    int64_t batch_size, float *rows, int32_t *labels) {
-    const int64_t dim = moco_extract_dim(encoder, work->augment, output);
-    const int32_t h = moco_augment_height(work->augment);
-    const int32_t w = moco_augment_width(work->augment);
+    const int64_t dim = moco_extract_dim(encoder, work->plan.augment, output);
+    const int32_t h = moco_augment_height(work->plan.augment);
+    const int32_t w = moco_augment_width(work->plan.augment);
     float *const batch_views = work->views;
+    int64_t broken = 0;
     for (int64_t done = 0; done < count; done += batch_size) {
         const int64_t n = moco_min_i64(batch_size, count - done);
         float *batch_rows = rows + done * dim;
         work->first = first + done;
-        work->labels = labels == NULL ? NULL : labels + done;
         work->views = output == MOCO_OUTPUT_PIXELS ? batch_rows : batch_views;
         moco_parallel_for(work->context, n, run_view, work);
-        if (work->status != MOCO_OK) return moco_fail_with(work->status, work->sentence);
+        if (work->status != MOCO_OK && !moco_is_broken(work->status)) break;
         if (output == MOCO_OUTPUT_FEATURES) {
             MOCO_TRY(moco_encoder_features(encoder, work->views, n, h, w, batch_rows));
         } else if (output == MOCO_OUTPUT_EMBEDDINGS) {
             MOCO_TRY(moco_encoder_evaluate(encoder, work->views, n, h, w, batch_rows));
         }
+        broken += clear_broken(work->labels, n, dim, batch_rows);
+        if (labels != NULL) memcpy(labels + done, work->labels, (size_t) n * sizeof *labels);
+    }
+    if (work->status != MOCO_OK && (broken == count || !moco_is_broken(work->status))) {
+        return moco_fail_with(work->status, work->sentence);
+    }
+    if (broken > 0) {
+        moco_log(work->context, MOCO_LOG_WARNING, "%lld of %lld images are broken and were not evaluated",
+                 (long long) broken, (long long) count);
     }
     return MOCO_OK;
 }
@@ -146,20 +145,23 @@ moco_status moco_extract(moco_encoder *encoder, moco_dataset *dataset, moco_augm
     MOCO_TRY(moco_checked_multiply(batch_size, view_elements(augment), "batch_size", &elements));
     MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "batch_size", &view_bytes));
 
-    view_work work = {.context = dataset->context, .dataset = dataset, .augment = augment};
+    view_work work = {.context = dataset->context,
+                      .plan = {.dataset = dataset, .augment = augment, .output = MOCO_PIXELS_FLOAT32}};
     if (pthread_mutex_init(&work.lock, NULL) != 0) return moco_fail(MOCO_OUT_OF_MEMORY, "no room for a mutex");
     const int32_t workers = moco_context_threads(work.context);
     float *views = output == MOCO_OUTPUT_PIXELS ? NULL : (float *) moco_allocate(work.context, view_bytes);
     work.views = views;
-    work.buffers = (image_buffer *) moco_allocate_zeroed(work.context, (size_t) workers, sizeof *work.buffers);
+    work.labels = (int32_t *) moco_allocate_zeroed(work.context, (size_t) batch_size, sizeof *work.labels);
+    work.memories = (moco_view_memory *) moco_allocate_zeroed(work.context, (size_t) workers, sizeof *work.memories);
     moco_status status = MOCO_OUT_OF_MEMORY;
-    if (work.buffers != NULL && (views != NULL || output == MOCO_OUTPUT_PIXELS)) {
+    if (work.memories != NULL && work.labels != NULL && (views != NULL || output == MOCO_OUTPUT_PIXELS)) {
         status = extract_batches(encoder, &work, output, first, count, batch_size, rows, labels);
     }
-    for (int32_t i = 0; work.buffers != NULL && i < workers; ++i) {
-        moco_deallocate(work.context, work.buffers[i].pixels);
+    for (int32_t i = 0; work.memories != NULL && i < workers; ++i) {
+        moco_view_memory_release(&work.plan, &work.memories[i]);
     }
-    moco_deallocate(work.context, work.buffers);
+    moco_deallocate(work.context, work.memories);
+    moco_deallocate(work.context, work.labels);
     moco_deallocate(work.context, views);
     pthread_mutex_destroy(&work.lock);
     return status;

@@ -1,20 +1,31 @@
-#include <string.h>
-
+/* A loader's configuration, memory and lifetime. */
 #include "core/checked.h"
 #include "core/config.h"
-#include "core/random.h"
 #include "loader/loader_state.h"
 
 #define MAX_WORKERS  256
 #define MAX_PREFETCH 1024
-#define MAX_EPOCH    (((int64_t) 1 << 32) - 1)
+#define MAX_RANKS    (1 << 20)
 #define MAX_IMAGES   ((int64_t) 1 << 40)
 
+/* What the first release's struct had. */
+#define OLDEST_CONFIG offsetof(moco_loader_config, rank)
+
 static const moco_loader_config default_config = {
-    .workers = 2, .batch_size = 256, .prefetch = 2, .shuffle = 1, .drop_last = 1, .views = 2};
+    .workers = 2,
+    .batch_size = 256,
+    .prefetch = 2,
+    .shuffle = 1,
+    .drop_last = 1,
+    .views = 2,
+    .world_size = 1,
+    .output = MOCO_PIXELS_FLOAT32,
+    .cache = MOCO_CACHE_ENCODED,
+    .max_broken_fraction = 0.1,
+};
 
 moco_status moco_loader_config_init(moco_loader_config *config, uint32_t struct_size) {
-    return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,
+    return moco_config_init(config, struct_size, &default_config, sizeof default_config, OLDEST_CONFIG,
                             "moco_loader_config");
 }
 
@@ -32,11 +43,35 @@ static moco_status check(const moco_dataset *dataset, const moco_loader_config *
                  (long long) dataset->channels);
     MOCO_REQUIRE(dataset->count <= MAX_IMAGES, "the dataset has %lld images; a loader takes at most 2^40",
                  (long long) dataset->count);
-    MOCO_REQUIRE(
-        !c->drop_last || dataset->count >= c->batch_size,
-        "batch_size is %lld, more than the dataset's %lld images, and drop_last would leave no batch; make the "
-        "batch smaller or drop_last 0",
-        (long long) c->batch_size, (long long) dataset->count);
+    MOCO_REQUIRE(c->world_size >= 1 && c->world_size <= MAX_RANKS, "world_size is %d; it must be 1 to %d",
+                 c->world_size, MAX_RANKS);
+    MOCO_REQUIRE(c->rank >= 0 && c->rank < c->world_size, "rank is %d; it must be 0 to %d, one less than world_size",
+                 c->rank, c->world_size - 1);
+    int64_t run = 0;
+    MOCO_TRY(moco_checked_multiply(c->batch_size, c->world_size, "batch_size x world_size", &run));
+    MOCO_REQUIRE(!c->drop_last || dataset->count >= run,
+                 "batch_size is %lld%s, more than the dataset's %lld images, and drop_last would leave no batch; make "
+                 "the batch smaller or drop_last 0",
+                 (long long) c->batch_size, c->world_size > 1 ? " for each of world_size ranks" : "",
+                 (long long) dataset->count);
+    return MOCO_OK;
+}
+
+static moco_status check_cache(const moco_dataset *dataset, const moco_loader_config *c) {
+    MOCO_REQUIRE(c->output == MOCO_PIXELS_FLOAT32 || c->output == MOCO_PIXELS_UINT8,
+                 "output is %d; it must be MOCO_PIXELS_FLOAT32 (0) or MOCO_PIXELS_UINT8 (1)", c->output);
+    MOCO_REQUIRE(c->max_broken_fraction >= 0.0 && c->max_broken_fraction <= 1.0,
+                 "max_broken_fraction is %g; it must be 0 to 1", c->max_broken_fraction);
+    MOCO_REQUIRE(c->cache == MOCO_CACHE_ENCODED || c->cache == MOCO_CACHE_DECODED,
+                 "cache is %d; it must be MOCO_CACHE_ENCODED (0) or MOCO_CACHE_DECODED (1)", c->cache);
+    if (c->cache_bytes == 0) return MOCO_OK;
+    if (dataset->ops->load == NULL || (c->cache == MOCO_CACHE_ENCODED && dataset->ops->fetch == NULL)) {
+        return moco_fail(MOCO_UNSUPPORTED, "cache_bytes is %llu with %s; %s: make it 0",
+                         (unsigned long long) c->cache_bytes,
+                         c->cache == MOCO_CACHE_ENCODED ? "MOCO_CACHE_ENCODED" : "MOCO_CACHE_DECODED",
+                         c->cache == MOCO_CACHE_ENCODED ? "the dataset's images are not files to keep"
+                                                        : "the dataset's images are not decoded to 8 bits");
+    }
     return MOCO_OK;
 }
 
@@ -52,18 +87,18 @@ static moco_status allocate_array(moco_context *context, int64_t count, int64_t 
 
 static moco_status allocate_slots(moco_loader *loader) {
     moco_context *context = loader->context;
-    const int64_t n = moco_min_i64(loader->config.batch_size, loader->dataset->count);
+    const int64_t n = moco_loader_batch_count(&loader->config, loader->dataset->count, 0);
     loader->slots = (loader_slot *) moco_allocate_zeroed(context, (size_t) loader->slot_count, sizeof *loader->slots);
     if (loader->slots == NULL) return MOCO_OUT_OF_MEMORY;
     for (int64_t i = 0; i < loader->slot_count; ++i) {
         loader_slot *slot = &loader->slots[i];
         void *memory = NULL;
         slot->batch = -1;
-        MOCO_TRY(allocate_array(context, n, loader->view_floats, sizeof(float), "a batch's images", &memory));
-        slot->query_images = (float *) memory;
+        MOCO_TRY(allocate_array(context, n, loader->view_bytes, 1, "a batch's images", &memory));
+        slot->query_views = (uint8_t *) memory;
         if (loader->config.views == 2) {
-            MOCO_TRY(allocate_array(context, n, loader->view_floats, sizeof(float), "a batch's images", &memory));
-            slot->key_images = (float *) memory;
+            MOCO_TRY(allocate_array(context, n, loader->view_bytes, 1, "a batch's images", &memory));
+            slot->key_views = (uint8_t *) memory;
         }
         MOCO_TRY(allocate_array(context, n, 1, sizeof(int64_t), "a batch's sample ids", &memory));
         slot->sample_ids = (int64_t *) memory;
@@ -76,14 +111,27 @@ static moco_status allocate_slots(moco_loader *loader) {
 static moco_status allocate_parts(moco_loader *loader) {
     void *memory = NULL;
     const moco_loader_config *config = &loader->config;
-    const int64_t shape[3] = {3, moco_augment_height(loader->augment), moco_augment_width(loader->augment)};
-    MOCO_TRY(moco_checked_product(shape, 3, "channels x height x width of a view", &loader->view_floats));
+    const int64_t element = config->output == MOCO_PIXELS_FLOAT32 ? (int64_t) sizeof(float) : 1;
+    const int64_t shape[4] = {3, moco_augment_height(loader->augment), moco_augment_width(loader->augment), element};
+    MOCO_TRY(moco_checked_product(shape, 4, "channels x height x width of a view", &loader->view_bytes));
     MOCO_TRY(allocate_slots(loader));
     if (config->shuffle) {
         MOCO_TRY(allocate_array(loader->context, loader->dataset->count, 1, sizeof(int64_t), "the epoch's permutation",
                                 &memory));
         loader->order = (int64_t *) memory;
     }
+    if (config->cache_bytes > 0) {
+        MOCO_TRY(
+            moco_sample_cache_create(&loader->cache, loader->context, loader->dataset->count, config->cache_bytes));
+    }
+    loader->plan = (moco_view_plan){
+        .dataset = loader->dataset,
+        .augment = loader->augment,
+        .cache = loader->cache,
+        .cache_kind = config->cache,
+        .views = config->views,
+        .output = config->output,
+    };
     loader->workers =
         (loader_worker *) moco_allocate_zeroed(loader->context, (size_t) config->workers, sizeof *loader->workers);
     return loader->workers == NULL ? MOCO_OUT_OF_MEMORY : MOCO_OK;
@@ -93,15 +141,17 @@ static moco_status allocate_parts(moco_loader *loader) {
 static void release(moco_loader *loader) {
     moco_context *context = loader->context;
     for (int64_t i = 0; loader->slots != NULL && i < loader->slot_count; ++i) {
-        moco_deallocate(context, loader->slots[i].query_images);
-        moco_deallocate(context, loader->slots[i].key_images);
+        moco_deallocate(context, loader->slots[i].query_views);
+        moco_deallocate(context, loader->slots[i].key_views);
         moco_deallocate(context, loader->slots[i].sample_ids);
         moco_deallocate(context, loader->slots[i].labels);
     }
     moco_deallocate(context, loader->slots);
     moco_deallocate(context, loader->order);
     moco_deallocate(context, loader->workers);
-    moco_deallocate(context, loader->scratch.pixels);
+    if (loader->plan.dataset != NULL) moco_view_memory_release(&loader->plan, &loader->memory);
+    moco_sample_cache_destroy(loader->cache);
+    moco_broken_samples_release(&loader->broken, context);
     moco_augment_destroy(loader->augment);
     moco_dataset_destroy(loader->dataset);
     moco_deallocate(context, loader);
@@ -115,9 +165,10 @@ moco_status moco_loader_create(moco_loader **out, moco_dataset *dataset, moco_au
     MOCO_REQUIRE_POINTER(augment);
     moco_loader_config wanted = default_config;
     if (config != NULL) {
-        MOCO_TRY(moco_config_read(&wanted, config, sizeof wanted, sizeof wanted, "moco_loader_config"));
+        MOCO_TRY(moco_config_read(&wanted, config, sizeof wanted, OLDEST_CONFIG, "moco_loader_config"));
     }
     MOCO_TRY(check(dataset, &wanted));
+    MOCO_TRY(check_cache(dataset, &wanted));
     moco_loader *loader = (moco_loader *) moco_allocate_zeroed(dataset->context, 1, sizeof *loader);
     if (loader == NULL) return MOCO_OUT_OF_MEMORY;
     atomic_init(&loader->references, 1);
@@ -128,8 +179,8 @@ moco_status moco_loader_create(moco_loader **out, moco_dataset *dataset, moco_au
     loader->dataset = dataset;
     loader->augment = augment;
     loader->config = wanted;
-    loader->batches =
-        wanted.drop_last ? dataset->count / wanted.batch_size : 1 + (dataset->count - 1) / wanted.batch_size;
+    loader->batches = moco_loader_count_batches(&wanted, dataset->count);
+    loader->samples = moco_loader_count_samples(&wanted, dataset->count);
     loader->slot_count = wanted.prefetch + 1;
     const moco_status status = allocate_parts(loader);
     if (status != MOCO_OK) {
@@ -158,84 +209,6 @@ void moco_loader_destroy(moco_loader *loader) {
     release(loader);
 }
 
-moco_status moco_loader_start_epoch(moco_loader *loader, int64_t epoch) {
-    return moco_loader_start_at(loader, epoch, 0);
-}
-
-moco_status moco_loader_start_at(moco_loader *loader, int64_t epoch, int64_t batch) {
-    MOCO_REQUIRE_POINTER(loader);
-    MOCO_REQUIRE(epoch >= 0 && epoch <= MAX_EPOCH, "epoch is %lld; it must be 0 to %lld", (long long) epoch,
-                 (long long) MAX_EPOCH);
-    MOCO_REQUIRE(batch >= 0 && batch <= loader->batches, "batch is %lld; it must be 0 to %lld, the epoch's batches",
-                 (long long) batch, (long long) loader->batches);
-    pthread_mutex_lock(&loader->mutex);
-    /* No sample is taken from here on; those being made still read `order` and write into the slots. */
-    loader->running = 0;
-    while (loader->active > 0) pthread_cond_wait(&loader->ready, &loader->mutex);
-    for (int64_t i = 0; i < loader->slot_count; ++i) loader->slots[i].batch = -1;
-    if (loader->order != NULL) {
-        moco_random random;
-        moco_random_init(&random, loader->config.seed, MOCO_RANDOM_LOADER, (uint64_t) epoch, 0);
-        moco_random_permutation(&random, loader->dataset->count, loader->order);
-    }
-    loader->epoch = epoch;
-    loader->next_batch = batch;
-    loader->make_batch = batch;
-    loader->make_sample = 0;
-    loader->running = 1;
-    pthread_cond_broadcast(&loader->work);
-    pthread_mutex_unlock(&loader->mutex);
-    return MOCO_OK;
-}
-
-/* Waits for, or without workers makes, the next batch; the mutex is held. */
-static const loader_slot *await_batch(moco_loader *loader) {
-    const loader_slot *slot = &loader->slots[loader->next_batch % loader->slot_count];
-    while (slot->batch != loader->next_batch || slot->done < slot->n) {
-        if (loader->worker_count > 0) {
-            pthread_cond_wait(&loader->ready, &loader->mutex);
-        } else {
-            moco_loader_make_sample(loader, &loader->scratch);
-        }
-    }
-    return slot;
-}
-
-moco_status moco_loader_next(moco_loader *loader, moco_batch *batch) {
-    MOCO_REQUIRE_POINTER(loader);
-    moco_batch made = {.h = moco_augment_height(loader->augment),
-                       .w = moco_augment_width(loader->augment),
-                       .channels = loader->dataset->channels};
-    MOCO_REQUIRE_POINTER(batch);
-    MOCO_REQUIRE(batch->struct_size >= sizeof made,
-                 "struct_size of moco_batch is %u; set it to sizeof(moco_batch), at least %zu", batch->struct_size,
-                 sizeof made);
-    moco_status status = MOCO_OK;
-    char sentence[MOCO_SENTENCE_SIZE];
-    pthread_mutex_lock(&loader->mutex);
-    if (!loader->running) {
-        status = MOCO_INVALID_STATE;
-        strcpy(sentence, "no epoch has begun; call moco_loader_start_epoch first");
-    } else if (loader->next_batch < loader->batches) {
-        const loader_slot *slot = await_batch(loader);
-        if (slot->status != MOCO_OK) { /* and so again until the next start */
-            status = slot->status;
-            memcpy(sentence, slot->sentence, sizeof sentence);
-        } else {
-            made.n = slot->n;
-            made.query_images = slot->query_images;
-            made.key_images = slot->key_images;
-            made.sample_ids = slot->sample_ids;
-            made.labels = slot->labels;
-            loader->next_batch++;
-            pthread_cond_broadcast(&loader->work);
-        }
-    }
-    pthread_mutex_unlock(&loader->mutex);
-    if (status != MOCO_OK) return moco_fail_with(status, sentence);
-    return moco_output_write(batch, &made, sizeof made, sizeof made, "moco_batch");
-}
-
 int64_t moco_loader_batches_per_epoch(const moco_loader *loader) {
     return loader == NULL ? 0 : loader->batches;
 }
@@ -250,4 +223,8 @@ moco_context *moco_loader_context(const moco_loader *loader) {
 
 int32_t moco_loader_views(const moco_loader *loader) {
     return loader->config.views;
+}
+
+int32_t moco_loader_output(const moco_loader *loader) {
+    return loader->config.output;
 }

@@ -7,5 +7,6 @@
 void moco_loader_retain(moco_loader *loader);
 moco_context *moco_loader_context(const moco_loader *loader);
 int32_t moco_loader_views(const moco_loader *loader);
+int32_t moco_loader_output(const moco_loader *loader); /* MOCO_PIXELS_* */
 
 #endif

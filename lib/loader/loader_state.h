@@ -9,35 +9,36 @@
 
 #include <pthread.h>
 
-#include "augment/augment_internal.h"
-#include "data/dataset_internal.h"
+#include "loader/broken_samples.h"
 #include "loader/loader_internal.h"
+#include "loader/view_maker.h"
 
 enum { MOCO_SENTENCE_SIZE = 1024 };
+
+/* A failure of one of a batch's samples. */
+typedef struct loader_failure {
+    moco_status status; /* MOCO_OK: none */
+    int64_t sample;     /* its number in the batch */
+    char sentence[MOCO_SENTENCE_SIZE];
+} loader_failure;
 
 /* Made batches; fields but the arrays' elements are guarded by the loader's mutex. */
 typedef struct loader_slot {
     int64_t batch; /* -1: none yet */
     int64_t n;
-    int64_t done; /* samples made, or passed over after a failure */
-    float *query_images, *key_images;
+    int64_t done;                     /* samples made, or passed over after a failure */
+    uint8_t *query_views, *key_views; /* n views each, in the type of the loader's output */
     int64_t *sample_ids;
     int32_t *labels;
-    moco_status status;    /* of the failed sample that comes first in the batch */
-    int64_t failed_sample; /* its number in the batch */
-    char sentence[MOCO_SENTENCE_SIZE];
+    loader_failure failure; /* that ends the epoch: of the sample that comes first in the batch */
+    loader_failure broken;  /* that was replaced: of the sample that comes last */
+    int64_t replaced;
 } loader_slot;
-
-/* One thread's memory for an image as the dataset gives it; grows as images do. */
-typedef struct loader_scratch {
-    float *pixels;
-    int64_t capacity;
-} loader_scratch;
 
 typedef struct loader_worker {
     moco_loader *loader;
     pthread_t thread;
-    loader_scratch scratch;
+    moco_view_memory memory;
 } loader_worker;
 
 struct moco_loader {
@@ -45,19 +46,22 @@ struct moco_loader {
     moco_context *context; /* the dataset's */
     moco_dataset *dataset;
     moco_augment *augment;
+    moco_sample_cache *cache; /* NULL without */
     moco_loader_config config;
-    int64_t batches;     /* per epoch */
-    int64_t view_floats; /* of one view: channels x height x width */
-    int64_t *order;      /* the epoch's permutation; NULL without shuffling */
+    moco_view_plan plan;
+    int64_t batches;    /* per epoch */
+    int64_t samples;    /* per epoch, of this rank */
+    int64_t view_bytes; /* of one view */
+    int64_t *order;     /* the epoch's permutation, the same for all ranks; NULL without shuffling */
     loader_slot *slots;
     int64_t slot_count;
     loader_worker *workers;
-    int32_t worker_count;   /* running */
-    loader_scratch scratch; /* of the calling thread, without workers */
+    int32_t worker_count;    /* running */
+    moco_view_memory memory; /* of the calling thread, without workers */
 
     pthread_mutex_t mutex;
     pthread_cond_t work;  /* there may be a sample to take, or it is time to quit */
-    pthread_cond_t ready; /* a batch is complete, or no sample is being made any more */
+    pthread_cond_t ready; /* a batch is complete, or the epoch is given up and no sample is being made any more */
     /* Guarded by the mutex: */
     int32_t quit;
     int32_t running; /* an epoch has begun and samples may be taken */
@@ -66,13 +70,27 @@ struct moco_loader {
     int64_t next_batch; /* that the caller gets next */
     int64_t make_batch; /* of the sample to be taken next */
     int64_t make_sample;
+    int64_t given_samples;  /* of the epoch, since it was started */
+    int64_t given_replaced; /* same, in place of broken ones */
+    moco_broken_samples broken;
+    moco_loader_statistics statistics;
 };
 
+/* --- Which samples a batch has (loader_shard.c) --- */
+
+/* Batches and samples of one rank in an epoch of a dataset of `count` images. */
+int64_t moco_loader_count_batches(const moco_loader_config *config, int64_t count);
+int64_t moco_loader_count_samples(const moco_loader_config *config, int64_t count);
 /* The batch's size; the last may be smaller. */
-int64_t moco_loader_batch_count(const moco_loader *loader, int64_t batch);
+int64_t moco_loader_batch_count(const moco_loader_config *config, int64_t count, int64_t batch);
+/* Where in the epoch's permutation sample number `at` of a batch of this rank is. */
+int64_t moco_loader_position(const moco_loader_config *config, int64_t count, int64_t batch, int64_t at);
+
+/* --- Making them (loader_workers.c) --- */
+
 /* Takes and makes one sample of the current epoch if there is one to make now; the mutex is held, and let go of
  * meanwhile. Returns 0 if there was none. */
-int32_t moco_loader_make_sample(moco_loader *loader, loader_scratch *scratch);
+int32_t moco_loader_make_sample(moco_loader *loader, moco_view_memory *memory);
 /* Starts up to config.workers threads. That fewer could be started only makes it slower, so it is no failure. */
 void moco_loader_start_workers(moco_loader *loader);
 void moco_loader_join_workers(moco_loader *loader);

@@ -1,86 +1,130 @@
+/* Making samples, by worker threads or the caller: each is taken in the epoch's order, made without the mutex, and
+ * replaced if it is broken.
+ */
 #define _POSIX_C_SOURCE 200809L
 #include <signal.h>
 #include <string.h>
 
-#include "core/checked.h"
+#include "core/random.h"
 #include "loader/loader_state.h"
 
-int64_t moco_loader_batch_count(const moco_loader *loader, int64_t batch) {
-    const int64_t size = loader->config.batch_size;
-    return moco_min_i64(size, loader->dataset->count - batch * size);
-}
+#define MAX_REPLACEMENTS 100 /* tried for one sample */
 
-static moco_status reserve(moco_context *context, loader_scratch *scratch, int64_t floats) {
-    if (floats <= scratch->capacity) return MOCO_OK;
-    size_t bytes = 0;
-    MOCO_TRY(moco_checked_bytes(floats, sizeof(float), "an image", &bytes));
-    float *pixels = (float *) moco_allocate(context, bytes);
-    if (pixels == NULL) return MOCO_OUT_OF_MEMORY;
-    moco_deallocate(context, scratch->pixels);
-    scratch->pixels = pixels;
-    scratch->capacity = floats;
-    return MOCO_OK;
+/* What a thread found out while it made one sample; added up under the mutex. */
+typedef struct sample_report {
+    int32_t replaced;
+    int64_t hits, misses, ns_load, ns_augment;
+    loader_failure broken;
+} sample_report;
+
+static void keep_failure(loader_failure *failure, moco_status status, int64_t sample) {
+    failure->status = status;
+    failure->sample = sample;
+    const size_t length = strnlen(moco_last_error(), sizeof failure->sentence - 1);
+    memcpy(failure->sentence, moco_last_error(), length);
+    failure->sentence[length] = '\0';
 }
 
 /* Image `index` as sample number `at` of the batch in `slot`. */
 static moco_status make_views(const moco_loader *loader, int64_t epoch, int64_t index, loader_slot *slot, int64_t at,
-                              loader_scratch *scratch) {
-    int64_t h = 0, w = 0, floats = 0;
-    int32_t label = MOCO_NO_LABEL;
-    MOCO_TRY(moco_dataset_info(loader->dataset, index, &h, &w, &label));
-    const int64_t shape[3] = {loader->dataset->channels, h, w};
-    MOCO_TRY(moco_checked_product(shape, 3, "the image's channels x h x w", &floats));
-    MOCO_TRY(reserve(loader->context, scratch, floats));
-    MOCO_TRY(moco_dataset_read(loader->dataset, index, scratch->pixels, scratch->capacity));
+                              moco_view_memory *memory, sample_report *report) {
+    uint8_t *query = slot->query_views + at * loader->view_bytes;
+    uint8_t *key = slot->key_views == NULL ? NULL : slot->key_views + at * loader->view_bytes;
     slot->sample_ids[at] = index;
-    slot->labels[at] = label;
-    float *query = slot->query_images + at * loader->view_floats;
-    if (loader->config.views == 0) return moco_augment_evaluate(loader->augment, scratch->pixels, h, w, query);
-    MOCO_TRY(moco_augment_apply(loader->augment, scratch->pixels, h, w, epoch, index, 0, query));
-    if (loader->config.views == 1) return MOCO_OK;
-    return moco_augment_apply(loader->augment, scratch->pixels, h, w, epoch, index, 1,
-                              slot->key_images + at * loader->view_floats);
+    const moco_status status = moco_make_views(&loader->plan, memory, epoch, index, query, key, &slot->labels[at]);
+    report->hits += memory->hit;
+    report->misses += loader->cache != NULL && !memory->hit;
+    report->ns_load += memory->ns_load;
+    report->ns_augment += memory->ns_augment;
+    return status;
 }
 
-/* Keeps the failure of the sample that comes first, whichever was made first. */
-static void note_failure(loader_slot *slot, int64_t at, moco_status status) {
-    if (slot->status != MOCO_OK && slot->failed_sample < at) return;
-    slot->status = status;
-    slot->failed_sample = at;
-    const size_t length = strnlen(moco_last_error(), sizeof slot->sentence - 1);
-    memcpy(slot->sentence, moco_last_error(), length);
-    slot->sentence[length] = '\0';
+/* Logs a broken sample's failure, which is the thread's last error, if it is the sample's first. */
+static void note_broken(moco_loader *loader, int64_t index) {
+    pthread_mutex_lock(&loader->mutex);
+    const int32_t is_new = moco_broken_samples_add(&loader->broken, loader->context, index);
+    loader->statistics.broken += is_new;
+    pthread_mutex_unlock(&loader->mutex);
+    if (is_new) {
+        moco_log(loader->context, MOCO_LOG_WARNING, "image %lld is broken and left out: %s", (long long) index,
+                 moco_last_error());
+    }
 }
 
-int32_t moco_loader_make_sample(moco_loader *loader, loader_scratch *scratch) {
+/* As make_views, with another sample in place of a broken one: the first that is not broken of a random sequence that
+ * depends on seed, epoch and sample alone. */
+static moco_status make_or_replace(moco_loader *loader, int64_t epoch, int64_t index, loader_slot *slot, int64_t at,
+                                   moco_view_memory *memory, sample_report *report) {
+    moco_status status = make_views(loader, epoch, index, slot, at, memory, report);
+    if (!moco_is_broken(status)) return status;
+    report->replaced = 1;
+    keep_failure(&report->broken, status, at);
+    note_broken(loader, index);
+    moco_random random;
+    moco_random_init(&random, loader->config.seed, MOCO_RANDOM_REPLACEMENT, (uint64_t) epoch, (uint64_t) index);
+    for (int32_t attempt = 0; attempt < MAX_REPLACEMENTS; ++attempt) {
+        const int64_t other = (int64_t) moco_random_below(&random, (uint64_t) loader->dataset->count);
+        status = make_views(loader, epoch, other, slot, at, memory, report);
+        if (!moco_is_broken(status)) return status;
+        note_broken(loader, other);
+    }
+    return moco_fail(status, "image %lld and all %d images tried in its place are broken; its failure: %s",
+                     (long long) index, MAX_REPLACEMENTS, report->broken.sentence);
+}
+
+static void add_report(moco_loader *loader, loader_slot *slot, const sample_report *report) {
+    moco_loader_statistics *statistics = &loader->statistics;
+    statistics->cache_hits += report->hits;
+    statistics->cache_misses += report->misses;
+    statistics->ns_load += report->ns_load;
+    statistics->ns_augment += report->ns_augment;
+    if (!report->replaced) return;
+    slot->replaced++;
+    if (slot->broken.status == MOCO_OK || slot->broken.sample < report->broken.sample) slot->broken = report->broken;
+}
+
+static void make_sample(moco_loader *loader, loader_slot *slot, int64_t batch, int64_t at, moco_view_memory *memory) {
+    sample_report report; /* large, so not cleared as a whole */
+    report.replaced = 0;
+    report.hits = report.misses = report.ns_load = report.ns_augment = 0;
+    const int64_t epoch = loader->epoch;
+    loader->active++;
+    pthread_mutex_unlock(&loader->mutex);
+    const int64_t position = moco_loader_position(&loader->config, loader->dataset->count, batch, at);
+    const int64_t index = loader->order == NULL ? position : loader->order[position];
+    const moco_status status = make_or_replace(loader, epoch, index, slot, at, memory, &report);
+    pthread_mutex_lock(&loader->mutex);
+    loader->active--;
+    add_report(loader, slot, &report);
+    /* Of several failures the sample's that comes first is kept, whichever was made first. */
+    if (status != MOCO_OK && (slot->failure.status == MOCO_OK || at < slot->failure.sample)) {
+        keep_failure(&slot->failure, status, at);
+    }
+}
+
+int32_t moco_loader_make_sample(moco_loader *loader, moco_view_memory *memory) {
     if (!loader->running || loader->make_batch >= loader->batches ||
         loader->make_batch >= loader->next_batch + loader->config.prefetch) {
         return 0;
     }
-    const int64_t batch = loader->make_batch, at = loader->make_sample, epoch = loader->epoch;
+    const int64_t batch = loader->make_batch, at = loader->make_sample;
     loader_slot *slot = &loader->slots[batch % loader->slot_count];
     if (at == 0) {
         slot->batch = batch;
-        slot->n = moco_loader_batch_count(loader, batch);
+        slot->n = moco_loader_batch_count(&loader->config, loader->dataset->count, batch);
         slot->done = 0;
-        slot->status = MOCO_OK;
+        slot->replaced = 0;
+        slot->failure.status = MOCO_OK;
+        slot->broken.status = MOCO_OK;
     }
     if (++loader->make_sample == slot->n) {
         loader->make_sample = 0;
         loader->make_batch++;
     }
-    if (slot->status == MOCO_OK) { /* the rest of a failed batch is passed over */
-        loader->active++;
-        pthread_mutex_unlock(&loader->mutex);
-        const int64_t position = batch * loader->config.batch_size + at;
-        const int64_t index = loader->order == NULL ? position : loader->order[position];
-        const moco_status status = make_views(loader, epoch, index, slot, at, scratch);
-        pthread_mutex_lock(&loader->mutex);
-        loader->active--;
-        if (status != MOCO_OK) note_failure(slot, at, status);
-    }
+    /* The rest of a failed batch is passed over. */
+    if (slot->failure.status == MOCO_OK) make_sample(loader, slot, batch, at, memory);
     slot->done++;
-    if (slot->done == slot->n || loader->active == 0) pthread_cond_broadcast(&loader->ready);
+    if (slot->done == slot->n || (!loader->running && loader->active == 0)) pthread_cond_broadcast(&loader->ready);
     return 1;
 }
 
@@ -89,7 +133,7 @@ static void *work(void *argument) {
     moco_loader *loader = worker->loader;
     pthread_mutex_lock(&loader->mutex);
     while (!loader->quit) {
-        if (!moco_loader_make_sample(loader, &worker->scratch)) pthread_cond_wait(&loader->work, &loader->mutex);
+        if (!moco_loader_make_sample(loader, &worker->memory)) pthread_cond_wait(&loader->work, &loader->mutex);
     }
     pthread_mutex_unlock(&loader->mutex);
     return NULL;
@@ -121,6 +165,6 @@ void moco_loader_join_workers(moco_loader *loader) {
     pthread_mutex_unlock(&loader->mutex);
     for (int32_t i = 0; i < loader->worker_count; ++i) {
         pthread_join(loader->workers[i].thread, NULL);
-        moco_deallocate(loader->context, loader->workers[i].scratch.pixels);
+        moco_view_memory_release(&loader->plan, &loader->workers[i].memory);
     }
 }

@@ -9,6 +9,8 @@ static moco_status check_loader(const moco_trainer *trainer, const moco_loader *
                  "loader was made from another context than the trainer's parts; all must share one");
     MOCO_REQUIRE(moco_loader_views(loader) == 2, "views of the loader is %d; training needs 2: query and key",
                  moco_loader_views(loader));
+    MOCO_REQUIRE(moco_loader_output(loader) == MOCO_PIXELS_FLOAT32,
+                 "output of the loader is MOCO_PIXELS_UINT8 (1); training needs MOCO_PIXELS_FLOAT32 (0)");
     MOCO_REQUIRE(moco_loader_batches_per_epoch(loader) >= 1, "loader has no batch in an epoch; it needs at least 1");
     return MOCO_OK;
 }

@@ -1,0 +1,138 @@
+/* An epoch as the caller sees it: its start, its batches one after the other, and what they took. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/checked.h"
+#include "core/config.h"
+#include "core/random.h"
+#include "loader/loader_state.h"
+
+#define MAX_EPOCH     (((int64_t) 1 << 32) - 1)
+#define LEAST_SAMPLES 100 /* that a fraction of broken ones is taken of */
+
+/* What the first release's struct had. */
+#define OLDEST_BATCH offsetof(moco_batch, query_pixels)
+
+moco_status moco_loader_start_epoch(moco_loader *loader, int64_t epoch) {
+    return moco_loader_start_at(loader, epoch, 0);
+}
+
+moco_status moco_loader_start_at(moco_loader *loader, int64_t epoch, int64_t batch) {
+    MOCO_REQUIRE_POINTER(loader);
+    MOCO_REQUIRE(epoch >= 0 && epoch <= MAX_EPOCH, "epoch is %lld; it must be 0 to %lld", (long long) epoch,
+                 (long long) MAX_EPOCH);
+    MOCO_REQUIRE(batch >= 0 && batch <= loader->batches, "batch is %lld; it must be 0 to %lld, the epoch's batches",
+                 (long long) batch, (long long) loader->batches);
+    pthread_mutex_lock(&loader->mutex);
+    /* No sample is taken from here on; those being made still read `order` and write into the slots. */
+    loader->running = 0;
+    while (loader->active > 0) pthread_cond_wait(&loader->ready, &loader->mutex);
+    for (int64_t i = 0; i < loader->slot_count; ++i) loader->slots[i].batch = -1;
+    if (loader->order != NULL) {
+        moco_random random;
+        moco_random_init(&random, loader->config.seed, MOCO_RANDOM_LOADER, (uint64_t) epoch, 0);
+        moco_random_permutation(&random, loader->dataset->count, loader->order);
+    }
+    loader->epoch = epoch;
+    loader->next_batch = batch;
+    loader->make_batch = batch;
+    loader->make_sample = 0;
+    loader->given_samples = 0;
+    loader->given_replaced = 0;
+    loader->running = 1;
+    pthread_cond_broadcast(&loader->work);
+    pthread_mutex_unlock(&loader->mutex);
+    return MOCO_OK;
+}
+
+/* Waits for, or without workers makes, the next batch; the mutex is held. */
+static const loader_slot *await_batch(moco_loader *loader) {
+    const loader_slot *slot = &loader->slots[loader->next_batch % loader->slot_count];
+    if (slot->batch == loader->next_batch && slot->done == slot->n) return slot;
+    const int64_t started = moco_now_ns();
+    while (slot->batch != loader->next_batch || slot->done < slot->n) {
+        if (loader->worker_count > 0) {
+            pthread_cond_wait(&loader->ready, &loader->mutex);
+        } else {
+            moco_loader_make_sample(loader, &loader->memory);
+        }
+    }
+    loader->statistics.ns_wait += moco_now_ns() - started;
+    return slot;
+}
+
+/* Whether the batch may be given; if not, why. Counts only batches, so that it does not matter what was made ahead. */
+static moco_status check_batch(const moco_loader *loader, const loader_slot *slot, char *sentence) {
+    if (slot->failure.status != MOCO_OK) {
+        memcpy(sentence, slot->failure.sentence, MOCO_SENTENCE_SIZE);
+        return slot->failure.status;
+    }
+    if (slot->replaced == 0) return MOCO_OK;
+    const int64_t samples = loader->given_samples + slot->n, broken = loader->given_replaced + slot->replaced;
+    const int64_t whole = moco_max_i64(samples, moco_min_i64(LEAST_SAMPLES, loader->samples));
+    if ((double) broken <= loader->config.max_broken_fraction * (double) whole) return MOCO_OK;
+    snprintf(
+        sentence, MOCO_SENTENCE_SIZE,
+        "%lld of %lld samples of this epoch are broken, more than max_broken_fraction %g allows; the last one: %.800s",
+        (long long) broken, (long long) samples, loader->config.max_broken_fraction, slot->broken.sentence);
+    return slot->broken.status;
+}
+
+static void give_batch(moco_loader *loader, const loader_slot *slot, moco_batch *made) {
+    made->n = slot->n;
+    made->sample_ids = slot->sample_ids;
+    made->labels = slot->labels;
+    if (loader->config.output == MOCO_PIXELS_FLOAT32) {
+        made->query_images = (const float *) (const void *) slot->query_views;
+        made->key_images = (const float *) (const void *) slot->key_views;
+    } else {
+        made->query_pixels = slot->query_views;
+        made->key_pixels = slot->key_views;
+    }
+    loader->given_samples += slot->n;
+    loader->given_replaced += slot->replaced;
+    loader->statistics.batches++;
+    loader->statistics.samples += slot->n;
+    loader->statistics.replaced += slot->replaced;
+    loader->next_batch++;
+    pthread_cond_broadcast(&loader->work);
+}
+
+moco_status moco_loader_next(moco_loader *loader, moco_batch *batch) {
+    MOCO_REQUIRE_POINTER(loader);
+    moco_batch made = {.h = moco_augment_height(loader->augment),
+                       .w = moco_augment_width(loader->augment),
+                       .channels = loader->dataset->channels};
+    MOCO_REQUIRE_POINTER(batch);
+    const size_t least = loader->config.output == MOCO_PIXELS_FLOAT32 ? OLDEST_BATCH : sizeof made;
+    MOCO_REQUIRE(batch->struct_size >= least,
+                 "struct_size of moco_batch is %u; set it to sizeof(moco_batch), at least %zu", batch->struct_size,
+                 least);
+    moco_status status = MOCO_OK;
+    char sentence[MOCO_SENTENCE_SIZE];
+    pthread_mutex_lock(&loader->mutex);
+    if (!loader->running) {
+        status = MOCO_INVALID_STATE;
+        strcpy(sentence, "no epoch has begun; call moco_loader_start_epoch first");
+    } else if (loader->next_batch < loader->batches) {
+        const loader_slot *slot = await_batch(loader);
+        status = check_batch(loader, slot, sentence); /* a failure is given again until the next start */
+        if (status == MOCO_OK) give_batch(loader, slot, &made);
+    }
+    pthread_mutex_unlock(&loader->mutex);
+    if (status != MOCO_OK) return moco_fail_with(status, sentence);
+    return moco_output_write(batch, &made, sizeof made, OLDEST_BATCH, "moco_batch");
+}
+
+moco_status moco_loader_read_statistics(moco_loader *loader, moco_loader_statistics *statistics) {
+    MOCO_REQUIRE_POINTER(loader);
+    MOCO_REQUIRE_POINTER(statistics);
+    pthread_mutex_lock(&loader->mutex);
+    moco_loader_statistics now = loader->statistics;
+    pthread_mutex_unlock(&loader->mutex);
+    if (loader->cache != NULL) {
+        now.cached = moco_sample_cache_count(loader->cache);
+        now.cache_bytes = moco_sample_cache_bytes(loader->cache);
+    }
+    return moco_output_write(statistics, &now, sizeof now, sizeof now, "moco_loader_statistics");
+}
