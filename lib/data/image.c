@@ -38,7 +38,7 @@ int moco_image_is_late(const moco_image_job *job) {
 }
 
 moco_status moco_image_fail_late(const moco_image_job *job) {
-    return moco_fail(MOCO_FORMAT, "decoding its %lld x %lld pixels takes longer than the limit of %g s",
+    return moco_fail(MOCO_FORMAT, "decoding its %lld x %lld pixels takes longer than the limit of %g seconds",
                      (long long) job->header.h, (long long) job->header.w, job->limits->max_seconds);
 }
 

@@ -26,7 +26,7 @@ static moco_status fail_short(const char *format, const char *where) {
 }
 
 static moco_status fail_empty(const char *format, int64_t h, int64_t w) {
-    return moco_fail(MOCO_FORMAT, "the %s file claims %lld x %lld pixels (h x w); both must be at least 1", format,
+    return moco_fail(MOCO_FORMAT, "the %s file is empty: its header claims %lld x %lld pixels (h x w)", format,
                      (long long) h, (long long) w);
 }
 
@@ -49,7 +49,8 @@ moco_status moco_image_walk(const uint8_t *bytes, size_t size, moco_stored_heade
         begin[3 * i + 2] = ' ';
     }
     begin[3 * (size < 8 ? size : 8) - 1] = '\0';
-    return moco_fail(MOCO_FORMAT, "it is neither a JPEG, a PNG nor a WebP file: it begins with the bytes %s", begin);
+    return moco_fail(MOCO_FORMAT, "it is not an image of a known format (JPEG, PNG, WebP): it begins with the bytes %s",
+                     begin);
 }
 
 /* --- JPEG --- */
@@ -65,23 +66,24 @@ moco_status moco_jpeg_walk(const uint8_t *bytes, size_t size, moco_stored_header
     for (;;) {
         if (at >= size) return fail_short("JPEG", "before its pixels");
         if (bytes[at] != 0xff) {
-            return moco_fail(MOCO_FORMAT, "the JPEG file has no marker at byte %zu, where one must be", at);
+            return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: no marker at byte %zu, where one must be", at);
         }
         while (at < size && bytes[at] == 0xff) ++at; /* any number may stand before a marker */
         if (at >= size) return fail_short("JPEG", "before its pixels");
         const int marker = bytes[at++];
         if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd7)) continue; /* without content */
-        if (marker == 0 || marker == 0xd8 || marker == 0xd9) {
-            return moco_fail(MOCO_FORMAT, "the JPEG file has the marker ff%02x at byte %zu, before any pixels", marker,
-                             at - 2);
+        if (marker == 0xd9) return fail_short("JPEG", "before its pixels");
+        if (marker == 0 || marker == 0xd8) {
+            return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: the marker ff%02x is at byte %zu", marker, at - 2);
         }
         if (size - at < 2) return fail_short("JPEG", "inside a marker");
         const size_t length = big_u16(bytes + at); /* these two bytes included */
         if (length < 2 || length > size - at) return fail_short("JPEG", "inside a marker");
         const uint8_t *content = bytes + at + 2;
         if (is_frame_marker(marker)) {
-            if (length < 8) return moco_fail(MOCO_FORMAT, "the JPEG file's frame header has only %zu bytes", length);
-            if (header->h != 0) return moco_fail(MOCO_FORMAT, "the JPEG file has two frame headers");
+            if (length < 8)
+                return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: its frame header has only %zu bytes", length);
+            if (header->h != 0) return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: it has two frame headers");
             header->h = big_u16(content + 1);
             header->w = big_u16(content + 3);
             if (header->h == 0 || header->w == 0) return fail_empty("JPEG", header->h, header->w);
@@ -92,7 +94,8 @@ moco_status moco_jpeg_walk(const uint8_t *bytes, size_t size, moco_stored_header
         at += length;
         if (marker == 0xda) break;
     }
-    if (header->h == 0) return moco_fail(MOCO_FORMAT, "the JPEG file's pixels begin before its frame header");
+    if (header->h == 0)
+        return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: its pixels begin without a frame header");
     /* Entropy-coded data holds no ff d9; so where the end of the image is there, its end is found from behind, mostly
      * at once. */
     for (size_t end = size; end >= at + 2; --end) {
@@ -111,10 +114,11 @@ moco_status moco_png_walk(const uint8_t *bytes, size_t size, moco_stored_header 
         const size_t length = big_u32(bytes + at);
         const uint8_t *type = bytes + at + 4, *content = bytes + at + 8;
         if (length > size - at - 12) return fail_short("PNG", "inside a chunk");
-        if (length > INT32_MAX) return moco_fail(MOCO_FORMAT, "the PNG file has a chunk of %zu bytes", length);
+        if (length > INT32_MAX)
+            return moco_fail(MOCO_FORMAT, "the PNG file is damaged: a chunk claims %zu bytes", length);
         if (at == 8) {
             if (memcmp(type, "IHDR", 4) != 0 || length != 13) {
-                return moco_fail(MOCO_FORMAT, "the PNG file does not begin with its header");
+                return moco_fail(MOCO_FORMAT, "the PNG file is damaged: it does not begin with its header");
             }
             header->w = big_u32(content);
             header->h = big_u32(content + 4);
@@ -126,7 +130,7 @@ moco_status moco_png_walk(const uint8_t *bytes, size_t size, moco_stored_header 
         } else if (memcmp(type, "IDAT", 4) == 0) {
             has_pixels = 1;
         } else if (memcmp(type, "IEND", 4) == 0) {
-            return has_pixels ? MOCO_OK : moco_fail(MOCO_FORMAT, "the PNG file has no pixels");
+            return has_pixels ? MOCO_OK : moco_fail(MOCO_FORMAT, "the PNG file is damaged: it has no pixel data");
         }
         at += length + 12;
     }
@@ -140,7 +144,8 @@ static moco_status read_picture_size(const uint8_t *type, const uint8_t *content
                                      int64_t *w) {
     if (memcmp(type, "VP8L", 4) == 0) {
         if (length < 5) return fail_short("WebP", "inside the picture's header");
-        if (content[0] != 0x2f) return moco_fail(MOCO_FORMAT, "the WebP file's lossless picture has no signature");
+        if (content[0] != 0x2f)
+            return moco_fail(MOCO_FORMAT, "the WebP file is damaged: its lossless picture has no signature");
         const uint32_t bits = little_u32(content + 1);
         *w = (int64_t) (bits & 0x3fff) + 1;
         *h = (int64_t) (bits >> 14 & 0x3fff) + 1;
@@ -148,7 +153,7 @@ static moco_status read_picture_size(const uint8_t *type, const uint8_t *content
     }
     if (length < 10) return fail_short("WebP", "inside the picture's header");
     if (memcmp(content + 3, "\x9d\x01\x2a", 3) != 0) {
-        return moco_fail(MOCO_FORMAT, "the WebP file's lossy picture has no signature");
+        return moco_fail(MOCO_FORMAT, "the WebP file is damaged: its lossy picture has no signature");
     }
     *w = (content[6] | content[7] << 8) & 0x3fff;
     *h = (content[8] | content[9] << 8) & 0x3fff;
@@ -176,7 +181,7 @@ static moco_status find_picture(const uint8_t *bytes, size_t begin, size_t end, 
         header->picture_size = at + 8 + length - begin;
         return MOCO_OK;
     }
-    return moco_fail(MOCO_FORMAT, "the WebP file has no picture");
+    return moco_fail(MOCO_FORMAT, "the WebP file is damaged: it has no picture");
 }
 
 /* A frame of an animation: a header of 16 bytes with its place on the canvas, then chunks. */
@@ -188,7 +193,8 @@ static moco_status find_frame(const uint8_t *bytes, size_t at, size_t length, mo
     picture->left = 2 * (int64_t) little_u24(content);
     picture->top = 2 * (int64_t) little_u24(content + 3);
     if (picture->w != (int64_t) little_u24(content + 6) + 1 || picture->h != (int64_t) little_u24(content + 9) + 1) {
-        return moco_fail(MOCO_FORMAT, "the WebP file's first frame differs from its header in size");
+        return moco_fail(MOCO_FORMAT,
+                         "the WebP file is damaged: its first frame is not of the size in the frame's header");
     }
     return MOCO_OK;
 }
@@ -224,13 +230,16 @@ moco_status moco_webp_walk(const uint8_t *bytes, size_t size, moco_stored_header
                 MOCO_TRY(find_frame(bytes, at + 8, length, header));
             } else if (memcmp(type, "ALPH", 4) == 0 || memcmp(type, "VP8 ", 4) == 0 || memcmp(type, "VP8L", 4) == 0) {
                 MOCO_TRY(find_picture(bytes, at, end, header));
+                if (header->picture.h != header->h || header->picture.w != header->w) {
+                    return moco_fail(MOCO_FORMAT, "the WebP file is damaged: its picture is not of its header's size");
+                }
             }
         }
     }
-    if (header->picture_size == 0) return moco_fail(MOCO_FORMAT, "the WebP file has no picture");
+    if (header->picture_size == 0) return moco_fail(MOCO_FORMAT, "the WebP file is damaged: it has no picture");
     const moco_image_window *picture = &header->picture;
     if (picture->left > header->w - picture->w || picture->top > header->h - picture->h) {
-        return moco_fail(MOCO_FORMAT, "the WebP file's picture is not inside its canvas");
+        return moco_fail(MOCO_FORMAT, "the WebP file is damaged: its first frame is not inside the canvas");
     }
     return MOCO_OK;
 }

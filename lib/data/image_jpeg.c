@@ -34,7 +34,8 @@ typedef struct jpeg_reader {
     struct jpeg_error_mgr errors;
     struct jpeg_progress_mgr progress;
     jmp_buf escape;
-    moco_status status; /* why it escaped */
+    moco_status status;  /* why it escaped */
+    unsigned components; /* bit c: component c has been in a scan */
 } jpeg_reader;
 
 /* --- libjpeg's callbacks --- */
@@ -67,6 +68,12 @@ static void on_output(j_common_ptr info) {
     (void) info;
 }
 
+static void note_components(jpeg_reader *reader) {
+    for (int i = 0; i < reader->info.comps_in_scan; ++i) {
+        reader->components |= 1u << reader->info.cur_comp_info[i]->component_index;
+    }
+}
+
 static void check_time(jpeg_reader *reader) {
     if (moco_image_is_late(reader->job)) escape_with(reader, moco_image_fail_late(reader->job));
 }
@@ -77,6 +84,7 @@ static void on_progress(j_common_ptr info) {
     if (reader->info.input_scan_number > MAX_SCANS) {
         escape_with(reader, moco_fail(MOCO_FORMAT, "the JPEG file has more than %d scans", MAX_SCANS));
     }
+    note_components(reader);
     check_time(reader);
 }
 
@@ -134,6 +142,31 @@ static uint64_t coefficient_bytes(struct jpeg_decompress_struct *info) {
     return bytes;
 }
 
+/* What libjpeg would take in silence: steps of zero, which leave nothing of the picture. */
+static moco_status check_tables(struct jpeg_decompress_struct *info) {
+    for (int t = 0; t < NUM_QUANT_TBLS; ++t) {
+        const JQUANT_TBL *table = info->quant_tbl_ptrs[t];
+        for (int i = 0; table != NULL && i < DCTSIZE2; ++i) {
+            if (table->quantval[i] == 0) {
+                return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: quantization table %d has a zero", t);
+            }
+        }
+    }
+    return MOCO_OK;
+}
+
+/* A file that lost all scans of a component, or its progressive scans' averages, but not the marker of its end. */
+static moco_status check_scans(const jpeg_reader *reader) {
+    const struct jpeg_decompress_struct *info = &reader->info;
+    for (int c = 0; c < info->num_components; ++c) {
+        if ((reader->components >> c & 1u) == 0 || (info->coef_bits != NULL && info->coef_bits[c][0] < 0)) {
+            return moco_fail(MOCO_FORMAT, "the JPEG file is cut short: component %d of %d is missing", c + 1,
+                             info->num_components);
+        }
+    }
+    return MOCO_OK;
+}
+
 static moco_status read_pixels(jpeg_reader *reader) {
     moco_image_job *job = reader->job;
     struct jpeg_decompress_struct *info = &reader->info;
@@ -142,11 +175,13 @@ static moco_status read_pixels(jpeg_reader *reader) {
     jpeg_mem_src(info, job->bytes, (unsigned long) job->size);
     jpeg_read_header(info, TRUE);
     if (info->image_height != job->header.h || info->image_width != job->header.w) {
-        return moco_fail(MOCO_FORMAT, "the JPEG file has two frame headers that differ");
+        return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: it has two frame headers");
     }
     if (info->num_components != 1 && info->num_components != 3 && info->num_components != 4) {
-        return moco_fail(MOCO_FORMAT, "the JPEG file has %d components; 1, 3 and 4 are known", info->num_components);
+        return moco_fail(MOCO_FORMAT, "a JPEG file of %d components is not supported; 1, 3 and 4 are",
+                         info->num_components);
     }
+    MOCO_TRY(check_tables(info));
     const int32_t channels = info->num_components == 4 ? 4 : 3;
     info->out_color_space = channels == 4 ? JCS_CMYK : JCS_RGB;
     info->scale_num = 1;
@@ -159,6 +194,8 @@ static moco_status read_pixels(jpeg_reader *reader) {
     info->mem->max_memory_to_use = room > LONG_MAX ? LONG_MAX : room == 0 ? 1 : (long) room; /* 0 is no limit */
 
     jpeg_start_decompress(info);
+    note_components(reader);
+    if (jpeg_has_multiple_scans(info)) MOCO_TRY(check_scans(reader));
     const moco_image_window *part = &job->part;
     int64_t left = 0;
     if (part->w < (int64_t) info->output_width) {

@@ -57,7 +57,7 @@ moco_status moco_image_begin(moco_image_job *job, int32_t reduction, uint64_t ex
     const int64_t h = transposed ? part.w : part.h, w = transposed ? part.h : part.w;
     const uint64_t bytes = (uint64_t) h * (uint64_t) w * 3;
     if (extra > job->limits->max_memory || bytes > job->limits->max_memory - extra) {
-        return moco_fail(MOCO_FORMAT, "decoding its %lld x %lld pixels takes %.0f MiB; the limit is %.0f MiB",
+        return moco_fail(MOCO_FORMAT, "decoding its %lld x %lld pixels takes %.0f MiB of memory; the limit is %.0f MiB",
                          (long long) job->header.h, (long long) job->header.w,
                          ((double) bytes + (double) extra) / 1048576.0, (double) job->limits->max_memory / 1048576.0);
     }

@@ -94,8 +94,7 @@ static moco_status check_sums(const moco_image_job *job) {
         const size_t length = png_get_uint_32(bytes + at);
         const uLong sum = crc32(crc32(0, NULL, 0), bytes + at + 4, (uInt) (length + 4));
         if (sum != png_get_uint_32(bytes + at + 8 + length)) {
-            return moco_fail(MOCO_FORMAT, "the PNG file is damaged: the checksum of its chunk at byte %zu is wrong",
-                             at);
+            return moco_fail(MOCO_FORMAT, "the PNG file is damaged: the CRC of its chunk at byte %zu is wrong", at);
         }
         if (memcmp(bytes + at + 4, "IEND", 4) == 0) break;
         at += length + 12;
