@@ -195,6 +195,17 @@ static int64_t backward_time(const moco_graph_plan *plan, int32_t step) {
     return 2 * (int64_t) plan->step_count - step;
 }
 
+/* BatchNorm works in place where its input is not needed any more: less memory to go through, and what is written is in
+ * the cache already. `source` is the block of the input (or of dL/dy), which then lives on as that of the output. */
+static int32_t continue_block(planner *p, const moco_plan_step *step, int64_t source, int64_t last) {
+    const moco_plan_value *x = &p->plan->values[step->x], *y = &p->plan->values[step->y];
+    if (step->layer.desc.kind != MOCO_LAYER_BATCH_NORM || source == MOCO_NO_BLOCK) return 0;
+    if (x->bytes != y->bytes || x->layout != y->layout) return 0;
+    moco_arena_block *block = &p->plan->blocks[source];
+    block->last = moco_max_i64(block->last, last);
+    return 1;
+}
+
 /* When each value is read last. */
 static void place_values(planner *p) {
     moco_graph_plan *plan = p->plan;
@@ -209,6 +220,15 @@ static void place_values(planner *p) {
             if ((step->x == v && step->layer.info.backward_needs_x) ||
                 (step->y == v && step->layer.info.backward_needs_y)) {
                 last = moco_max_i64(last, backward_time(plan, s));
+            }
+        }
+        const moco_plan_step *maker = value->producer < 0 ? NULL : &plan->steps[value->producer];
+        if (maker != NULL && !is_training(plan) && maker->residual != maker->x) {
+            const int64_t block = plan->values[maker->x].memory;
+            const int32_t unused = block != MOCO_NO_BLOCK && plan->blocks[block].last == value->producer;
+            if (unused && continue_block(p, maker, block, last)) {
+                value->memory = block;
+                continue;
             }
         }
         /* An input that no backward pass reads is used where the caller has it. */
@@ -245,7 +265,16 @@ static moco_status place_gradients(planner *p) {
         if (step->residual >= 0) {
             step->d_residual_use = give_gradient(p, step->residual, s, written, &step->d_residual_part);
         }
-        step->dx_use = give_gradient(p, step->x, s, written, &step->dx_part);
+        moco_plan_value *x = &plan->values[step->x];
+        const int64_t dy = plan->values[step->y].gradient;
+        if (!written[step->x] && x->producer >= 0 && step->residual != step->x &&
+            continue_block(p, step, dy, backward_time(plan, x->producer))) {
+            x->gradient = dy;
+            written[step->x] = 1;
+            step->dx_use = MOCO_GRADIENT_WRITE;
+        } else {
+            step->dx_use = give_gradient(p, step->x, s, written, &step->dx_part);
+        }
     }
     moco_deallocate(plan->context, written);
     return status;

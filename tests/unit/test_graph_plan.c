@@ -71,6 +71,7 @@ static moco_status negated_backward(void *self, moco_layer *planned, const moco_
     const moco_status status = moco_layer_backward(&layer->plain, &plain);
     negate(&args->y, layer->negated_output);
     turn_inputs(layer, args);
+    if (moco_host_address(&args->dx) == moco_host_address(&args->dy)) negate(&args->dx, 1); /* dx is there: undo */
     negate(&args->dx, layer->desc.input_layout == NEGATED);
     negate(&args->d_residual, layer->desc.residual_layout == NEGATED);
     return status;

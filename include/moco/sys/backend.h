@@ -97,7 +97,8 @@ typedef struct moco_layer_info {
 
 /* The tensors of one call; which ones are present depends on the kind. Gradients (dweight, dbias) are overwritten, or
  * added to with accumulate = 1; dx and d_residual are overwritten always. dx may share memory with dy only where a
- * layer is elementwise (RELU, BATCH_NORM); d_residual never does. y never shares memory with x, except for RELU. */
+ * layer is elementwise (RELU, BATCH_NORM); d_residual never does. y shares memory with x only where no backward pass
+ * reads x: in RELU, and in BATCH_NORM planned without training. */
 typedef struct moco_layer_args {
     int32_t mode; /* MOCO_MODE_TRAIN.. of encoder_ops.h: 0 and 1 batch statistics (0 fills `saved`), 2 running ones */
     int32_t accumulate;

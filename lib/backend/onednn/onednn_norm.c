@@ -101,14 +101,27 @@ static void run(const onednn_backend *backend, norm_work *work, moco_range_fn fu
     moco_parallel_range(backend->host.context, work->desc->n * work->blocks, grain_of(work), function, work);
 }
 
+/* Whether to go through the tensor one channel block at a time, all samples, statistics and what follows from them: the
+ * block is then still in the cache when it is read again. Needs blocks enough to keep all threads busy; the arithmetic
+ * is the same either way. */
+static int32_t by_blocks(const onednn_backend *backend, const norm_work *work) {
+    const int64_t threads = backend->host.context->threads;
+    return work->blocks % threads == 0 || work->blocks >= 4 * threads;
+}
+
+static void run_by_blocks(const onednn_backend *backend, norm_work *work, moco_range_fn function) {
+    moco_parallel_range(backend->host.context, work->blocks, 1, function, work);
+}
+
 /* --- Forward --- */
 
+static void moments_of(const norm_work *work, int64_t task) {
+    work->kernels->moments(work->x + task * work->run_bytes, work->spatial, work->partial_a + task * work->block,
+                           work->partial_b + task * work->block);
+}
+
 static void take_moments(void *argument, int64_t begin, int64_t end) {
-    const norm_work *work = (const norm_work *) argument;
-    for (int64_t i = begin; i < end; ++i) {
-        work->kernels->moments(work->x + i * work->run_bytes, work->spatial, work->partial_a + i * work->block,
-                               work->partial_b + i * work->block);
-    }
+    for (int64_t i = begin; i < end; ++i) moments_of((const norm_work *) argument, i);
 }
 
 /* Statistics of channels [begin, end): the group's mean is its samples' mean (all have `spatial` values), its squares
@@ -163,17 +176,28 @@ static void scale_of(const norm_work *work, int64_t channel, int64_t at, float s
     for (int64_t c = 0; c < work->block; ++c) scale[c] = work->weight[channel + c] * work->rstd[at + c];
 }
 
-static void normalise(void *argument, int64_t begin, int64_t end) {
-    const norm_work *work = (const norm_work *) argument;
+static void normalise_one(const norm_work *work, int64_t task) {
     _Alignas(64) float scale[MAX_BLOCK];
-    for (int64_t i = begin; i < end; ++i) {
-        const int64_t channel = i % work->blocks * work->block;
-        const int64_t at = statistics_of(work, i);
-        scale_of(work, channel, at, scale);
-        const int64_t offset = i * work->run_bytes;
-        work->kernels->normalise(work->x + offset, work->residual == NULL ? NULL : work->residual + offset,
-                                 work->desc->relu, work->mean + at, scale, work->bias + channel, work->spatial,
-                                 work->y + offset);
+    const int64_t channel = task % work->blocks * work->block;
+    const int64_t at = statistics_of(work, task);
+    const int64_t offset = task * work->run_bytes;
+    scale_of(work, channel, at, scale);
+    work->kernels->normalise(work->x + offset, work->residual == NULL ? NULL : work->residual + offset,
+                             work->desc->relu, work->mean + at, scale, work->bias + channel, work->spatial,
+                             work->y + offset);
+}
+
+static void normalise(void *argument, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) normalise_one((const norm_work *) argument, i);
+}
+
+/* What was read last is the likeliest to be cached still: the second pass goes backwards. */
+static void forward_blocks(void *argument, int64_t begin, int64_t end) {
+    const norm_work *work = (const norm_work *) argument;
+    for (int64_t block = begin; block < end; ++block) {
+        for (int64_t i = 0; i < work->desc->n; ++i) moments_of(work, i * work->blocks + block);
+        combine_moments(argument, block * work->block, (block + 1) * work->block);
+        for (int64_t i = work->desc->n - 1; i >= 0; --i) normalise_one(work, i * work->blocks + block);
     }
 }
 
@@ -194,6 +218,10 @@ moco_status onednn_norm_forward(const onednn_backend *backend, const moco_layer_
         use_running(&work);
     } else {
         MOCO_TRY(refuse_single_values(desc));
+        if (by_blocks(backend, &work)) {
+            run_by_blocks(backend, &work, forward_blocks);
+            return MOCO_OK;
+        }
         run(backend, &work, take_moments);
         moco_parallel_range(backend->host.context, desc->c, work.block, combine_moments, &work);
     }
@@ -203,19 +231,20 @@ moco_status onednn_norm_forward(const onednn_backend *backend, const moco_layer_
 
 /* --- Backward: dx = weight rstd (dz - mean(dz) - xhat mean(dz xhat)) --- */
 
-static void take_gradient_sums(void *argument, int64_t begin, int64_t end) {
-    const norm_work *work = (const norm_work *) argument;
+static void gradient_sums_of(const norm_work *work, int64_t task) {
     _Alignas(64) float scale[MAX_BLOCK];
-    for (int64_t i = begin; i < end; ++i) {
-        const int64_t channel = i % work->blocks * work->block;
-        const int64_t at = statistics_of(work, i);
-        scale_of(work, channel, at, scale);
-        const int64_t offset = i * work->run_bytes;
-        work->kernels->gradient_sums(work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset,
-                                     work->x + offset, work->desc->relu, work->mean + at, scale, work->bias + channel,
-                                     work->spatial, work->partial_a + i * work->block,
-                                     work->partial_b + i * work->block);
-    }
+    const int64_t channel = task % work->blocks * work->block;
+    const int64_t at = statistics_of(work, task);
+    const int64_t offset = task * work->run_bytes;
+    scale_of(work, channel, at, scale);
+    work->kernels->gradient_sums(work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset,
+                                 work->x + offset, work->desc->relu, work->mean + at, scale, work->bias + channel,
+                                 work->spatial, work->partial_a + task * work->block,
+                                 work->partial_b + task * work->block);
+}
+
+static void take_gradient_sums(void *argument, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) gradient_sums_of((const norm_work *) argument, i);
 }
 
 static void combine_gradient_sums(void *argument, int64_t begin, int64_t end) {
@@ -246,18 +275,29 @@ static void combine_gradient_sums(void *argument, int64_t begin, int64_t end) {
     }
 }
 
-static void apply_gradient(void *argument, int64_t begin, int64_t end) {
-    const norm_work *work = (const norm_work *) argument;
+static void apply_gradient_to(const norm_work *work, int64_t task) {
     _Alignas(64) float scale[MAX_BLOCK];
-    for (int64_t i = begin; i < end; ++i) {
-        const int64_t channel = i % work->blocks * work->block;
-        const int64_t at = statistics_of(work, i);
-        scale_of(work, channel, at, scale);
-        const int64_t offset = i * work->run_bytes;
-        work->kernels->gradient_apply(
-            work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset, work->x + offset, work->desc->relu,
-            work->mean + at, scale, work->bias + channel, work->offset + at, work->slope + at, work->spatial,
-            work->dx == NULL ? NULL : work->dx + offset, work->d_residual == NULL ? NULL : work->d_residual + offset);
+    const int64_t channel = task % work->blocks * work->block;
+    const int64_t at = statistics_of(work, task);
+    const int64_t offset = task * work->run_bytes;
+    scale_of(work, channel, at, scale);
+    work->kernels->gradient_apply(
+        work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset, work->x + offset, work->desc->relu,
+        work->mean + at, scale, work->bias + channel, work->offset + at, work->slope + at, work->spatial,
+        work->dx == NULL ? NULL : work->dx + offset, work->d_residual == NULL ? NULL : work->d_residual + offset);
+}
+
+static void apply_gradient(void *argument, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) apply_gradient_to((const norm_work *) argument, i);
+}
+
+static void backward_blocks(void *argument, int64_t begin, int64_t end) {
+    const norm_work *work = (const norm_work *) argument;
+    const int32_t apply = work->dx != NULL || work->d_residual != NULL;
+    for (int64_t block = begin; block < end; ++block) {
+        for (int64_t i = 0; i < work->desc->n; ++i) gradient_sums_of(work, i * work->blocks + block);
+        combine_gradient_sums(argument, block * work->block, (block + 1) * work->block);
+        for (int64_t i = work->desc->n - 1; apply && i >= 0; --i) apply_gradient_to(work, i * work->blocks + block);
     }
 }
 
@@ -270,6 +310,10 @@ moco_status onednn_norm_backward(const onednn_backend *backend, const moco_layer
     work.d_residual = (char *) moco_host_address(&args->d_residual);
     work.dweight = (float *) moco_host_address(&args->dweight);
     work.dbias = (float *) moco_host_address(&args->dbias);
+    if (by_blocks(backend, &work)) {
+        run_by_blocks(backend, &work, backward_blocks);
+        return MOCO_OK;
+    }
     run(backend, &work, take_gradient_sums);
     moco_parallel_range(backend->host.context, desc->c, work.block, combine_gradient_sums, &work);
     if (work.dx != NULL || work.d_residual != NULL) run(backend, &work, apply_gradient);
