@@ -180,8 +180,9 @@ static int32_t parse_decimal(const uint8_t *text, size_t length, uint64_t *numbe
     uint64_t value = 0;
     if (length == 0) return 0;
     for (size_t i = 0; i < length; ++i) {
-        if (text[i] < '0' || text[i] > '9' || value > (INT64_MAX - 9) / 10) return 0;
-        value = value * 10 + (uint64_t) (text[i] - '0');
+        const uint64_t digit = (uint64_t) text[i] - '0'; /* enormous for what is less than '0' */
+        if (digit > 9 || value > ((uint64_t) INT64_MAX - digit) / 10) return 0;
+        value = value * 10 + digit;
     }
     *number = value;
     return 1;
