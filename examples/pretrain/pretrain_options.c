@@ -9,6 +9,7 @@ static const char *const stem_names[] = {"imagenet", "cifar", NULL};
 static const char *const head_names[] = {"none", "linear", "mlp", NULL};
 static const char *const layout_names[] = {"contiguous", "strided", NULL};
 static const char *const start_names[] = {"random", "empty", NULL};
+static const char *const storage_names[] = {"f32", "bf16", NULL};
 static const char *const schedule_names[] = {"constant", "step", "cosine", NULL};
 static const char *const output_names[] = {"features", "embeddings", NULL};
 
@@ -68,6 +69,8 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
         {"bn-layout", OPTION_CHOICE, &options->bn_layout, "which samples a group holds", 0, 0, layout_names},
         {"queue-size", OPTION_INTEGER, &options->queue_size, "K, the keys to tell apart", 1, big, NULL},
         {"queue-start", OPTION_CHOICE, &options->queue_start, "what the queue holds at first", 0, 0, start_names},
+        {"queue-storage", OPTION_CHOICE, &options->queue_storage, "bf16: half the memory, keys rounded", 0, 0,
+         storage_names},
         {"momentum", OPTION_NUMBER, &options->momentum, "m of the key encoder", 0, 1, NULL},
         {"momentum-end", OPTION_NUMBER, &options->momentum_end, "m at the end, along a cosine; 0: m stays", 0, 1, NULL},
         {"temperature", OPTION_NUMBER, &options->temperature, "T of the loss", 1e-8, 1e6, NULL},

@@ -23,7 +23,8 @@ typedef struct pretrain_options {
     int32_t bn_layout; /* MOCO_BN_* */
     /* Momentum contrast */
     int64_t queue_size;
-    int32_t queue_start; /* MOCO_QUEUE_START_* */
+    int32_t queue_start;   /* MOCO_QUEUE_START_* */
+    int32_t queue_storage; /* MOCO_QUEUE_STORAGE_* */
     double momentum;
     double momentum_end;
     double temperature;

@@ -40,6 +40,7 @@ static void make_queue_and_loss(pretrain_parts *parts, const pretrain_options *o
     check(moco_queue_config_init(&queue_config, sizeof queue_config));
     queue_config.capacity = options->queue_size;
     queue_config.start = options->queue_start;
+    queue_config.storage = options->queue_storage;
     queue_config.dim = moco_encoder_embedding_dim(parts->encoder);
     queue_config.seed = (uint64_t) options->seed;
     check_choice(moco_queue_create(&parts->queue, parts->context, &queue_config));

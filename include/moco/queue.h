@@ -13,6 +13,12 @@ enum {
     MOCO_QUEUE_START_EMPTY = 1   /* no negatives before the first enqueue; only filled rows count */
 };
 
+enum {
+    MOCO_QUEUE_STORAGE_F32 = 0,
+    MOCO_QUEUE_STORAGE_BF16 = 1 /* half the memory: keys are rounded to bfloat16 (8 significant bits, nearest, ties to
+                                   even) as they come in, and the loss is exact for the rounded keys */
+};
+
 /* The id of a row that came without one: random starting rows, or an enqueue with ids NULL. It matches no sample. */
 #define MOCO_QUEUE_NO_ID INT64_MIN
 
@@ -22,11 +28,14 @@ typedef struct moco_queue_config {
     int64_t capacity; /* K, number of keys; default 65536, >= 1; need not be a multiple of the batch */
     int64_t dim;      /* embedding dim; default 128, >= 1 */
     uint64_t seed;    /* of the random starting rows; default 0 */
+    int32_t storage;  /* MOCO_QUEUE_STORAGE_*; default F32 */
+    int32_t reserved;
 } moco_queue_config;
 
 MOCO_API moco_status moco_queue_config_init(moco_queue_config *config, uint32_t struct_size);
 
-/* `config` NULL means the defaults. Memory: capacity * (dim * 4 + 8) bytes. */
+/* `config` NULL means the defaults. Memory: capacity * (dim * 4 + 8) bytes, with STORAGE_BF16
+ * capacity * (dim * 2 + 8). */
 MOCO_API moco_status moco_queue_create(moco_queue **out, moco_context *context, const moco_queue_config *config);
 MOCO_API void moco_queue_destroy(moco_queue *queue);
 
@@ -45,12 +54,17 @@ MOCO_API int64_t moco_queue_filled(const moco_queue *queue);
 /* How many rows the loss uses as negatives: capacity after START_RANDOM, `filled` after START_EMPTY. */
 MOCO_API int64_t moco_queue_negatives(const moco_queue *queue);
 
-/* Copies rows [first, first + count) in slot order into keys[count x dim] and ids[count]; either may be NULL. */
+/* MOCO_QUEUE_STORAGE_* */
+MOCO_API int32_t moco_queue_storage(const moco_queue *queue);
+
+/* Copies rows [first, first + count) in slot order into keys[count x dim] and ids[count]; either may be NULL. Float32
+ * whatever the storage: a key that was rounded is read rounded. */
 MOCO_API moco_status moco_queue_read(const moco_queue *queue, int64_t first, int64_t count, float *keys, int64_t *ids);
 
 /* Puts back a whole state: keys[capacity x dim], ids[capacity] (NULL: MOCO_QUEUE_NO_ID), position, filled. All finite
  * and in range (after START_EMPTY also position = filled, until it is full), else INVALID_ARGUMENT and nothing changes.
- * Continues bit for bit as the queue it was read from. */
+ * Continues bit for bit as the queue it was read from, in either storage;
+ * STORAGE_BF16 rounds keys of a queue of the other. */
 MOCO_API moco_status moco_queue_restore(moco_queue *queue, const float *keys, const int64_t *ids, int64_t position,
                                         int64_t filled);
 

@@ -183,6 +183,10 @@ moco_status moco_all_finite(moco_context *context, const moco_tensor *tensor, in
     DISPATCH(context, all_finite, tensor, finite, first);
 }
 
+moco_status moco_tensor_convert(moco_context *context, const moco_tensor *target, const moco_tensor *source) {
+    DISPATCH(context, convert, target, source);
+}
+
 moco_status moco_tensor_add(moco_context *context, const moco_tensor *target, const moco_tensor *source) {
     DISPATCH(context, add, target, source);
 }

@@ -31,6 +31,8 @@ moco_status moco_tensor_fill_zero(moco_context *context, const moco_tensor *tens
 moco_status moco_gather_rows(moco_context *context, const moco_tensor *target, const moco_tensor *source,
                              const int64_t *rows, int64_t n);
 moco_status moco_all_finite(moco_context *context, const moco_tensor *tensor, int32_t *finite, int64_t *first);
+/* target = source, of F32 and BF16 each the other. */
+moco_status moco_tensor_convert(moco_context *context, const moco_tensor *target, const moco_tensor *source);
 /* target += source, both 1-d. */
 moco_status moco_tensor_add(moco_context *context, const moco_tensor *target, const moco_tensor *source);
 

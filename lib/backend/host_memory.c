@@ -146,6 +146,59 @@ moco_status moco_host_all_finite(void *self, const moco_tensor *tensor, int32_t 
     return MOCO_OK;
 }
 
+/* --- Conversion --- */
+
+#define CONVERT_GRAIN 65536
+
+typedef struct conversion {
+    void *target;
+    const void *source;
+} conversion;
+
+/* Rounding carries into the exponent as it should, but for the step to infinity: the largest bfloat16 stays there. */
+static uint16_t bf16_of_float(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const uint32_t size = bits & 0x7FFFFFFFu;
+    const uint32_t rounded = (size + 0x7FFFu + ((size >> 16) & 1u)) >> 16;
+    const uint32_t finite = rounded < 0x7F80u ? rounded : 0x7F7Fu;
+    const uint32_t not_finite = size > 0x7F800000u ? 0x7FC0u : 0x7F80u;
+    return (uint16_t) ((bits >> 31 << 15) | (size < 0x7F800000u ? finite : not_finite));
+}
+
+static void narrow(void *argument, int64_t begin, int64_t end) {
+    const conversion *work = (const conversion *) argument;
+    uint16_t *restrict target = (uint16_t *) work->target;
+    const float *restrict source = (const float *) work->source;
+    for (int64_t i = begin; i < end; ++i) target[i] = bf16_of_float(source[i]);
+}
+
+static void widen(void *argument, int64_t begin, int64_t end) {
+    const conversion *work = (const conversion *) argument;
+    float *restrict target = (float *) work->target;
+    const uint16_t *restrict source = (const uint16_t *) work->source;
+    for (int64_t i = begin; i < end; ++i) target[i] = moco_float_of_bf16(source[i]);
+}
+
+moco_status moco_host_convert(void *self, const moco_tensor *target, const moco_tensor *source) {
+    const int32_t narrows = source->dtype == MOCO_DTYPE_F32 && target->dtype == MOCO_DTYPE_BF16;
+    const int32_t widens = source->dtype == MOCO_DTYPE_BF16 && target->dtype == MOCO_DTYPE_F32;
+    const int64_t elements = moco_tensor_elements(source);
+    if (!narrows && !widens) {
+        return moco_fail(MOCO_UNSUPPORTED, "convert goes from float32 to bfloat16 and back, not from dtype %d to %d",
+                         source->dtype, target->dtype);
+    }
+    if (moco_tensor_elements(target) != elements) {
+        return moco_fail(MOCO_INTERNAL, "converting %lld elements to %lld", (long long) elements,
+                         (long long) moco_tensor_elements(target));
+    }
+    MOCO_TRY(check_range((const moco_host_buffer *) target->buffer, target->offset, moco_tensor_bytes(target)));
+    MOCO_TRY(check_range((const moco_host_buffer *) source->buffer, source->offset, moco_tensor_bytes(source)));
+    conversion work = {moco_host_address(target), moco_host_address(source)};
+    moco_parallel_range(context_of(self), elements, CONVERT_GRAIN, narrows ? narrow : widen, &work);
+    return MOCO_OK;
+}
+
 /* --- Addition --- */
 
 #define ADD_GRAIN 65536

@@ -5,6 +5,7 @@
 #define MOCO_BACKEND_HOST_MEMORY_H
 
 #include <moco/sys/backend.h>
+#include <string.h>
 
 typedef struct moco_host_buffer {
     char *base;
@@ -16,6 +17,14 @@ typedef struct moco_host_buffer {
 static inline void *moco_host_address(const moco_tensor *tensor) {
     const moco_host_buffer *buffer = (const moco_host_buffer *) tensor->buffer;
     return buffer == NULL ? NULL : (void *) (buffer->base + tensor->offset);
+}
+
+/* bfloat16 is the upper half of a float32. */
+static inline float moco_float_of_bf16(uint16_t value) {
+    const uint32_t bits = (uint32_t) value << 16;
+    float result;
+    memcpy(&result, &bits, sizeof result);
+    return result;
 }
 
 /* The memory members of moco_backend_ops; `self` begins with a moco_context pointer (see moco_host_backend). */
@@ -34,6 +43,7 @@ moco_status moco_host_fill_zero(void *self, void *buffer, uint64_t offset, uint6
 moco_status moco_host_gather_rows(void *self, const moco_tensor *target, const moco_tensor *source, const int64_t *rows,
                                   int64_t n);
 moco_status moco_host_all_finite(void *self, const moco_tensor *tensor, int32_t *finite, int64_t *first);
+moco_status moco_host_convert(void *self, const moco_tensor *target, const moco_tensor *source);
 moco_status moco_host_add(void *self, const moco_tensor *target, const moco_tensor *source);
 
 #endif

@@ -1,3 +1,4 @@
+#include <stddef.h>
 #include <string.h>
 
 #include "core/checked.h"
@@ -5,11 +6,12 @@
 #include "queue/queue_internal.h"
 
 static const moco_queue_config default_config = {
-    sizeof(moco_queue_config), MOCO_QUEUE_START_RANDOM, 65536, 128, 0,
+    sizeof(moco_queue_config), MOCO_QUEUE_START_RANDOM, 65536, 128, 0, MOCO_QUEUE_STORAGE_F32, 0,
 };
+#define OLDEST_CONFIG offsetof(moco_queue_config, storage)
 
 moco_status moco_queue_config_init(moco_queue_config *config, uint32_t struct_size) {
-    return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,
+    return moco_config_init(config, struct_size, &default_config, sizeof default_config, OLDEST_CONFIG,
                             "moco_queue_config");
 }
 
@@ -24,16 +26,19 @@ moco_status moco_queue_create(moco_queue **out, moco_context *context, const moc
     MOCO_REQUIRE_POINTER(context);
     moco_queue_config wanted = default_config;
     if (config != NULL) {
-        MOCO_TRY(moco_config_read(&wanted, config, sizeof wanted, sizeof wanted, "moco_queue_config"));
+        MOCO_TRY(moco_config_read(&wanted, config, sizeof wanted, OLDEST_CONFIG, "moco_queue_config"));
     }
     MOCO_REQUIRE(wanted.capacity >= 1, "capacity is %lld; it must be at least 1", (long long) wanted.capacity);
     MOCO_REQUIRE(wanted.dim >= 1, "dim is %lld; it must be at least 1", (long long) wanted.dim);
     MOCO_REQUIRE(wanted.start == MOCO_QUEUE_START_RANDOM || wanted.start == MOCO_QUEUE_START_EMPTY,
                  "start is %d; it must be MOCO_QUEUE_START_RANDOM (0) or MOCO_QUEUE_START_EMPTY (1)", wanted.start);
+    MOCO_REQUIRE(wanted.storage == MOCO_QUEUE_STORAGE_F32 || wanted.storage == MOCO_QUEUE_STORAGE_BF16,
+                 "storage is %d; it must be MOCO_QUEUE_STORAGE_F32 (0) or MOCO_QUEUE_STORAGE_BF16 (1)", wanted.storage);
+    const int32_t dtype = wanted.storage == MOCO_QUEUE_STORAGE_BF16 ? MOCO_DTYPE_BF16 : MOCO_DTYPE_F32;
     int64_t elements = 0;
     size_t key_bytes = 0, id_bytes = 0;
     MOCO_TRY(moco_checked_multiply(wanted.capacity, wanted.dim, "capacity * dim", &elements));
-    MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "the queue's keys", &key_bytes));
+    MOCO_TRY(moco_checked_bytes(elements, moco_dtype_size(dtype), "the queue's keys", &key_bytes));
     MOCO_TRY(moco_checked_bytes(wanted.capacity, sizeof(int64_t), "the queue's ids", &id_bytes));
 
     moco_queue *queue = (moco_queue *) moco_allocate_zeroed(context, 1, sizeof *queue);
@@ -42,6 +47,7 @@ moco_status moco_queue_create(moco_queue **out, moco_context *context, const moc
     moco_context_retain(context);
     queue->context = context;
     queue->start = wanted.start;
+    queue->dtype = dtype;
     queue->capacity = wanted.capacity;
     queue->dim = wanted.dim;
 
@@ -85,8 +91,14 @@ moco_status moco_queue_reset(moco_queue *queue, uint64_t seed) {
 /* --- Enqueue --- */
 
 moco_tensor moco_queue_rows(const moco_queue *queue, int64_t first, int64_t count) {
-    const uint64_t offset = (uint64_t) first * (uint64_t) queue->dim * sizeof(float);
-    return moco_tensor_2d(queue->buffer, offset, MOCO_DTYPE_F32, count, queue->dim);
+    const uint64_t offset = (uint64_t) first * (uint64_t) queue->dim * moco_dtype_size(queue->dtype);
+    return moco_tensor_2d(queue->buffer, offset, queue->dtype, count, queue->dim);
+}
+
+moco_status moco_queue_write_rows(moco_queue *queue, int64_t first, const moco_tensor *rows) {
+    const moco_tensor target = moco_queue_rows(queue, first, rows->dims[0]);
+    if (queue->dtype != MOCO_DTYPE_F32) return moco_tensor_convert(queue->context, &target, rows);
+    return moco_tensor_copy(queue->context, &target, rows);
 }
 
 moco_status moco_queue_host_rows(const moco_queue *queue, const float *rows, int64_t count, void **buffer,
@@ -140,8 +152,7 @@ moco_status moco_queue_enqueue_tensor(moco_queue *queue, const moco_tensor *keys
         moco_tensor source = *keys;
         source.offset += (uint64_t) from * (uint64_t) queue->dim * sizeof(float);
         source.dims[0] = count;
-        const moco_tensor target = moco_queue_rows(queue, to, count);
-        MOCO_TRY(moco_tensor_copy(queue->context, &target, &source));
+        MOCO_TRY(moco_queue_write_rows(queue, to, &source));
     }
     for (int64_t i = 0; i < written; ++i) {
         const int64_t slot = i < before_wrap ? position + i : i - before_wrap;
@@ -186,6 +197,10 @@ int64_t moco_queue_filled(const moco_queue *queue) {
 int64_t moco_queue_negatives(const moco_queue *queue) {
     if (queue == NULL) return 0;
     return queue->start == MOCO_QUEUE_START_RANDOM ? queue->capacity : queue->filled;
+}
+
+int32_t moco_queue_storage(const moco_queue *queue) {
+    return queue != NULL && queue->dtype == MOCO_DTYPE_BF16 ? MOCO_QUEUE_STORAGE_BF16 : MOCO_QUEUE_STORAGE_F32;
 }
 
 moco_queue_view moco_queue_const_view(const moco_queue *queue) {

@@ -11,16 +11,20 @@ struct moco_queue {
     atomic_int references;
     moco_context *context;
     int32_t start; /* MOCO_QUEUE_START_* */
+    int32_t dtype; /* of the keys: MOCO_DTYPE_F32 or BF16 */
     int64_t capacity;
     int64_t dim;
     int64_t position;
     int64_t filled;
-    void *buffer; /* keys, capacity x dim float32, in the backend's memory */
+    void *buffer; /* keys, capacity x dim, in the backend's memory */
     int64_t *ids; /* capacity */
 };
 
 /* Rows [first, first + count) of the queue. */
 moco_tensor moco_queue_rows(const moco_queue *queue, int64_t first, int64_t count);
+
+/* Writes float32 rows[count x dim] at row `first`, rounded as the queue stores them. */
+moco_status moco_queue_write_rows(moco_queue *queue, int64_t first, const moco_tensor *rows);
 
 /* The host's rows[count x dim] as a tensor, wrapped where the backend can and uploaded where not; the caller destroys
  * *buffer. */

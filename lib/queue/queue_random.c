@@ -50,8 +50,12 @@ moco_status moco_queue_write_starting_rows(moco_queue *queue, uint64_t seed) {
         const int64_t count = moco_min_i64(chunk, queue->capacity - first);
         starting_rows job = {rows, first, queue->dim, seed};
         moco_parallel_range(queue->context, count, GRAIN_ROWS, draw_rows, &job);
-        const moco_tensor target = moco_queue_rows(queue, first, count);
-        status = moco_tensor_upload(queue->context, &target, rows);
+        void *buffer = NULL;
+        moco_tensor source;
+        status = moco_queue_host_rows(queue, rows, count, &buffer, &source);
+        if (status != MOCO_OK) break;
+        status = moco_queue_write_rows(queue, first, &source);
+        moco_buffer_destroy(queue->context, buffer);
     }
     moco_deallocate(queue->context, rows);
     return status;

@@ -4,6 +4,23 @@
 #include "core/checked.h"
 #include "queue/queue_internal.h"
 
+/* Rows to the host's keys[count x dim], widened on the way where they are bfloat16. */
+static moco_status read_rows(const moco_queue *queue, const moco_tensor *rows, float *keys) {
+    moco_context *context = queue->context;
+    if (queue->dtype == MOCO_DTYPE_F32) return moco_tensor_download(context, rows, keys);
+    const size_t bytes = (size_t) moco_tensor_elements(rows) * sizeof(float);
+    void *buffer = NULL;
+    moco_status status = moco_buffer_wrap(context, keys, bytes, &buffer);
+    const int32_t copied = status == MOCO_UNSUPPORTED;
+    if (copied) status = moco_buffer_create(context, bytes, &buffer);
+    MOCO_TRY(status);
+    const moco_tensor wide = moco_tensor_2d(buffer, 0, MOCO_DTYPE_F32, rows->dims[0], queue->dim);
+    status = moco_tensor_convert(context, &wide, rows);
+    if (status == MOCO_OK && copied) status = moco_tensor_download(context, &wide, keys);
+    moco_buffer_destroy(context, buffer);
+    return status;
+}
+
 moco_status moco_queue_read(const moco_queue *queue, int64_t first, int64_t count, float *keys, int64_t *ids) {
     MOCO_REQUIRE_POINTER(queue);
     MOCO_REQUIRE(first >= 0 && first <= queue->capacity, "first is %lld; it must be in 0..%lld", (long long) first,
@@ -14,7 +31,7 @@ moco_status moco_queue_read(const moco_queue *queue, int64_t first, int64_t coun
     if (count == 0) return MOCO_OK;
     if (keys != NULL) {
         const moco_tensor rows = moco_queue_rows(queue, first, count);
-        MOCO_TRY(moco_tensor_download(queue->context, &rows, keys));
+        MOCO_TRY(read_rows(queue, &rows, keys));
     }
     if (ids != NULL) memcpy(ids, queue->ids + first, (size_t) count * sizeof *ids);
     return MOCO_OK;
@@ -38,10 +55,7 @@ moco_status moco_queue_restore(moco_queue *queue, const float *keys, const int64
     moco_tensor source;
     MOCO_TRY(moco_queue_host_rows(queue, keys, capacity, &buffer, &source));
     moco_status status = moco_queue_require_finite(queue, &source);
-    if (status == MOCO_OK) {
-        const moco_tensor target = moco_queue_rows(queue, 0, capacity);
-        status = moco_tensor_copy(queue->context, &target, &source);
-    }
+    if (status == MOCO_OK) status = moco_queue_write_rows(queue, 0, &source);
     moco_buffer_destroy(queue->context, buffer);
     MOCO_TRY(status);
     for (int64_t i = 0; i < capacity; ++i) queue->ids[i] = ids == NULL ? MOCO_QUEUE_NO_ID : ids[i];

@@ -75,6 +75,7 @@ static training_configs configs_of(scenario *s) {
     c.encoder.head = s->head;
     c.encoder.mlp_input_dim = 3 * LOADER_SIZE * LOADER_SIZE;
     c.encoder.mlp_hidden_dim = 24;
+    c.queue.storage = MOCO_QUEUE_STORAGE_BF16; /* which allocates on the way where float32 does not */
     return c;
 }
 

@@ -51,10 +51,12 @@ static int run_backend_suite(const char *name) {
         cmocka_unit_test(test_momentum_update),
         cmocka_unit_test(test_sgd_update),
         cmocka_unit_test(test_info_nce),
+        cmocka_unit_test(test_info_nce_narrow),
         cmocka_unit_test(test_info_nce_huge),
         cmocka_unit_test(test_info_nce_collapsed),
         cmocka_unit_test(test_info_nce_masked),
         cmocka_unit_test(test_memory_operators),
+        cmocka_unit_test(test_convert),
     };
     return cmocka_run_group_tests(tests, suite_setup, suite_teardown);
 }

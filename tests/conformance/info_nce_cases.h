@@ -16,7 +16,8 @@ typedef struct nce_case {
     double *queue;
     int64_t *sample_ids; /* NULL: no masking */
     int64_t *key_ids;
-    int32_t exact; /* float32 has no rounding error in the dot products */
+    int32_t narrow; /* the tested backend gets its keys as bfloat16, which they are */
+    int32_t exact;  /* float32 has no rounding error in the dot products */
 } nce_case;
 
 static nce_case nce_create(int64_t n, int64_t dim, int64_t keys, double temperature) {
@@ -66,6 +67,13 @@ static moco_info_nce_args nce_run(moco_context *context, int32_t dtype, const nc
     for (int i = 0; i < 4; ++i) {
         if (matrices[i]->buffer == NULL) continue;
         *matrices[i] = moco_tensor_2d(matrices[i]->buffer, 0, dtype, i == 2 ? c->keys : c->n, c->dim);
+    }
+    if (c->narrow && dtype == MOCO_DTYPE_F32 && c->keys > 0) {
+        moco_tensor keys = nan_tensor(context, MOCO_DTYPE_BF16, c->keys * c->dim, 0);
+        keys = moco_tensor_2d(keys.buffer, 0, MOCO_DTYPE_BF16, c->keys, c->dim);
+        assert_ok(moco_tensor_convert(context, &keys, &args.keys));
+        moco_buffer_destroy(context, args.keys.buffer);
+        args.keys = keys;
     }
     args.sample_ids = c->sample_ids;
     args.key_ids = c->key_ids;
@@ -165,6 +173,26 @@ static void test_info_nce(void **state) {
             nce_check(&c);
             nce_free(&c);
         }
+    }
+}
+
+/* Keys in bfloat16, against float64 keys of the same values. */
+static void test_info_nce_narrow(void **state) {
+    (void) state;
+    moco_random random = suite_random(34, 0);
+    for (int i = 0; i < 16; ++i) {
+        nce_case c = nce_create(random_between(&random, 1, 70), random_between(&random, 1, 200),
+                                random_between(&random, 0, 600), i % 2 ? 0.07 : -0.2);
+        nce_fill(&random, &c);
+        c.narrow = 1;
+        const double size = i % 4 == 3 ? 1e3 : 1.0; /* logits too large for float32 */
+        for (int64_t j = 0; j < c.keys * c.dim; ++j) c.queue[j] = ldexp(nearbyint(ldexp(c.queue[j], 7)), -7) * size;
+        c.exact = 0;
+        if (size > 1.0) {
+            for (int64_t j = 0; j < c.keys * c.dim; ++j) c.queue[j] = c.queue[j] > 0 ? 1024.0 : -512.0;
+        }
+        nce_check(&c);
+        nce_free(&c);
     }
 }
 

@@ -198,6 +198,50 @@ static void check_gather_copy_add(int64_t rows, int64_t columns, moco_random *ra
     free(result);
 }
 
+/* Every bfloat16 there and back; then floats between two of them go to the nearer one, a tie to the even one. */
+static void test_convert(void **state) {
+    (void) state;
+    enum { ALL = 1 << 16 };
+    static float wide[ALL], halves[ALL];
+    static uint16_t narrow[ALL], result[ALL];
+    moco_context *context = suite.tested_threads;
+    const moco_tensor bf16 = nan_tensor(context, MOCO_DTYPE_BF16, ALL, 0);
+    const moco_tensor f32 = nan_tensor(context, MOCO_DTYPE_F32, ALL, 0);
+    for (int i = 0; i < ALL; ++i) {
+        const uint32_t bits = (uint32_t) i << 16;
+        narrow[i] = (uint16_t) i;
+        memcpy(&wide[i], &bits, sizeof bits);
+    }
+    assert_ok(moco_tensor_upload(context, &bf16, narrow));
+    assert_ok(moco_tensor_convert(context, &f32, &bf16));
+    assert_ok(moco_tensor_download(context, &f32, halves));
+    assert_memory_equal(halves, wide, sizeof wide);
+    for (uint32_t rest = 0; rest < 0x10000; rest += rest < 0x7FFE || rest > 0x8001 ? 0x7FFE : 1) {
+        for (int i = 0; i < ALL; ++i) {
+            const uint32_t bits = (uint32_t) i << 16 | rest;
+            memcpy(&wide[i], &bits, sizeof bits);
+        }
+        assert_ok(moco_tensor_upload(context, &f32, wide));
+        assert_ok(moco_tensor_convert(context, &bf16, &f32));
+        assert_ok(moco_tensor_download(context, &bf16, result));
+        for (int i = 0; i < ALL; ++i) {
+            const int up = rest > 0x8000 || (rest == 0x8000 && i % 2 == 1);
+            int expected = i + up;
+            if (isnan(wide[i])) {
+                assert_true((result[i] & 0x7FFF) > 0x7F80 && result[i] >> 15 == i >> 15);
+                continue;
+            }
+            if (isfinite(wide[i]) && (expected & 0x7FFF) == 0x7F80) expected = i; /* the largest */
+            assert_int_equal(result[i], expected);
+        }
+    }
+    const moco_tensor other = moco_tensor_1d(bf16.buffer, 0, MOCO_DTYPE_BF16, 8);
+    assert_int_equal(moco_tensor_convert(context, &f32, &other), MOCO_INTERNAL);
+    assert_int_equal(moco_tensor_convert(context, &f32, &f32), MOCO_UNSUPPORTED);
+    moco_buffer_destroy(context, bf16.buffer);
+    moco_buffer_destroy(context, f32.buffer);
+}
+
 static void test_memory_operators(void **state) {
     (void) state;
     moco_random random = suite_random(22, 0);

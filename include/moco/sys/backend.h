@@ -137,7 +137,7 @@ typedef struct moco_sgd_args {
 typedef struct moco_info_nce_args {
     moco_tensor q;             /* n x dim */
     moco_tensor k;             /* n x dim */
-    moco_tensor keys;          /* K x dim, K >= 0 rows in use */
+    moco_tensor keys;          /* K x dim, K >= 0 rows in use; of q's dtype, or BF16 */
     moco_tensor d_q;           /* n x dim, or absent */
     const int64_t *sample_ids; /* host memory, n; NULL: no masking */
     const int64_t *key_ids;    /* host memory, K; given exactly when sample_ids is */
@@ -203,6 +203,10 @@ typedef struct moco_backend_ops {
 
     /* 1 if this processor computes layers in MOCO_DTYPE_* `dtype` by instructions of its own; NULL: in F32 only. */
     int32_t (*computes)(void *self, int32_t dtype);
+
+    /* (last) target = source, elementwise, F32 to BF16 or back, PLAIN. To BF16 it rounds to nearest, ties to even; a
+     * finite value stays finite (the largest bfloat16), a NaN a NaN. */
+    moco_status (*convert)(void *self, const moco_tensor *target, const moco_tensor *source);
 } moco_backend_ops;
 
 MOCO_END_DECLS

@@ -305,6 +305,7 @@ const moco_backend_ops moco_backend_cblas = {
     .gather_rows = moco_host_gather_rows,
     .all_finite = moco_host_all_finite,
     .add = cblas_add,
+    .convert = moco_host_convert,
     .layer_create = layer_create,
     .layer_destroy = layer_destroy,
     .layer_forward = layer_forward,

@@ -60,7 +60,9 @@ typedef struct row_result {
 typedef struct problem {
     const moco_nce_kernel *kernel;
     const moco_info_nce_args *args;
-    const float *q, *k, *keys;
+    const float *q, *k;
+    const float *keys;           /* NULL where they are bfloat16 */
+    const uint16_t *narrow_keys; /* which a worker widens tile by tile */
     float *d_q;
     int64_t n, dim, key_count;
     int64_t blocks, padded_rows, groups, group_blocks, parts, part_keys, tile_keys;
@@ -77,6 +79,9 @@ typedef struct problem {
     row_state *rows;     /* parts x padded_rows */
     block_state *states; /* parts x blocks */
     float *sums;         /* parts x padded_rows x dim; NULL without d_q */
+    /* per worker */
+    float *tiles; /* workers x tile_keys x dim; NULL where keys are float32 */
+    int64_t workers;
 } problem;
 
 static int32_t block_width(const problem *p, int64_t block) {
@@ -150,11 +155,11 @@ static void start_states(const problem *p, int64_t part, int64_t block) {
     }
 }
 
-static void float_tile(const problem *p, int64_t part, int64_t block, int64_t key, int64_t count) {
+/* `keys` are key number `key` and the following. */
+static void float_tile(const problem *p, int64_t part, int64_t block, const float *keys, int64_t key, int64_t count) {
     const moco_nce_kernel *kernel = p->kernel;
     const int64_t first = block * kernel->block_width;
     const int32_t width = block_width(p, block);
-    const float *keys = p->keys + key * p->dim;
     row_state *rows = p->rows + part * p->padded_rows + first;
     float S[MOCO_NCE_TILE_KEYS * MOCO_NCE_WIDEST_BLOCK] __attribute__((aligned(64)));
     float largest[MOCO_NCE_WIDEST_BLOCK], similarity[MOCO_NCE_WIDEST_BLOCK], sum[MOCO_NCE_WIDEST_BLOCK];
@@ -188,11 +193,10 @@ static void float_tile(const problem *p, int64_t part, int64_t block, int64_t ke
 }
 
 /* The same in double, for at most EXACT_KEYS keys: logits too large for float32, or products that overflow it. */
-static void exact_tile(const problem *p, int64_t part, int64_t block, int64_t key, int64_t count) {
+static void exact_tile(const problem *p, int64_t part, int64_t block, const float *keys, int64_t key, int64_t count) {
     const int64_t first = block * p->kernel->block_width;
     const int32_t width = block_width(p, block);
     const float *q_t = p->q_t + first * p->dim;
-    const float *keys = p->keys + key * p->dim;
     row_state *rows = p->rows + part * p->padded_rows + first;
     block_state *state = p->states + part * p->blocks + block;
     double S[EXACT_KEYS][MOCO_NCE_WIDEST_BLOCK];
@@ -237,10 +241,16 @@ static void exact_tile(const problem *p, int64_t part, int64_t block, int64_t ke
     }
 }
 
+static const float *tile_of(const problem *p, int64_t key, int64_t count, int32_t worker) {
+    if (p->keys != NULL) return p->keys + key * p->dim;
+    float *tile = p->tiles + (int64_t) worker * p->tile_keys * p->dim;
+    p->kernel->widen(p->narrow_keys + key * p->dim, count * p->dim, tile);
+    return tile;
+}
+
 /* Task: one part of the keys against one group of query blocks. A tile of keys is used by all blocks of the group while
  * it is in the cache. */
 static void stream_keys(void *argument, int64_t task, int32_t worker) {
-    (void) worker;
     const problem *p = (const problem *) argument;
     const int64_t part = task / p->groups;
     const int64_t first_block = task % p->groups * p->group_blocks;
@@ -250,7 +260,8 @@ static void stream_keys(void *argument, int64_t task, int32_t worker) {
 
     for (int64_t key = part * p->part_keys; key < end; key += p->tile_keys) {
         const int64_t count = moco_min_i64(p->tile_keys, end - key);
-        const float square = p->kernel->largest_square(p->keys + key * p->dim, count, p->dim);
+        const float *keys = tile_of(p, key, count, worker);
+        const float square = p->kernel->largest_square(keys, count, p->dim);
         for (int64_t block = first_block; block < last_block; ++block) {
             /* No product is larger than the lengths' (Cauchy-Schwarz), nor any partial sum on the way to it. */
             const double bound = sqrt((double) square) * p->block_length[block];
@@ -258,11 +269,11 @@ static void stream_keys(void *argument, int64_t task, int32_t worker) {
             const int32_t fits = bound * p->scale <= FLOAT_LOGITS * LOG2_E && bound <= FLOAT_PRODUCTS &&
                                  (bound >= FLOAT_SMALLEST || bound == 0);
             if (fits && !exact) {
-                float_tile(p, part, block, key, count);
+                float_tile(p, part, block, keys, key, count);
                 continue;
             }
             for (int64_t j = 0; j < count; j += EXACT_KEYS)
-                exact_tile(p, part, block, key + j, moco_min_i64(EXACT_KEYS, count - j));
+                exact_tile(p, part, block, keys + j * p->dim, key + j, moco_min_i64(EXACT_KEYS, count - j));
         }
     }
 }
@@ -352,6 +363,8 @@ static size_t lay_out(problem *p, char *memory) {
     p->rows = (row_state *) take(memory, &at, p->parts * rows, sizeof(row_state));
     p->states = (block_state *) take(memory, &at, p->parts * p->blocks, sizeof(block_state));
     p->sums = p->d_q == NULL ? NULL : (float *) take(memory, &at, p->parts * rows * p->dim, sizeof(float));
+    p->tiles =
+        p->narrow_keys == NULL ? NULL : (float *) take(memory, &at, p->workers * p->tile_keys * p->dim, sizeof(float));
     return at;
 }
 
@@ -379,25 +392,30 @@ moco_status moco_cblas_info_nce_with(void *self, const moco_nce_kernel *kernel, 
     if (args->q.dtype != MOCO_DTYPE_F32) {
         return moco_fail(MOCO_UNSUPPORTED, "info_nce of the cblas backend takes float32, not dtype %d", args->q.dtype);
     }
+    const int32_t narrow = args->keys.buffer != NULL && args->keys.dtype == MOCO_DTYPE_BF16;
     moco_context *context = ((moco_host_backend *) self)->context;
     problem p = {
         .kernel = kernel,
         .args = args,
         .q = (const float *) moco_host_address(&args->q),
         .k = (const float *) moco_host_address(&args->k),
-        .keys = (const float *) moco_host_address(&args->keys),
+        .keys = narrow ? NULL : (const float *) moco_host_address(&args->keys),
+        .narrow_keys = narrow ? (const uint16_t *) moco_host_address(&args->keys) : NULL,
         .d_q = (float *) moco_host_address(&args->d_q),
         .n = args->q.dims[0],
         .dim = args->q.dims[1],
+        .workers = moco_context_threads(context),
         .key_count = args->keys.buffer == NULL ? 0 : args->keys.dims[0],
         .sign = args->temperature < 0 ? -1 : 1,
         .scale = LOG2_E / fabs(args->temperature),
     };
     cut(&p);
-    /* All arrays together are below (parts + 2) (dim + 16) doubles a row: refuse what does not fit a size. */
+    /* All arrays together are below 16 (parts + 2) (dim + 16) doubles a row, and a worker's tile below 256 such rows:
+     * refuse what does not fit a size. */
     int64_t bound = 0;
     size_t bytes = 0;
-    MOCO_TRY(moco_checked_multiply(p.padded_rows, (p.parts + 2) * 16, "the loss's working memory", &bound));
+    MOCO_TRY(moco_checked_multiply(p.padded_rows + 256 * p.workers, (p.parts + 2) * 16, "the loss's working memory",
+                                   &bound));
     MOCO_TRY(moco_checked_multiply(bound, p.dim + 16, "the loss's working memory", &bound));
     MOCO_TRY(moco_checked_bytes(bound, sizeof(double), "the loss's working memory", &bytes));
 

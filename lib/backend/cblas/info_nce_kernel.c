@@ -339,7 +339,14 @@ static float largest_square(const float *keys, int64_t count, int64_t dim) {
     return largest_rest;
 }
 
+static void widen(const uint16_t *restrict source, int64_t count, float *restrict target) {
+    for (int64_t i = 0; i < count; ++i) {
+        const uint32_t bits = (uint32_t) source[i] << 16;
+        memcpy(target + i, &bits, sizeof bits);
+    }
+}
+
 extern const moco_nce_kernel MOCO_NCE_KERNEL;
 const moco_nce_kernel MOCO_NCE_KERNEL = {
-    LANES, LANES *MAX_VECTORS, paired, similarities, mask, survey, weigh, accumulate, largest_square,
+    LANES, LANES *MAX_VECTORS, paired, similarities, mask, survey, weigh, accumulate, largest_square, widen,
 };

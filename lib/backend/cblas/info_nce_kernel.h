@@ -39,6 +39,9 @@ typedef struct moco_nce_kernel {
 
     /* The largest squared length of a key, or up to a few times more; infinity where it overflows. */
     float (*largest_square)(const float *keys, int64_t count, int64_t dim);
+
+    /* bfloat16, the upper halves of floats, as floats. */
+    void (*widen)(const uint16_t *source, int64_t count, float *target);
 } moco_nce_kernel;
 
 #endif

@@ -32,6 +32,7 @@ const moco_backend_ops moco_backend_reference = {
     .gather_rows = moco_host_gather_rows,
     .all_finite = moco_host_all_finite,
     .add = moco_host_add,
+    .convert = moco_host_convert,
     .layer_create = moco_reference_layer_create,
     .layer_destroy = moco_reference_layer_destroy,
     .layer_forward = moco_reference_layer_forward,

@@ -13,7 +13,7 @@ static void NAME(info_nce)(void *argument, int64_t task, int32_t worker) {
     const double temperature = args->temperature;
     const REAL *q = (const REAL *) moco_host_address(&args->q) + task * dim;
     const REAL *k = (const REAL *) moco_host_address(&args->k) + task * dim;
-    const REAL *queue = (const REAL *) moco_host_address(&args->keys);
+    const REAL *queue = (const REAL *) call->keys;
     REAL *d_q = (REAL *) moco_host_address(&args->d_q);
     double *logits = call->logits + worker * keys;
 

@@ -18,6 +18,7 @@ typedef struct reference_call {
 /* What the tasks of one info_nce call share; task i is sample i. */
 typedef struct reference_info_nce_call {
     const moco_info_nce_args *args;
+    const void *keys; /* K x dim of q's dtype, whatever args->keys has */
     double *logits;   /* [threads x keys], a row per worker */
     double *loss;     /* [n], and so the following */
     double *positive; /* q_i . k_i */
@@ -45,7 +46,8 @@ typedef struct reference_kernels {
     moco_task_fn average_pool_backward;
     moco_task_fn l2_normalize_forward; /* n */
     moco_task_fn l2_normalize_backward;
-    moco_task_fn info_nce; /* n; argument: reference_info_nce_call */
+    moco_task_fn info_nce;                                             /* n; argument: reference_info_nce_call */
+    void (*widen)(void *target, const void *source, int64_t elements); /* from bfloat16 */
     void (*momentum_update)(void *target, const void *source, double m, int64_t elements);
     void (*sgd_update)(const moco_sgd_args *args, int64_t elements);
 } reference_kernels;

@@ -10,6 +10,12 @@
 #include "backend/reference/reference_norm.inc.h"
 #include "backend/reference/reference_pool.inc.h"
 
+static void NAME(widen)(void *target, const void *source, int64_t elements) {
+    REAL *wide = (REAL *) target;
+    const uint16_t *narrow = (const uint16_t *) source;
+    for (int64_t i = 0; i < elements; ++i) wide[i] = moco_float_of_bf16(narrow[i]);
+}
+
 static void NAME(momentum_update)(void *target, const void *source, double m, int64_t elements) {
     REAL *k = (REAL *) target;
     const REAL *q = (const REAL *) source;
@@ -51,6 +57,7 @@ const reference_kernels NAME(moco_reference_kernels) = {
     .l2_normalize_forward = NAME(l2_normalize_forward),
     .l2_normalize_backward = NAME(l2_normalize_backward),
     .info_nce = NAME(info_nce),
+    .widen = NAME(widen),
     .momentum_update = NAME(momentum_update),
     .sgd_update = NAME(sgd_update),
 };

@@ -72,7 +72,8 @@ static moco_status check_info_nce(const moco_info_nce_args *args, int64_t n, int
     MOCO_TRY(moco_reference_check_tensor(&args->k, "k", dtype, elements));
     if (args->d_q.buffer != NULL) MOCO_TRY(moco_reference_check_tensor(&args->d_q, "d_q", dtype, elements));
     MOCO_TRY(moco_checked_multiply(keys, dim, "keys", &elements));
-    if (keys > 0) MOCO_TRY(moco_reference_check_tensor(&args->keys, "keys", dtype, elements));
+    const int32_t key_dtype = args->keys.dtype == MOCO_DTYPE_BF16 ? MOCO_DTYPE_BF16 : dtype;
+    if (keys > 0) MOCO_TRY(moco_reference_check_tensor(&args->keys, "keys", key_dtype, elements));
     MOCO_REQUIRE((args->sample_ids == NULL) == (args->key_ids == NULL) || keys == 0,
                  "only one of sample_ids and key_ids is set; masking needs both");
     MOCO_REQUIRE(args->temperature != 0.0, "temperature is 0; it must be at least 1e-8 in size");
@@ -88,7 +89,14 @@ moco_status moco_reference_info_nce(void *self, moco_info_nce_args *args) {
 
     int64_t logits;
     MOCO_TRY(moco_checked_multiply(keys, moco_context_threads(context), "logits", &logits));
-    reference_info_nce_call call = {.args = args};
+    reference_info_nce_call call = {.args = args, .keys = moco_host_address(&args->keys)};
+    void *widened = NULL;
+    if (keys > 0 && args->keys.dtype == MOCO_DTYPE_BF16) {
+        widened = moco_allocate_zeroed(context, (size_t) (keys * dim), moco_dtype_size(args->q.dtype));
+        if (widened == NULL) return MOCO_OUT_OF_MEMORY;
+        kernels->widen(widened, call.keys, keys * dim);
+        call.keys = widened;
+    }
     call.logits = (double *) moco_allocate_zeroed(context, (size_t) logits, sizeof(double));
     double *values = (double *) moco_allocate_zeroed(context, (size_t) n, 3 * sizeof(double));
     int64_t *counts = (int64_t *) moco_allocate_zeroed(context, (size_t) n, 2 * sizeof(int64_t));
@@ -119,5 +127,6 @@ moco_status moco_reference_info_nce(void *self, moco_info_nce_args *args) {
     moco_deallocate(context, counts);
     moco_deallocate(context, values);
     moco_deallocate(context, call.logits);
+    moco_deallocate(context, widened);
     return status;
 }
