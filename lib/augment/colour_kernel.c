@@ -1,154 +1,154 @@
 /* One source for every instruction set. MOCO_COLOUR_KERNEL names the table that it defines.
  *
- * A few hundred pixels at a time become floats of 0..255 in the nearest cache, go through all steps there, and leave as
- * bytes or as the normalised view: the image itself is read and written once. The loops are plain; compilers make
- * vectors of them. Sums and products of the grey value stay below 2^24 and so are exact.
+ * A vector of pixels is read, goes through all steps as floats of 0..255 in registers, and leaves as bytes or as the
+ * normalised view: the image is read and written once. Sums and products of the grey value stay below 2^24 and so are
+ * exact.
  */
 #include "augment/colour_kernel.h"
+
+#include "augment/vector32.h"
 
 #ifndef MOCO_COLOUR_KERNEL
 #error "MOCO_COLOUR_KERNEL must be the name of the table"
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
+enum { LANES = V32_LANES };
 
-enum { TILE = 512 };
-
-INLINE float clamp255(float x) {
-    const float positive = x > 0.0f ? x : 0.0f;
-    return positive < 255.0f ? positive : 255.0f;
-}
+typedef struct pixels {
+    v32 r, g, b;
+} pixels;
 
 /* Towards zero, as a C cast does, after clamping to what 8 bits hold. */
-INLINE float to_byte(float x) {
-    return (float) (int32_t) clamp255(x);
+V32_INLINE v32 to_byte(v32 x) {
+    return __builtin_convertvector(v32_truncate(v32_min(v32_max(x, v32_all(0.0f)), v32_all(255.0f))), v32);
 }
 
 /* b moved towards a: Pillow's Image.blend. */
-INLINE float blend(float a, float b, float factor) {
+V32_INLINE v32 blend(v32 a, v32 b, float factor) {
     return to_byte(b + factor * (a - b));
 }
 
 /* Pillow's L, rounded: (19595 r + 38470 g + 7471 b + 2^15) >> 16. */
-INLINE float grey_of(float r, float g, float b) {
-    const float sum = 19595.0f * r + 38470.0f * g + (7471.0f * b + 32768.0f);
-    return (float) (int32_t) (sum * 0x1p-16f);
-}
-
-static void brightness(float *restrict pixels, float factor) {
-    for (int i = 0; i < 3 * TILE; ++i) pixels[i] = to_byte(factor * pixels[i]);
-}
-
-static void contrast(float *restrict pixels, float factor, float mean) {
-    for (int i = 0; i < 3 * TILE; ++i) pixels[i] = blend(pixels[i], mean, factor);
-}
-
-static void saturation(float *restrict pixels, float factor) {
-    for (int i = 0; i < TILE; ++i) {
-        const float r = pixels[i], g = pixels[TILE + i], b = pixels[2 * TILE + i], grey = grey_of(r, g, b);
-        pixels[i] = blend(r, grey, factor);
-        pixels[TILE + i] = blend(g, grey, factor);
-        pixels[2 * TILE + i] = blend(b, grey, factor);
-    }
+V32_INLINE v32 grey_of(const pixels *p) {
+    const v32 sum = 19595.0f * p->r + 38470.0f * p->g + (7471.0f * p->b + 32768.0f);
+    return __builtin_convertvector(v32_truncate(sum * 0x1p-16f), v32);
 }
 
 /* One channel of an HSV colour whose largest channel is `value` and whose spread is `spread`: `k` is the hue in sixths
  * of a turn, 0 <= k < 6, counted so that the channel is at its lowest for k in 1 .. 3. Rounded. */
-INLINE float hue_channel(float value, float spread, float k) {
-    const float down = 4.0f - k, lower = k < down ? k : down;
-    const float positive = lower > 0.0f ? lower : 0.0f;
-    return to_byte(value - spread * (positive < 1.0f ? positive : 1.0f) + 0.5f);
+V32_INLINE v32 hue_channel(v32 value, v32 spread, v32 k) {
+    const v32 lower = v32_min(k, 4.0f - k);
+    return to_byte(value - spread * v32_min(v32_max(lower, v32_all(0.0f)), v32_all(1.0f)) + 0.5f);
 }
 
-INLINE float wrap6(float k) { /* for -6 <= k < 12 */
-    k = k < 0.0f ? k + 6.0f : k;
-    return k >= 6.0f ? k - 6.0f : k;
+V32_INLINE v32 wrap6(v32 k) { /* for 0 <= k < 12 */
+    return v32_if_less(k, v32_all(6.0f), k, k - 6.0f);
 }
 
-static void hue(float *restrict pixels, float shift) {
-    const float sixths = 6.0f * shift;
-    for (int i = 0; i < TILE; ++i) {
-        const float r = pixels[i], g = pixels[TILE + i], b = pixels[2 * TILE + i];
-        const float highest = r > g ? (r > b ? r : b) : (g > b ? g : b);
-        const float lowest = r < g ? (r < b ? r : b) : (g < b ? g : b);
-        const float spread = highest - lowest, divisor = spread > 0.0f ? spread : 1.0f;
-        /* The hue in sixths of a turn, -1 .. 5: which formula depends on the highest channel. */
-        const float difference = highest == r ? g - b : highest == g ? b - r : r - g;
-        const float base = highest == r ? 0.0f : highest == g ? 2.0f : 4.0f;
-        const float turned = wrap6(base + difference / divisor + sixths);
-        pixels[i] = hue_channel(highest, spread, wrap6(turned + 5.0f));
-        pixels[TILE + i] = hue_channel(highest, spread, wrap6(turned + 3.0f));
-        pixels[2 * TILE + i] = hue_channel(highest, spread, wrap6(turned + 1.0f));
-    }
+V32_INLINE pixels turn_hue(pixels p, float sixths) {
+    const v32 highest = v32_max(v32_max(p.r, p.g), p.b), lowest = v32_min(v32_min(p.r, p.g), p.b);
+    const v32 spread = highest - lowest;
+    /* The hue in sixths of a turn, -1 .. 5: which formula depends on the highest channel. */
+    const v32 difference = v32_if_equal(highest, p.r, p.g - p.b, v32_if_equal(highest, p.g, p.b - p.r, p.r - p.g));
+    const v32 base =
+        v32_if_equal(highest, p.r, v32_all(0.0f), v32_if_equal(highest, p.g, v32_all(2.0f), v32_all(4.0f)));
+    v32 hue = base + difference / v32_max(spread, v32_all(1.0f)) + sixths;
+    hue = wrap6(v32_if_less(hue, v32_all(0.0f), hue + 6.0f, hue));
+    return (pixels){hue_channel(highest, spread, wrap6(hue + 5.0f)), hue_channel(highest, spread, wrap6(hue + 3.0f)),
+                    hue_channel(highest, spread, wrap6(hue + 1.0f))};
 }
 
-static void grey(float *restrict pixels) {
-    for (int i = 0; i < TILE; ++i) {
-        const float value = grey_of(pixels[i], pixels[TILE + i], pixels[2 * TILE + i]);
-        pixels[i] = value;
-        pixels[TILE + i] = value;
-        pixels[2 * TILE + i] = value;
-    }
-}
-
-static void solarize(float *restrict pixels, float level) {
-    for (int i = 0; i < 3 * TILE; ++i) pixels[i] = pixels[i] >= level ? 255.0f - pixels[i] : pixels[i];
-}
-
-static int32_t grey_sum(const float *restrict pixels, int n) {
-    int32_t sum = 0;
-    for (int i = 0; i < n; ++i) sum += (int32_t) grey_of(pixels[i], pixels[TILE + i], pixels[2 * TILE + i]);
-    return sum;
-}
-
-static void take_step(const moco_colour_step *step, float *pixels) {
+V32_INLINE pixels take_step(const moco_colour_step *step, pixels p) {
+    const float factor = step->factor;
     switch (step->kind) {
     case MOCO_COLOUR_BRIGHTNESS:
-        brightness(pixels, step->factor);
-        break;
-    case MOCO_COLOUR_CONTRAST:
-        contrast(pixels, step->factor, step->level);
-        break;
-    case MOCO_COLOUR_SATURATION:
-        saturation(pixels, step->factor);
-        break;
-    case MOCO_COLOUR_HUE:
-        hue(pixels, step->factor);
-        break;
-    case MOCO_COLOUR_GREY:
-        grey(pixels);
-        break;
-    default:
-        solarize(pixels, step->level);
-        break;
+        return (pixels){to_byte(factor * p.r), to_byte(factor * p.g), to_byte(factor * p.b)};
+    case MOCO_COLOUR_CONTRAST: {
+        const v32 mean = v32_all(step->level);
+        return (pixels){blend(p.r, mean, factor), blend(p.g, mean, factor), blend(p.b, mean, factor)};
     }
+    case MOCO_COLOUR_SATURATION: {
+        const v32 grey = grey_of(&p);
+        return (pixels){blend(p.r, grey, factor), blend(p.g, grey, factor), blend(p.b, grey, factor)};
+    }
+    case MOCO_COLOUR_HUE:
+        return turn_hue(p, 6.0f * factor);
+    case MOCO_COLOUR_GREY: {
+        const v32 grey = grey_of(&p);
+        return (pixels){grey, grey, grey};
+    }
+    default: {
+        const v32 level = v32_all(step->level);
+        return (pixels){v32_if_less(p.r, level, p.r, 255.0f - p.r), v32_if_less(p.g, level, p.g, 255.0f - p.g),
+                        v32_if_less(p.b, level, p.b, 255.0f - p.b)};
+    }
+    }
+}
+
+V32_INLINE pixels take_steps(const moco_colour_step *steps, int32_t count, const uint8_t *from, int64_t plane) {
+    pixels p = {v32_load_bytes(from), v32_load_bytes(from + plane), v32_load_bytes(from + 2 * plane)};
+    for (int32_t i = 0; i < count; ++i) p = take_step(&steps[i], p);
+    return p;
+}
+
+V32_INLINE void put_bytes(const pixels *p, uint8_t *to, int64_t plane) {
+    v32_store_bytes(to, p->r);
+    v32_store_bytes(to + plane, p->g);
+    v32_store_bytes(to + 2 * plane, p->b);
+}
+
+V32_INLINE void put_floats(const pixels *p, const moco_colour_output *output, float *to, int64_t plane) {
+    v32_store(to, p->r * output->scale[0] + output->shift[0]);
+    v32_store(to + plane, p->g * output->scale[1] + output->shift[1]);
+    v32_store(to + 2 * plane, p->b * output->scale[2] + output->shift[2]);
+}
+
+V32_INLINE void process(const uint8_t *from, int64_t plane, const moco_colour_step *steps, int32_t count,
+                        const moco_colour_output *output, int64_t at, v32_integer *grey_sum) {
+    const pixels p = take_steps(steps, count, from + at, plane);
+    if (output->grey_sum != NULL) *grey_sum += v32_truncate(grey_of(&p));
+    if (output->bytes != NULL) put_bytes(&p, output->bytes + at, plane);
+    if (output->floats != NULL) put_floats(&p, output, output->floats + at, plane);
+}
+
+static int64_t total(const v32_integer *sum) {
+    int64_t lanes = 0;
+    for (int lane = 0; lane < LANES; ++lane) lanes += (*sum)[lane];
+    return lanes;
+}
+
+/* The last pixels, fewer than a vector: through vectors of their own. */
+static void run_rest(const uint8_t *planes, int64_t area, int64_t begin, const moco_colour_step *steps, int32_t count,
+                     const moco_colour_output *output, int64_t *grey_sum) {
+    const size_t n = (size_t) (area - begin);
+    uint8_t bytes[3 * LANES] = {0};
+    float floats[3 * LANES];
+    moco_colour_output rest = *output;
+    int64_t sum = 0;
+    if (output->floats != NULL) rest.floats = floats;
+    rest.bytes = bytes;
+    for (int c = 0; c < 3; ++c) memcpy(bytes + c * LANES, planes + c * area + begin, n);
+    v32_integer sums = {0};
+    process(bytes, LANES, steps, count, &rest, 0, &sums);
+    for (size_t lane = 0; lane < n; ++lane) sum += sums[lane];
+    for (int c = 0; c < 3; ++c) {
+        if (output->bytes != NULL) memcpy(output->bytes + c * area + begin, bytes + c * LANES, n);
+        if (output->floats != NULL) memcpy(output->floats + c * area + begin, floats + c * LANES, n * sizeof(float));
+    }
+    *grey_sum += sum;
 }
 
 static void run(const uint8_t *planes, int64_t area, const moco_colour_step *steps, int32_t count,
                 const moco_colour_output *output) {
-    _Alignas(64) float pixels[3 * TILE] = {0};
-    int64_t sum = 0;
-    for (int64_t begin = 0; begin < area; begin += TILE) {
-        const int n = area - begin < TILE ? (int) (area - begin) : TILE;
-        for (int c = 0; c < 3; ++c) {
-            const uint8_t *restrict from = planes + c * area + begin;
-            float *restrict to = pixels + c * TILE;
-            for (int i = 0; i < n; ++i) to[i] = (float) from[i];
-        }
-        for (int32_t s = 0; s < count; ++s) take_step(&steps[s], pixels);
-        if (output->grey_sum != NULL) sum += grey_sum(pixels, n);
-        for (int c = 0; c < 3 && output->bytes != NULL; ++c) {
-            const float *restrict from = pixels + c * TILE;
-            uint8_t *restrict to = output->bytes + c * area + begin;
-            for (int i = 0; i < n; ++i) to[i] = (uint8_t) (int32_t) from[i];
-        }
-        for (int c = 0; c < 3 && output->floats != NULL; ++c) {
-            const float *restrict from = pixels + c * TILE;
-            float *restrict to = output->floats + c * area + begin;
-            const float scale = output->scale[c], shift = output->shift[c];
-            for (int i = 0; i < n; ++i) to[i] = from[i] * scale + shift;
-        }
+    enum { BLOCK = 4096 * LANES }; /* vectors whose grey values a lane sums in 32 bits */
+    int64_t sum = 0, at = 0;
+    while (at + LANES <= area) {
+        const int64_t stop = area - at < BLOCK ? area : at + BLOCK;
+        v32_integer sums = {0};
+        for (; at + LANES <= stop; at += LANES) process(planes, area, steps, count, output, at, &sums);
+        sum += total(&sums);
     }
+    if (at < area) run_rest(planes, area, at, steps, count, output, &sum);
     if (output->grey_sum != NULL) *output->grey_sum = sum;
 }
 
