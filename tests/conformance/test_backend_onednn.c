@@ -1,3 +1,4 @@
+/* With the argument "bf16": the same in bfloat16. */
 #include "conformance/backend_suite.h"
 
 /* The layout of what a convolution on an image makes: layers behind it are offered their inputs in it. */
@@ -11,16 +12,19 @@ static int find_own_layout(void) {
     moco_layer_desc desc = layer_desc(MOCO_LAYER_CONV2D, 1, 3, 8, 8);
     desc.out_c = 64;
     desc.skip_input_gradient = 1;
+    desc.compute_dtype = offered_compute_dtype;
     set_window(&desc, 3, 1, 1);
     if (moco_layer_plan(context, &desc, &layer) == MOCO_OK) {
         offered_layout = layer.info.output_layout;
         moco_layer_release(&layer);
     }
+    const int32_t found = moco_backends_compute(context, offered_compute_dtype);
     moco_context_destroy(context);
-    return 1;
+    return found || moco_fail(MOCO_UNSUPPORTED, "this processor has no bfloat16") == MOCO_OK;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "bf16") == 0) offered_compute_dtype = MOCO_DTYPE_BF16;
     if (!find_own_layout()) {
         print_message("left out: %s\n", moco_last_error());
         return 77; /* CTest's SKIP_RETURN_CODE */

@@ -1,7 +1,8 @@
 /* 50 training steps against the official algorithm in PyTorch, float64 (make_trajectory_golden.py): the loss of every
  * step within 1e-3 relative, and at the end the queue, both encoders' parameters and their BatchNorm statistics within
  * 1e-3 of each tensor's norm. Float32 itself stays within 3e-6, and a run whose start was disturbed by 3e-7 within
- * 3e-5, while an order of operations other than the reference's is off by 2e-2 or more (--check of the script).
+ * 3e-5, while an order of operations other than the reference's is off by 2e-2 or more (--check of the script). In
+ * bfloat16 the loss stays within 3 %.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <setjmp.h>
@@ -15,6 +16,7 @@
 #include "support/training_parts.h"
 
 #define TOLERANCE    1e-3
+#define BF16_LOSS    0.03
 #define MAX_STEPS    64
 #define MAX_N        16
 #define MAX_TENSORS  128
@@ -225,7 +227,7 @@ static training_configs configs_of(const golden *g, const char *backend) {
     return c;
 }
 
-static void follow_steps(training_parts *parts, const golden *g, int64_t steps, double *worst_loss) {
+static void follow_steps(training_parts *parts, const golden *g, int64_t steps, double tolerance, double *worst_loss) {
     const int64_t n = setting(g, N), size = setting(g, SIZE);
     float *views[2];
     for (int view = 0; view < 2; ++view) {
@@ -243,12 +245,12 @@ static void follow_steps(training_parts *parts, const golden *g, int64_t steps, 
         const moco_status status = moco_trainer_step(parts->trainer, views[0], views[1], NULL, n, size, size, &stats);
         if (status != MOCO_OK) fail_msg("%s", moco_last_error());
         const double error = fabs(stats.loss.loss - g->loss[step]) / fabs(g->loss[step]);
-        if (!(error <= TOLERANCE)) {
+        if (!(error <= tolerance)) {
             fail_msg("loss of step %d is %.9g, PyTorch has %.9g", (int) step, stats.loss.loss, g->loss[step]);
         }
         *worst_loss = fmax(*worst_loss, error);
         /* A tie that rounding breaks otherwise moves one sample. */
-        assert_true(fabs(stats.loss.top1 - g->top1[step]) <= 1.01 / (double) n);
+        if (tolerance <= TOLERANCE) assert_true(fabs(stats.loss.top1 - g->top1[step]) <= 1.01 / (double) n);
     }
     free(views[0]);
     free(views[1]);
@@ -325,9 +327,36 @@ static void follow(const char *name, const char *backend, int64_t steps) {
         set_parameters(moco_momentum_encoder_encoder(parts.momentum_encoder));
         set_queue(parts.queue, g);
         double loss = 0.0, queue = 0.0, tensor = 0.0;
-        follow_steps(&parts, g, steps > 0 ? steps : g->steps, &loss);
+        follow_steps(&parts, g, steps > 0 ? steps : g->steps, TOLERANCE, &loss);
         if (steps == 0) check_end(&parts, g, &queue, &tensor);
         print_message("%s, %s: loss within %.1e, queue %.1e, parameters %.1e\n", name, backend, loss, queue, tensor);
+        training_destroy(&parts);
+    }
+    free(g->queue);
+    free(g);
+}
+
+/* The same run with activations and the layers' weights in bfloat16. */
+static void follow_in_bfloat16(const char *name) {
+    golden *g = (golden *) malloc(sizeof *g);
+    assert_non_null(g);
+    read_golden(g, name);
+    training_configs configs = configs_of(g, "onednn");
+    configs.encoder.compute_dtype = MOCO_COMPUTE_BF16_REQUIRED;
+    training_parts parts;
+    const moco_status status = training_create(&parts, &configs);
+    if (status == MOCO_UNSUPPORTED || backend_is_missing(status)) {
+        print_message("%s: left out: %s\n", name, moco_last_error());
+    } else {
+        assert_int_equal(status, MOCO_OK);
+        set_parameters(parts.encoder);
+        set_parameters(moco_momentum_encoder_encoder(parts.momentum_encoder));
+        assert_int_equal(moco_encoder_compute_dtype(moco_momentum_encoder_encoder(parts.momentum_encoder)),
+                         MOCO_COMPUTE_BF16);
+        set_queue(parts.queue, g);
+        double loss = 0.0;
+        follow_steps(&parts, g, g->steps, BF16_LOSS, &loss);
+        print_message("%s in bfloat16: loss within %.1e\n", name, loss);
         training_destroy(&parts);
     }
     free(g->queue);
@@ -339,11 +368,13 @@ static void contiguous_groups_linear_head(void **state) {
     follow("contiguous", "reference", 10); /* it is slow, and goes to the end of the other run */
     follow("contiguous", "cblas", 0);
     follow("contiguous", "onednn", 0);
+    follow_in_bfloat16("contiguous");
 }
 
 static void strided_groups_mlp_head(void **state) {
     (void) state;
     for (size_t b = 0; b < TEST_BACKENDS; ++b) follow("strided", test_backends[b], 0);
+    follow_in_bfloat16("strided");
 }
 
 int main(int argc, char **argv) {

@@ -123,9 +123,24 @@ static inline layer_data layer_data_copy(const moco_layer_desc *desc, const laye
     return copy;
 }
 
-/* Normal numbers that float32 represents exactly, so that every dtype sees the same input. */
+/* MOCO_DTYPE_BF16: layers are asked to compute in bfloat16. */
+static int32_t offered_compute_dtype = MOCO_DTYPE_F32;
+
+/* The nearest number that the offered dtype represents. */
+static inline double round_to_offered(double value) {
+    const float single = (float) value;
+    if (offered_compute_dtype != MOCO_DTYPE_BF16) return single;
+    uint32_t bits;
+    memcpy(&bits, &single, sizeof bits);
+    bits = (bits + 0x7FFFu + ((bits >> 16) & 1u)) & 0xFFFF0000u;
+    float rounded;
+    memcpy(&rounded, &bits, sizeof rounded);
+    return rounded;
+}
+
+/* Normal numbers that are represented exactly, so that every dtype sees the same input. */
 static inline void fill_normal(moco_random *random, double *values, int64_t count, double mean, double deviation) {
-    for (int64_t i = 0; i < count; ++i) values[i] = (float) (mean + deviation * moco_random_normal(random));
+    for (int64_t i = 0; i < count; ++i) values[i] = round_to_offered(mean + deviation * moco_random_normal(random));
 }
 
 static inline void layer_data_fill(moco_random *random, layer_data *data, double x_mean, double x_deviation) {
@@ -234,7 +249,8 @@ static inline void shape_as_images(moco_tensor *tensor, const moco_layer_desc *d
 }
 
 static inline void plan_offered(live_layer *live, const moco_layer_desc *desc) {
-    moco_layer_desc offered = *desc;
+    moco_layer_desc offered = *desc, plain = *desc;
+    offered.compute_dtype = plain.compute_dtype = offered_compute_dtype;
     offered.input_layout = offered_layout;
     if (desc->residual) offered.residual_layout = offered_layout;
     if (offered_layout != MOCO_LAYOUT_PLAIN && desc->dtype == MOCO_DTYPE_F32 &&
@@ -247,7 +263,7 @@ static inline void plan_offered(live_layer *live, const moco_layer_desc *desc) {
         }
         moco_layer_release(&live->layer);
     }
-    assert_ok(moco_layer_plan(live->context, desc, &live->layer));
+    assert_ok(moco_layer_plan(live->context, &plain, &live->layer));
 }
 
 /* Converts a tensor of the shape of x between PLAIN and the offered layout, through a copy. */
@@ -278,7 +294,7 @@ static inline live_layer live_layer_open(moco_context *context, const moco_layer
     live.context = context;
     plan_offered(&live, desc);
     const moco_layer_info *info = &live.layer.info;
-    live.in_place = run->in_place && info->output_layout == MOCO_LAYOUT_PLAIN;
+    live.in_place = run->in_place && info->output_layout == live.layer.desc.input_layout;
     assert_true(info->wanted_input_layout == live.layer.desc.input_layout);
     for (int t = 0; t < LAYER_TENSORS; ++t) {
         if (data->elements[t] == 0) continue;
