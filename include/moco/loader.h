@@ -93,8 +93,8 @@ MOCO_API void moco_loader_destroy(moco_loader *loader);
 
 /* Begins `epoch` (>= 0) at its first batch, dropping what was left of the one before. */
 MOCO_API moco_status moco_loader_start_epoch(moco_loader *loader, int64_t epoch);
-/* As start_epoch, but at batch number `batch` of the epoch, without making the earlier ones: for resuming. Broken
- * samples are counted from there. */
+/* As start_epoch, but at batch number `batch` of the epoch, without making the earlier ones: for resuming. Of
+ * those, no sample counts as broken. */
 MOCO_API moco_status moco_loader_start_at(moco_loader *loader, int64_t epoch, int64_t batch);
 
 /* The next batch; n = 0 after the last one. INVALID_STATE before start_epoch. A worker's failure is returned here. */

@@ -37,7 +37,7 @@ moco_status moco_loader_start_at(moco_loader *loader, int64_t epoch, int64_t bat
     loader->next_batch = batch;
     loader->make_batch = batch;
     loader->make_sample = 0;
-    loader->given_samples = 0;
+    loader->given_samples = batch * loader->config.batch_size; /* those before it count as good */
     loader->given_replaced = 0;
     loader->running = 1;
     pthread_cond_broadcast(&loader->work);

@@ -70,8 +70,8 @@ struct moco_loader {
     int64_t next_batch; /* that the caller gets next */
     int64_t make_batch; /* of the sample to be taken next */
     int64_t make_sample;
-    int64_t given_samples;  /* of the epoch, since it was started */
-    int64_t given_replaced; /* same, in place of broken ones */
+    int64_t given_samples;  /* of the epoch, the batches before its start included */
+    int64_t given_replaced; /* of these, in place of broken ones */
     moco_broken_samples broken;
     moco_loader_statistics statistics;
 };
