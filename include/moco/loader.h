@@ -36,7 +36,7 @@ typedef struct moco_loader_config {
     int32_t cache;  /* MOCO_CACHE_*, what the cache holds */
     uint64_t cache_bytes; /* memory for the cache, its table of 8 bytes per image included; default 0: no cache */
     /* More broken samples than this fraction end the epoch with the last one's failure; 0..1, default 0.1. It is taken
-     * of the epoch's samples up to and including the batch to be given, or of 100 (of all, where an epoch is shorter)
+     * of the epoch's samples up to and including the batch to be given, or of 1000 (of all, where an epoch is shorter)
      * while they are fewer. Samples that were tried in place of broken ones do not count; 0: the first broken one
      * stops. */
     double max_broken_fraction;

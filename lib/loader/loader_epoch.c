@@ -8,7 +8,7 @@
 #include "loader/loader_state.h"
 
 #define MAX_EPOCH     (((int64_t) 1 << 32) - 1)
-#define LEAST_SAMPLES 100 /* that a fraction of broken ones is taken of */
+#define LEAST_SAMPLES 1000 /* that a fraction of broken ones is taken of */
 
 /* What the first release's struct had. */
 #define OLDEST_BATCH offsetof(moco_batch, query_pixels)

@@ -185,7 +185,7 @@ static void check_limit(double limit, int64_t count, int32_t workers) {
                 last = samples;
                 ++broken;
             }
-            const int64_t least = count < 100 ? count : 100;
+            const int64_t least = count < 1000 ? count : 1000;
             if ((double) broken > limit * (double) (samples > least ? samples : least)) {
                 char words[256];
                 snprintf(words, sizeof words,
@@ -209,6 +209,7 @@ static void test_limits(void **state) {
     static const double limits[] = {0, 0.001, 0.01, 0.05, 0.07, 0.079, 0.08, 0.1, 0.5, 1};
     for (int32_t workers = 0; workers <= 3; workers += 3) {
         for (int i = 0; i < 10; ++i) {
+            check_limit(limits[i], 2000, workers);
             check_limit(limits[i], 300, workers);
             check_limit(limits[i], 40, workers);
         }
