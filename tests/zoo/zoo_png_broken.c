@@ -156,7 +156,8 @@ enum {
     SIGNATURE_ONLY,
     SIGNATURE_CUT,
     SIGNATURE_AS_TEXT,
-    TYPE_NOT_LETTERS
+    TYPE_NOT_LETTERS,
+    ANCILLARY_CRC
 };
 
 static void move_chunk(zoo_bytes *out, const char *type, size_t to) {
@@ -216,6 +217,11 @@ static void make_order(zoo_bytes *out, int variant) {
         break;
     case SIGNATURE_AS_TEXT: /* transferred as text: CR LF became LF */
         zoo_remove(out, 4, 1);
+        break;
+    case ANCILLARY_CRC:
+        zoo_append_png_chunk(&chunk, "tEXt", "Comment\0wrong", 13);
+        chunk.data[chunk.size - 1] ^= 0x55;
+        zoo_insert(out, idat, chunk.data, chunk.size);
         break;
     default:
         zoo_append_png_chunk(&chunk, "\1\2\3\4", "", 0);
@@ -289,7 +295,8 @@ static const zoo_entry entries[] = {
     ROWS("zlib-checksum", ZLIB_CHECKSUM, DAMAGED),
     ROWS("row-filter-5", FILTER_5, "filter"),
     ROWS("row-filter-255", FILTER_255, "filter"),
-    ROWS("palette-index-beyond", INDEX_BEYOND, "palette|index"),
+    /* No decoder minds: such pixels are black. */
+    {"png-palette-index-beyond.png", make_rows, INDEX_BEYOND, ZOO_H, ZOO_W, ZOO_COLOURS, NULL},
     ROWS("bomb-13000x13000", DIMENSION_BOMB, "memory|bytes"),
     ORDER("palette-last", PALETTE_LAST),
     ORDER("data-first", DATA_FIRST),
@@ -304,5 +311,6 @@ static const zoo_entry entries[] = {
     ORDER("signature-cut", SIGNATURE_CUT),
     ORDER("signature-as-text", SIGNATURE_AS_TEXT),
     ORDER("type-not-letters", TYPE_NOT_LETTERS),
+    ORDER("crc-ancillary", ANCILLARY_CRC),
 };
 const zoo_table zoo_png_broken = {entries, (int) (sizeof entries / sizeof entries[0])};

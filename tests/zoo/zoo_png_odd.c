@@ -15,7 +15,6 @@ enum {
     ANIMATED,
     ANIMATED_DEFAULT_APART,
     UNKNOWN_CHUNKS,
-    ANCILLARY_CRC,
     ICC_RUBBISH,
     ICC_BOMB,
     TEXT_BOMB,
@@ -94,12 +93,6 @@ static void make_odd(zoo_bytes *out, int variant) {
         insert_chunk(out, "IEND", "zzZz", data.data, data.size);
         insert_chunk(out, "IEND", "teSt", NULL, 0);
         break;
-    case ANCILLARY_CRC: {
-        insert_chunk(out, "IDAT", "tEXt", "Comment\0wrong", 13);
-        const size_t at = zoo_png_find(out, "tEXt", 0);
-        out->data[at + zoo_png_chunk_size(out, at) - 1] ^= 0x55;
-        break;
-    }
     case ICC_RUBBISH:
         zoo_append(&data, "no profile\0\0not deflated at all", 31);
         insert_chunk(out, "IDAT", "iCCP", data.data, data.size);
@@ -177,7 +170,6 @@ static const zoo_entry entries[] = {
     ODD("animated", ANIMATED),
     ODD("animated-default-apart", ANIMATED_DEFAULT_APART),
     ODD("unknown-chunks", UNKNOWN_CHUNKS),
-    ODD("ancillary-crc", ANCILLARY_CRC),
     ODD("icc-rubbish", ICC_RUBBISH),
     ODD("icc-bomb", ICC_BOMB),
     ODD("text-bomb", TEXT_BOMB),

@@ -293,7 +293,7 @@ static void make_broken(zoo_bytes *out, int variant) {
     zoo_bytes_free(&noise);
 }
 
-#define SHORT "short|truncat|incomplete|end|not enough|header|damaged|invalid|corrupt|bitstream|no "
+#define SHORT "known format|short|truncat|incomplete|end|not enough|header|damaged|invalid|corrupt|bitstream|no "
 #define GOOD(name, variant, look) \
     { "webp-" name ".webp", make_good, variant, ZOO_H, ZOO_W, look, NULL }
 #define BROKEN(name, variant) \
