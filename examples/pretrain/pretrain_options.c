@@ -10,6 +10,7 @@ static const char *const head_names[] = {"none", "linear", "mlp", NULL};
 static const char *const layout_names[] = {"contiguous", "strided", NULL};
 static const char *const start_names[] = {"random", "empty", NULL};
 static const char *const storage_names[] = {"f32", "bf16", NULL};
+static const char *const compute_names[] = {"f32", "bf16", "bf16-required", NULL};
 static const char *const schedule_names[] = {"constant", "step", "cosine", NULL};
 static const char *const output_names[] = {"features", "embeddings", NULL};
 
@@ -67,6 +68,8 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
         {"bn-groups", OPTION_INTEGER, &options->bn_groups, "BatchNorm groups per batch; 1: no shuffled BatchNorm", 1,
          big, NULL},
         {"bn-layout", OPTION_CHOICE, &options->bn_layout, "which samples a group holds", 0, 0, layout_names},
+        {"compute", OPTION_CHOICE, &options->compute, "dtype of the layers; bf16: where the processor has it", 0, 0,
+         compute_names},
         {"queue-size", OPTION_INTEGER, &options->queue_size, "K, the keys to tell apart", 1, big, NULL},
         {"queue-start", OPTION_CHOICE, &options->queue_start, "what the queue holds at first", 0, 0, start_names},
         {"queue-storage", OPTION_CHOICE, &options->queue_storage, "bf16: half the memory, keys rounded", 0, 0,

@@ -24,6 +24,7 @@ typedef struct pretrain_options {
     /* Momentum contrast */
     int64_t queue_size;
     int32_t queue_start;   /* MOCO_QUEUE_START_* */
+    int32_t compute;       /* MOCO_COMPUTE_* */
     int32_t queue_storage; /* MOCO_QUEUE_STORAGE_* */
     double momentum;
     double momentum_end;

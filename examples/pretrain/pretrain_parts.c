@@ -13,6 +13,7 @@ static void make_encoder(pretrain_parts *parts, const pretrain_options *options)
     config.embedding_dim = (int32_t) options->dim;
     config.bn_groups = (int32_t) options->bn_groups;
     config.bn_layout = options->bn_layout;
+    config.compute_dtype = options->compute;
     config.mlp_input_dim = (int32_t) moco_extract_dim(NULL, parts->augment, MOCO_OUTPUT_PIXELS);
     config.seed = (uint64_t) options->seed;
     check_choice(moco_encoder_create(&parts->encoder, parts->context, &config));

@@ -2,7 +2,8 @@
  * step within 1e-3 relative, and at the end the queue, both encoders' parameters and their BatchNorm statistics within
  * 1e-3 of each tensor's norm. Float32 itself stays within 3e-6, and a run whose start was disturbed by 3e-7 within
  * 3e-5, while an order of operations other than the reference's is off by 2e-2 or more (--check of the script). In
- * bfloat16 the loss stays within 3 %.
+ * bfloat16 the mean loss of any 5 steps stays within 3 %, and that of one step, of 16 images, within 5 %; PyTorch's own
+ * autocast leaves the same run by up to 22 %.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <setjmp.h>
@@ -16,7 +17,9 @@
 #include "support/training_parts.h"
 
 #define TOLERANCE    1e-3
-#define BF16_LOSS    0.03
+#define BF16_LOSS    0.05
+#define BF16_MEAN    0.03
+#define WINDOW       5
 #define MAX_STEPS    64
 #define MAX_N        16
 #define MAX_TENSORS  128
@@ -229,6 +232,7 @@ static training_configs configs_of(const golden *g, const char *backend) {
 
 static void follow_steps(training_parts *parts, const golden *g, int64_t steps, double tolerance, double *worst_loss) {
     const int64_t n = setting(g, N), size = setting(g, SIZE);
+    double recent[WINDOW] = {0.0};
     float *views[2];
     for (int view = 0; view < 2; ++view) {
         views[view] = (float *) malloc((size_t) (n * 3 * size * size) * sizeof(float));
@@ -249,6 +253,10 @@ static void follow_steps(training_parts *parts, const golden *g, int64_t steps, 
             fail_msg("loss of step %d is %.9g, PyTorch has %.9g", (int) step, stats.loss.loss, g->loss[step]);
         }
         *worst_loss = fmax(*worst_loss, error);
+        recent[step % WINDOW] = stats.loss.loss / g->loss[step] - 1.0;
+        double mean = 0.0;
+        for (int i = 0; i < WINDOW; ++i) mean += recent[i] / WINDOW;
+        assert_true(fabs(mean) <= BF16_MEAN);
         /* A tie that rounding breaks otherwise moves one sample. */
         if (tolerance <= TOLERANCE) assert_true(fabs(stats.loss.top1 - g->top1[step]) <= 1.01 / (double) n);
     }
