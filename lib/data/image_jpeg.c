@@ -167,6 +167,28 @@ static moco_status check_scans(const jpeg_reader *reader) {
     return MOCO_OK;
 }
 
+#if JPEG_LIB_VERSION >= 70
+#define SCALED_SIZE(component) ((component)->DCT_h_scaled_size)
+#define MIN_SCALED_SIZE(info)  ((info)->min_DCT_h_scaled_size)
+#else
+#define SCALED_SIZE(component) ((component)->DCT_scaled_size)
+#define MIN_SCALED_SIZE(info)  ((info)->min_DCT_scaled_size)
+#endif
+
+/* Whether columns can be left out. libjpeg-turbo miscounts those of a component (4:1:0's chroma at one half, say) that
+ * is enlarged in part by the DCT and in part afterwards. */
+static int can_crop(struct jpeg_decompress_struct *info) {
+    for (int c = 0; c < info->num_components; ++c) {
+        const jpeg_component_info *component = &info->comp_info[c];
+        const int size = SCALED_SIZE(component), smallest = MIN_SCALED_SIZE(info);
+        const int enlarged_by_dct = size != smallest;
+        const int enlarged_afterwards = component->h_samp_factor * size != info->max_h_samp_factor * smallest ||
+                                        component->v_samp_factor * size != info->max_v_samp_factor * smallest;
+        if (enlarged_by_dct && enlarged_afterwards) return 0;
+    }
+    return 1;
+}
+
 static moco_status read_pixels(jpeg_reader *reader) {
     moco_image_job *job = reader->job;
     struct jpeg_decompress_struct *info = &reader->info;
@@ -197,8 +219,8 @@ static moco_status read_pixels(jpeg_reader *reader) {
     note_components(reader);
     if (jpeg_has_multiple_scans(info)) MOCO_TRY(check_scans(reader));
     const moco_image_window *part = &job->part;
-    int64_t left = 0;
-    if (part->w < (int64_t) info->output_width) {
+    int64_t left = part->left;
+    if (part->w < (int64_t) info->output_width && can_crop(info)) {
         JDIMENSION offset = (JDIMENSION) moco_max_i64(part->left - MARGIN, 0);
         JDIMENSION width = (JDIMENSION) moco_min_i64(part->left + part->w + MARGIN, info->output_width) - offset;
         jpeg_crop_scanline(info, &offset, &width); /* moves the left edge to a whole block */
