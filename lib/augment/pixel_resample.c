@@ -1,6 +1,7 @@
 #include "augment/pixel_resample.h"
 
 #include <math.h>
+#include <moco/augment.h>
 #include <string.h>
 
 #include "core/checked.h"
@@ -21,6 +22,11 @@ enum {
     BYTES,
     PARTS
 };
+
+/* A bicubic weight at an edge may be above 1, and needs room above it in 16 bits. */
+static int32_t shift_of(const moco_resample_axis *vertical) {
+    return vertical->interpolation == MOCO_INTERPOLATION_BICUBIC ? 5 : 6;
+}
 
 static int64_t stride_of(const moco_resample_axis *horizontal) {
     return (horizontal->count + 31) & ~(int64_t) 31;
@@ -122,7 +128,8 @@ void moco_pixel_resample(const moco_resample_kernel *kernel, const uint8_t *pixe
     if (across.taps <= MOCO_PIXEL_TAPS) across.integers = (int16_t *) (void *) (memory + begins[ACROSS_INTEGERS]);
     if (down.taps <= MOCO_PIXEL_TAPS) down.integers = (int16_t *) (void *) (memory + begins[DOWN_INTEGERS]);
     fill_taps(horizontal, 1 << 14, flip, &across);
-    fill_taps(vertical, (1 << 15) - 1, 0, &down);
+    const int32_t shift = shift_of(vertical);
+    fill_taps(vertical, shift == 6 ? INT16_MAX : 1 << 14, 0, &down);
     void *plan = memory + begins[PLAN];
     kernel->plan(&across, plan);
 
@@ -140,7 +147,7 @@ void moco_pixel_resample(const moco_resample_kernel *kernel, const uint8_t *pixe
                         (float *) (void *) (memory + begins[ROW_BUFFER]), stride, ring + made % down.taps * row);
         }
         if (down.integers != NULL) {
-            kernel->combine(rows, down.integers + y * down.taps + first, taps, row, bytes);
+            kernel->combine(rows, down.integers + y * down.taps + first, taps, shift, row, bytes);
         } else {
             kernel->combine_many(rows, down.weights + y * down.taps + first, taps, row,
                                  (float *) (void *) (memory + begins[SUMS]), bytes);

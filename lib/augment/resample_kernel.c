@@ -196,31 +196,33 @@ static void row(const uint8_t *source, const moco_pixel_taps *across, const void
 
 /* --- Down --- */
 
-V16_INLINE void combine_taps(const int16_t *const *rows, const int16_t *weights, const int64_t taps, int64_t n,
-                             uint8_t *out) {
+V16_INLINE void combine_taps(const int16_t *const *rows, const int16_t *weights, const int64_t taps, int32_t shift,
+                             int64_t n, uint8_t *out) {
+    const v16 half = v16_all((int16_t) (1 << (shift - 1)));
     for (int64_t x = 0; x < n; x += V16_LANES) {
-        v16 sum = v16_all(32) + v16_scale(v16_load(rows[0] + x), v16_all(weights[0]));
+        v16 sum = half + v16_scale(v16_load(rows[0] + x), v16_all(weights[0]));
         for (int64_t t = 1; t < taps; ++t) sum += v16_scale(v16_load(rows[t] + x), v16_all(weights[t]));
-        v16_store_bytes(out + x, sum >> 6);
+        v16_store_bytes(out + x, sum >> shift);
     }
 }
 
-static void combine(const int16_t *const *rows, const int16_t *weights, int64_t taps, int64_t n, uint8_t *out) {
+static void combine(const int16_t *const *rows, const int16_t *weights, int64_t taps, int32_t shift, int64_t n,
+                    uint8_t *out) {
     switch (taps) {
     case 1:
-        combine_taps(rows, weights, 1, n, out);
+        combine_taps(rows, weights, 1, shift, n, out);
         break;
     case 2: /* enlarging */
-        combine_taps(rows, weights, 2, n, out);
+        combine_taps(rows, weights, 2, shift, n, out);
         break;
     case 3:
-        combine_taps(rows, weights, 3, n, out);
+        combine_taps(rows, weights, 3, shift, n, out);
         break;
     case 4:
-        combine_taps(rows, weights, 4, n, out);
+        combine_taps(rows, weights, 4, shift, n, out);
         break;
     default:
-        combine_taps(rows, weights, taps, n, out);
+        combine_taps(rows, weights, taps, shift, n, out);
         break;
     }
 }

@@ -19,7 +19,7 @@ typedef struct moco_pixel_taps {
     int64_t taps, count;
     int64_t first, last; /* source pixels [first, last) are all that is read */
     int32_t *start;      /* count; not ascending where the row is flipped */
-    float *weights;      /* count x taps; where taps <= MOCO_PIXEL_TAPS, integers: of 2^14 (across), 2^15 - 1 (down) */
+    float *weights;      /* count x taps; where taps <= MOCO_PIXEL_TAPS, integers; across, of 2^14 */
     int16_t *integers;   /* the same as integers, or NULL where there are too many taps */
 } moco_pixel_taps;
 
@@ -32,8 +32,10 @@ typedef struct moco_resample_kernel {
      * planes, `stride` apart. */
     void (*row)(const uint8_t *source, const moco_pixel_taps *across, const void *plan, float *buffer, int64_t stride,
                 int16_t *out);
-    /* out[i] = sum over t of weights[t] * rows[t][i], 0..255, for i < n, a multiple of 32. */
-    void (*combine)(const int16_t *const *rows, const int16_t *weights, int64_t taps, int64_t n, uint8_t *out);
+    /* out[i] = sum over t of weights[t] * rows[t][i], 0..255, for i < n, a multiple of 32. The weights are of 2^(9 +
+     * shift). */
+    void (*combine)(const int16_t *const *rows, const int16_t *weights, int64_t taps, int32_t shift, int64_t n,
+                    uint8_t *out);
     /* The same for any number of taps. sums: n floats. */
     void (*combine_many)(const int16_t *const *rows, const float *weights, int64_t taps, int64_t n, float *sums,
                          uint8_t *out);

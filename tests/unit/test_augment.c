@@ -53,10 +53,13 @@ static void fill(float *image, int64_t count) {
 enum { DRAWS = 100000 };
 
 /* Within 4 standard deviations of a binomial count; exact for 0 and 1. */
+static void assert_count_of(const char *what, int64_t count, int64_t draws, double p) {
+    const double sigma = sqrt(p * (1.0 - p) * (double) draws);
+    if (fabs((double) count - p * (double) draws) > 4.0 * sigma)
+        fail_msg("%s: %lld of %lld, p %g", what, (long long) count, (long long) draws, p);
+}
 static void assert_count(const char *what, int64_t count, double p) {
-    const double sigma = sqrt(p * (1.0 - p) * DRAWS);
-    if (fabs((double) count - p * DRAWS) > 4.0 * sigma)
-        fail_msg("%s: %lld of %d, p %g", what, (long long) count, DRAWS, p);
+    assert_count_of(what, count, DRAWS, p);
 }
 
 /* A uniform distribution on [low, high]: range, mean and variance. */
@@ -90,7 +93,7 @@ static const moments no_moments = {INFINITY, -INFINITY, 0.0, 0.0};
 static void check_recipe(int32_t number) {
     const moco_augment_config c = recipe(number);
     moco_augment *augment = create(&c);
-    int64_t flips = 0, jitters = 0, greys = 0, blurs = 0, orders[4][4] = {{0}};
+    int64_t flips = 0, jitters = 0, greys = 0, blurs[2] = {0}, solarized[2] = {0}, orders[4][4] = {{0}};
     moments factors[4], sigma = no_moments, area = no_moments, ratio = no_moments;
     for (int i = 0; i < 4; ++i) factors[i] = no_moments;
     /* So large an image that rounding and misfit are small: every attempt that the ratio allows fits but for areas
@@ -102,7 +105,9 @@ static void check_recipe(int32_t number) {
         flips += d.flip;
         jitters += d.jitter;
         greys += d.grey;
-        blurs += d.blur;
+        blurs[i & 1] += d.blur;
+        solarized[i & 1] += d.solarize;
+        assert_int_equal(d.evaluation, 0);
         int seen = 0;
         for (int j = 0; j < 4; ++j) {
             seen |= 1 << d.jitter_order[j];
@@ -119,7 +124,12 @@ static void check_recipe(int32_t number) {
     assert_count("flip", flips, c.flip_p);
     assert_count("jitter", jitters, c.jitter_p);
     assert_count("grey", greys, c.grey_p);
-    assert_count("blur", blurs, c.blur_p);
+    const double key_blur_p = c.key_blur_p < 0.0 ? c.blur_p : c.key_blur_p;
+    const double key_solarize_p = c.key_solarize_p < 0.0 ? c.solarize_p : c.key_solarize_p;
+    assert_count_of("blur", blurs[0], DRAWS / 2, c.blur_p);
+    assert_count_of("blur of the key view", blurs[1], DRAWS / 2, key_blur_p);
+    assert_count_of("solarize", solarized[0], DRAWS / 2, c.solarize_p);
+    assert_count_of("solarize of the key view", solarized[1], DRAWS / 2, key_solarize_p);
     for (int j = 0; j < 4; ++j) {
         for (int k = 0; k < 4; ++k) assert_count("a place in the jitters' order", orders[j][k], 0.25);
     }
@@ -139,6 +149,72 @@ static void test_draws(void **state) {
     check_recipe(MOCO_AUGMENT_V1);
     check_recipe(MOCO_AUGMENT_V2);
     check_recipe(MOCO_AUGMENT_CIFAR);
+    check_recipe(MOCO_AUGMENT_V3);
+}
+
+/* The published numbers of each recipe, beside those of the draws. */
+static void test_recipes(void **state) {
+    (void) state;
+    moco_augment_config c = recipe(MOCO_AUGMENT_V3);
+    assert_true(c.crop_min == 0.08 && c.saturation == 0.2 && c.hue == 0.1 && c.blur_p == 1.0 && c.key_blur_p == 0.1);
+    assert_true(c.solarize_p == 0.0 && c.key_solarize_p == 0.2 && c.solarize_threshold == 128.0 / 255.0);
+    c = recipe(MOCO_AUGMENT_V1);
+    assert_true(c.jitter_p == 1.0 && c.hue == 0.4 && c.blur_p == 0.0 && c.key_blur_p == -1.0 && c.solarize_p == 0.0);
+    assert_true(c.order[0] == MOCO_PART_GREY && c.order[1] == MOCO_PART_JITTER);
+    c = recipe(MOCO_AUGMENT_CUSTOM);
+    assert_true(c.crop_min == 0.08 && c.flip_p == 0.0 && c.jitter_p == 0.0 && c.grey_p == 0.0 && c.blur_p == 0.0);
+    assert_int_equal(c.interpolation, MOCO_INTERPOLATION_BILINEAR);
+}
+
+/* A program built with the first release's struct gets its recipe's values for what is newer. */
+static void test_older_struct(void **state) {
+    (void) state;
+    enum { OLDEST = offsetof(moco_augment_config, solarize_p) };
+    const moco_augment_config whole = recipe(MOCO_AUGMENT_V3);
+    moco_augment_config older = whole;
+    memset((char *) &older + OLDEST, 0xA5, sizeof older - OLDEST);
+    assert_int_equal(moco_augment_config_init(&older, OLDEST, MOCO_AUGMENT_V3), MOCO_OK);
+    assert_int_equal(older.struct_size, OLDEST);
+    assert_int_equal(*((unsigned char *) &older + OLDEST), 0xA5);
+    moco_augment *augment = create(&older);
+    assert_memory_equal((const char *) &augment->config + OLDEST, (const char *) &whole + OLDEST,
+                        sizeof whole - OLDEST);
+    moco_augment_destroy(augment);
+    assert_fails(moco_augment_config_init(&older, OLDEST - 1, MOCO_AUGMENT_V3), MOCO_INVALID_ARGUMENT, "struct_size");
+}
+
+/* The order decides: grey before the jitter leaves nothing to turn the hue of; solarizing before it does. */
+static void test_custom_order(void **state) {
+    (void) state;
+    enum { SIDE = 6, N = 3 * SIDE * SIDE };
+    float image[N], first[N], second[N];
+    fill(image, N);
+    moco_augment_config c = recipe(MOCO_AUGMENT_CUSTOM);
+    c.height = c.width = SIDE;
+    c.grey_p = c.solarize_p = 1.0;
+    moco_view_draw d = {.crop_h = SIDE, .crop_w = SIDE, .grey = 1, .solarize = 1};
+    const int32_t orders[2][2] = {{MOCO_PART_GREY, MOCO_PART_SOLARIZE}, {MOCO_PART_SOLARIZE, MOCO_PART_GREY}};
+    for (int i = 0; i < 2; ++i) {
+        memset(c.order, 0, sizeof c.order);
+        memcpy(c.order, orders[i], sizeof orders[i]);
+        moco_augment *augment = create(&c);
+        assert_int_equal(moco_augment_render(augment, image, SIDE, SIDE, &d, i == 0 ? first : second), MOCO_OK);
+        moco_augment_destroy(augment);
+    }
+    const float threshold = (float) c.solarize_threshold;
+    for (int i = 0; i < SIDE * SIDE; ++i) {
+        float rgb[3], grey = 0.0f, grey_after = 0.0f;
+        const float luma[3] = {0.299f, 0.587f, 0.114f};
+        for (int k = 0; k < 3; ++k) {
+            rgb[k] = image[k * SIDE * SIDE + i];
+            grey += luma[k] * rgb[k];
+            grey_after += luma[k] * (rgb[k] >= threshold ? 1.0f - rgb[k] : rgb[k]);
+        }
+        const float wanted = grey >= threshold ? 1.0f - grey : grey;
+        const float mean = (float) c.mean[0], std = (float) c.std[0];
+        if (fabsf(grey - threshold) > 1e-5f) assert_true(fabsf(first[i] - (wanted - mean) / std) < 1e-5f);
+        assert_true(fabsf(second[i] - (grey_after - mean) / std) < 1e-5f);
+    }
 }
 
 /* Areas small enough that every attempt fits: area and log ratio are uniform, the place is too. */
@@ -193,7 +269,8 @@ static void test_identity(void **state) {
     enum { H = 13, W = 18, N = 3 * H * W };
     float image[N], out[N];
     fill(image, N);
-    for (int32_t number = MOCO_AUGMENT_V1; number <= MOCO_AUGMENT_CIFAR; ++number) {
+    for (int32_t number = MOCO_AUGMENT_V1; number <= MOCO_AUGMENT_CUSTOM; ++number) {
+        if (number == MOCO_AUGMENT_PLAIN) continue;
         moco_augment_config c = recipe(number);
         c.height = H;
         c.width = W;
@@ -272,11 +349,12 @@ static void test_sizes(void **state) {
     const int64_t sides[] = {1, 2, 3, 31, 100};
     static float image[3 * 100 * 100], out[3 * 40 * 40];
     fill(image, 3 * 100 * 100);
-    for (int32_t number = MOCO_AUGMENT_V1; number <= MOCO_AUGMENT_PLAIN; ++number) {
+    for (int32_t number = MOCO_AUGMENT_V1; number <= MOCO_AUGMENT_CUSTOM; ++number) {
         for (int32_t out_side = 1; out_side <= 40; out_side += 13) {
             moco_augment_config c = recipe(number);
             c.height = out_side;
             c.width = 41 - out_side;
+            c.interpolation = number % 2;
             moco_augment *augment = create(&c);
             for (int i = 0; i < 25; ++i) {
                 const int64_t h = sides[i / 5], w = sides[i % 5];
@@ -343,6 +421,16 @@ static void test_refusals(void **state) {
     assert_refused(std[2], 0.0, "std[2] is 0");
     assert_refused(eval_resize, 0.5, "eval_resize is 0.5");
     assert_refused(recipe, MOCO_AUGMENT_PLAIN, "MOCO_AUGMENT_PLAIN with a random part");
+    assert_refused(solarize_p, 1.5, "solarize_p is 1.5");
+    assert_refused(solarize_threshold, (double) NAN, "solarize_threshold");
+    assert_refused(key_blur_p, -0.5, "key_blur_p is -0.5");
+    assert_refused(key_solarize_p, (double) NAN, "key_solarize_p");
+    assert_refused(interpolation, 2, "interpolation is 2");
+    assert_refused(order[1], 6, "order[1] is 6");
+    assert_refused(order[1], -1, "order[1] is -1");
+    assert_refused(order[1], MOCO_PART_JITTER, "order[1] is MOCO_PART_JITTER once more");
+    assert_refused(order[1], MOCO_PART_NONE, "MOCO_PART_NONE before it");
+    assert_refused(order[4], MOCO_PART_NONE, "order lacks MOCO_PART_FLIP (1), whose probability is 0.5");
 
     c = recipe(MOCO_AUGMENT_CIFAR);
     augment = create(&c);
@@ -366,9 +454,17 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_draws),    cmocka_unit_test(test_crop_distribution), cmocka_unit_test(test_crop_fallback),
-        cmocka_unit_test(test_identity), cmocka_unit_test(test_normalisation),     cmocka_unit_test(test_determinism),
-        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_draws),
+        cmocka_unit_test(test_recipes),
+        cmocka_unit_test(test_older_struct),
+        cmocka_unit_test(test_custom_order),
+        cmocka_unit_test(test_crop_distribution),
+        cmocka_unit_test(test_crop_fallback),
+        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_normalisation),
+        cmocka_unit_test(test_determinism),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
