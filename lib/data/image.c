@@ -116,6 +116,7 @@ static moco_status set_window(moco_image_job *job, const moco_image_request *req
 moco_status moco_image_decode(moco_context *context, const void *bytes, size_t size, const moco_image_limits *limits,
                               const moco_image_request *request, moco_image *image) {
     MOCO_REQUIRE_POINTER(image);
+    image->h = image->w = 0; /* nothing is held, unless this succeeds */
     const moco_image_limits defaults = moco_image_default_limits();
     const moco_image_request everything = {.max_reduction = 1};
     if (limits == NULL) limits = &defaults;
@@ -147,6 +148,6 @@ moco_status moco_image_decode(moco_context *context, const void *bytes, size_t s
     default:
         status = moco_webp_decode(&job);
     }
-    if (status != MOCO_OK) image->h = image->w = 0; /* nothing is held */
+    if (status != MOCO_OK) image->h = image->w = 0;
     return status;
 }

@@ -21,8 +21,8 @@
 
 enum {
     MAX_SCANS = 500, /* of a progressive file; more than any encoder makes, fewer than a bomb wants */
-    /* Chroma is interpolated from its neighbours, which at the edge of what is decoded are not there: so many pixels
-     * more on each side make the window's own exact. */
+    /* Chroma is interpolated from its neighbours, which at the sides of what is decoded are not there: so many columns
+     * more make the window's own exact. */
     MARGIN = 8,
     SKIP_ROWS = 512, /* between two looks at the clock */
 };
@@ -117,15 +117,13 @@ static void skip_rows(jpeg_reader *reader, int64_t rows) {
     }
 }
 
-/* Reads `rows` rows into the strip, or all into its first one where they are not wanted. */
-static void read_rows(jpeg_reader *reader, int64_t rows, size_t stride, int wanted) {
-    int64_t done = 0;
-    while (done < rows) {
-        JSAMPROW row = reader->strip + (wanted ? (size_t) done * stride : 0);
+/* Reads rows into the strip. */
+static void read_rows(jpeg_reader *reader, int64_t rows, size_t stride) {
+    for (int64_t y = 0; y < rows; ++y) {
+        JSAMPROW row = reader->strip + (size_t) y * stride;
         if (jpeg_read_scanlines(&reader->info, &row, 1) != 1) {
             escape_with(reader, moco_fail(MOCO_FORMAT, "the JPEG file has fewer rows than its header says"));
         }
-        ++done;
     }
 }
 
@@ -230,12 +228,10 @@ static moco_status read_pixels(jpeg_reader *reader) {
     reader->strip = (uint8_t *) moco_allocate(job->context, stride * MOCO_PLACE_ROWS);
     if (reader->strip == NULL) return MOCO_OUT_OF_MEMORY;
 
-    const int64_t first = moco_max_i64(part->top - MARGIN, 0);
-    skip_rows(reader, first);
-    read_rows(reader, part->top - first, stride, 0);
+    skip_rows(reader, part->top); /* exact: what the next row needs of these is decoded */
     for (int64_t row = 0; row < part->h; row += MOCO_PLACE_ROWS) {
         const int64_t rows = moco_min_i64(MOCO_PLACE_ROWS, part->h - row);
-        read_rows(reader, rows, stride, 1);
+        read_rows(reader, rows, stride);
         if (channels == 4) {
             for (int64_t y = 0; y < rows; ++y) convert_cmyk(reader->strip + (size_t) y * stride, info->output_width);
         }
