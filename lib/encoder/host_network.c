@@ -152,7 +152,7 @@ static moco_status make_normalizer(custom_network *net) {
     net->normalizer->input_channels = net->config.embedding_dim;
     net->normalizer->flat_inputs = net->config.embedding_dim;
     net->normalizer->output = moco_graph_plain_layer(net->normalizer, 0, MOCO_LAYER_L2_NORMALIZE);
-    moco_plan_cache_init(&net->plans, net->normalizer, 1);
+    MOCO_TRY(moco_plan_cache_init(&net->plans, net->normalizer, 1));
     return net->normalizer->status;
 }
 

@@ -277,3 +277,7 @@ moco_encoder *moco_momentum_encoder_encoder(moco_momentum_encoder *momentum_enco
 moco_encoder *moco_momentum_encoder_query(moco_momentum_encoder *momentum_encoder) {
     return momentum_encoder->query;
 }
+
+int32_t moco_momentum_encoder_takes_buffers(const moco_momentum_encoder *momentum_encoder) {
+    return momentum_encoder->config.bn_buffers != MOCO_BN_BUFFERS_OWN;
+}

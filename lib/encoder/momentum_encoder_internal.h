@@ -12,4 +12,7 @@ void moco_momentum_encoder_retain(moco_momentum_encoder *momentum_encoder);
 /* The encoder it averages; borrowed. */
 moco_encoder *moco_momentum_encoder_query(moco_momentum_encoder *momentum_encoder);
 
+/* 1 if its BatchNorm buffers are copied or averaged from the query encoder's. */
+int32_t moco_momentum_encoder_takes_buffers(const moco_momentum_encoder *momentum_encoder);
+
 #endif

@@ -33,8 +33,8 @@ static moco_status network_over(network **out, moco_context *context, moco_graph
     }
     net->context = context;
     net->graph = graph;
-    moco_plan_cache_init(&net->plans, graph, 0);
-    const moco_status status = moco_parameter_storage_init(&net->storage, graph);
+    moco_status status = moco_plan_cache_init(&net->plans, graph, 0);
+    if (status == MOCO_OK) status = moco_parameter_storage_init(&net->storage, graph);
     if (status != MOCO_OK) {
         network_destroy(net);
         return status;
@@ -76,6 +76,7 @@ static moco_status network_clone(const void *self, void **out) {
         network_destroy(net);
         return status;
     }
+    moco_plan_cache_lend(&net->plans, &source->plans);
     *out = net;
     return MOCO_OK;
 }

@@ -2,17 +2,23 @@
 
 #include <string.h>
 
-void moco_plan_cache_init(moco_plan_cache *cache, const moco_graph *graph, int32_t input_gradient) {
+moco_status moco_plan_cache_init(moco_plan_cache *cache, const moco_graph *graph, int32_t input_gradient) {
     memset(cache, 0, sizeof *cache);
     cache->graph = graph;
     cache->input_gradient = input_gradient;
+    return moco_workspace_create(&cache->own, graph->context);
+}
+
+void moco_plan_cache_lend(moco_plan_cache *cache, const moco_plan_cache *source) {
+    cache->lent = moco_workspace_retain(source->own);
 }
 
 void moco_plan_cache_release(moco_plan_cache *cache) {
     if (cache->graph == NULL) return;
     for (int32_t i = 0; i < MOCO_CACHED_PLANS; ++i) moco_graph_plan_destroy(cache->plans[i]);
-    moco_buffer_destroy(cache->graph->context, cache->training.buffer);
-    moco_buffer_destroy(cache->graph->context, cache->transient.buffer);
+    moco_workspace_release(cache->own);
+    moco_workspace_release(cache->lent);
+    moco_workspace_release(cache->spare);
     memset(cache, 0, sizeof *cache);
 }
 
@@ -43,14 +49,19 @@ static moco_status find_plan(moco_plan_cache *cache, const moco_plan_key *key, m
     return MOCO_OK;
 }
 
-/* The old memory goes only when the new is there: a failure leaves a pending backward as it was. */
-static moco_status grow(moco_context *context, moco_plan_arena *arena, uint64_t bytes) {
-    if (arena->buffer != NULL && bytes <= arena->bytes) return MOCO_OK;
-    void *larger = NULL;
-    MOCO_TRY(moco_buffer_create(context, bytes, &larger));
-    moco_buffer_destroy(context, arena->buffer);
-    arena->buffer = larger;
-    arena->bytes = bytes;
+/* A locked workspace for a pass that leaves nothing behind. */
+static moco_status take_free_workspace(moco_plan_cache *cache, moco_workspace **out) {
+    moco_workspace *const candidates[2] = {cache->lent, cache->own};
+    for (int i = 0; i < 2; ++i) {
+        if (candidates[i] == NULL) continue;
+        pthread_mutex_lock(&candidates[i]->mutex);
+        *out = candidates[i];
+        if (!candidates[i]->kept) return MOCO_OK;
+        pthread_mutex_unlock(&candidates[i]->mutex);
+    }
+    if (cache->spare == NULL) MOCO_TRY(moco_workspace_create(&cache->spare, cache->graph->context));
+    pthread_mutex_lock(&cache->spare->mutex);
+    *out = cache->spare;
     return MOCO_OK;
 }
 
@@ -58,14 +69,25 @@ moco_status moco_plan_cache_forward(moco_plan_cache *cache, int32_t mode, int32_
                                     const moco_parameter_table *parameters, uint64_t weight_version,
                                     const moco_tensor *input, const moco_tensor *output) {
     const moco_plan_key key = {mode, features, input->dims[0], input->dims[1], input->dims[2], input->dims[3]};
-    moco_plan_arena *arena = mode == MOCO_MODE_TRAIN ? &cache->training : &cache->transient;
     moco_graph_plan *plan = NULL;
+    moco_workspace *workspace = cache->own;
     MOCO_TRY(find_plan(cache, &key, &plan));
-    MOCO_TRY(grow(cache->graph->context, arena, plan->arena_bytes));
-    if (mode == MOCO_MODE_TRAIN) cache->pending = NULL; /* its arena is written from here on */
-    MOCO_TRY(moco_graph_plan_forward(plan, arena->buffer, parameters, weight_version, input, output));
-    if (mode == MOCO_MODE_TRAIN) cache->pending = plan;
-    return MOCO_OK;
+    if (mode == MOCO_MODE_TRAIN) {
+        pthread_mutex_lock(&workspace->mutex);
+    } else {
+        MOCO_TRY(take_free_workspace(cache, &workspace));
+    }
+    moco_status status = moco_workspace_grow(workspace, plan->arena_bytes);
+    if (status == MOCO_OK) {
+        if (mode == MOCO_MODE_TRAIN) cache->pending = NULL; /* its memory is written from here on */
+        status = moco_graph_plan_forward(plan, workspace->buffer, parameters, weight_version, input, output);
+    }
+    if (mode == MOCO_MODE_TRAIN) {
+        if (status == MOCO_OK) cache->pending = plan;
+        workspace->kept = cache->pending != NULL;
+    }
+    pthread_mutex_unlock(&workspace->mutex);
+    return status;
 }
 
 moco_status moco_plan_cache_backward(moco_plan_cache *cache, const moco_parameter_table *parameters,
@@ -74,6 +96,10 @@ moco_status moco_plan_cache_backward(moco_plan_cache *cache, const moco_paramete
     const moco_graph_plan *plan = cache->pending;
     if (plan == NULL) return moco_fail(MOCO_INVALID_STATE, "backward needs a training-mode forward before it");
     cache->pending = NULL; /* its gradients reuse the memory of activations */
-    return moco_graph_plan_backward(plan, cache->training.buffer, parameters, weight_version, accumulate, d_output,
-                                    d_input);
+    pthread_mutex_lock(&cache->own->mutex);
+    const moco_status status =
+        moco_graph_plan_backward(plan, cache->own->buffer, parameters, weight_version, accumulate, d_output, d_input);
+    cache->own->kept = 0;
+    pthread_mutex_unlock(&cache->own->mutex);
+    return status;
 }

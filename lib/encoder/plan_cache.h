@@ -1,18 +1,14 @@
 /* Runs a graph at any shape: plans are made at a shape's first use and kept for a few shapes, the least recently used
- * goes first. Plans share two arenas: one keeps a training forward until its backward, the other is for everything
- * without a backward pass, so that evaluating never disturbs a pending one.
+ * goes first. They run in one workspace, which keeps a training forward until its backward; meanwhile everything
+ * without a backward pass runs in other memory, so that evaluating never disturbs a pending one.
  */
 #ifndef MOCO_ENCODER_PLAN_CACHE_H
 #define MOCO_ENCODER_PLAN_CACHE_H
 
 #include "encoder/graph_plan.h"
+#include "encoder/workspace.h"
 
 #define MOCO_CACHED_PLANS 8
-
-typedef struct moco_plan_arena {
-    void *buffer;
-    uint64_t bytes;
-} moco_plan_arena;
 
 typedef struct moco_plan_cache {
     const moco_graph *graph;
@@ -22,12 +18,15 @@ typedef struct moco_plan_cache {
     moco_graph_plan *plans[MOCO_CACHED_PLANS];
     uint64_t last_used[MOCO_CACHED_PLANS];
     const moco_graph_plan *pending; /* its forward waits for a backward */
-    moco_plan_arena training;
-    moco_plan_arena transient;
+    moco_workspace *own;
+    moco_workspace *lent;  /* another cache's, for passes without a backward while that keeps nothing; may be NULL */
+    moco_workspace *spare; /* for such passes where both are taken; NULL until then */
 } moco_plan_cache;
 
-/* Prepares a zeroed cache; allocates nothing. The graph must outlive it. */
-void moco_plan_cache_init(moco_plan_cache *cache, const moco_graph *graph, int32_t input_gradient);
+/* Prepares a zeroed cache. The graph must outlive it. */
+moco_status moco_plan_cache_init(moco_plan_cache *cache, const moco_graph *graph, int32_t input_gradient);
+/* Lends the workspace of `source`, which may then run in another thread at the same time and just takes turns. */
+void moco_plan_cache_lend(moco_plan_cache *cache, const moco_plan_cache *source);
 void moco_plan_cache_release(moco_plan_cache *cache);
 
 /* As moco_graph_plan_forward, for the shape of `input` (n x c x h x w). While it fails in planning or for want of

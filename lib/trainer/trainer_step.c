@@ -138,22 +138,35 @@ static moco_status compute_loss(moco_trainer *trainer, const moco_views *views, 
     return status;
 }
 
+static moco_status encode_queries(moco_trainer *trainer, const step_tensors *tensors, moco_step_stats *stats) {
+    int64_t mark = moco_now_ns();
+    MOCO_TRY(moco_encoder_forward_tensor(trainer->query_encoder, MOCO_MODE_TRAIN, &tensors->query_images, &tensors->q));
+    stats->ns_query_forward = lap(&mark);
+    return MOCO_OK;
+}
+
+static moco_status encode_keys(moco_trainer *trainer, const step_tensors *tensors, moco_step_stats *stats) {
+    int64_t mark = moco_now_ns();
+    MOCO_TRY(moco_momentum_encoder_update(trainer->momentum_encoder));
+    stats->ns_momentum_update = lap(&mark);
+    MOCO_TRY(moco_momentum_encoder_encode_tensor(trainer->momentum_encoder, &tensors->key_images, &tensors->k));
+    stats->ns_key_forward = lap(&mark);
+    return MOCO_OK;
+}
+
 /* Algorithm 1, with the gradient flowing to q only and the enqueue after the loss. */
 static moco_status contrast(moco_trainer *trainer, const moco_views *views, const step_tensors *tensors,
                             moco_step_stats *stats) {
     moco_encoder *f_q = trainer->query_encoder;
-    moco_momentum_encoder *f_k = trainer->momentum_encoder;
+    /* The keys don't depend on the queries' forward, unless BatchNorm buffers come from it. Encoded first, they need no
+     * memory of their own beside the activations that wait for the backward pass. */
+    const int32_t keys_first =
+        moco_encoder_configuration(f_q) != NULL && !moco_momentum_encoder_takes_buffers(trainer->momentum_encoder);
+    if (keys_first) MOCO_TRY(encode_keys(trainer, tensors, stats));
+    MOCO_TRY(encode_queries(trainer, tensors, stats));
+    if (!keys_first) MOCO_TRY(encode_keys(trainer, tensors, stats));
+
     int64_t mark = moco_now_ns();
-
-    MOCO_TRY(moco_encoder_forward_tensor(f_q, MOCO_MODE_TRAIN, &tensors->query_images, &tensors->q));
-    stats->ns_query_forward = lap(&mark);
-
-    MOCO_TRY(moco_momentum_encoder_update(f_k));
-    stats->ns_momentum_update = lap(&mark);
-
-    MOCO_TRY(moco_momentum_encoder_encode_tensor(f_k, &tensors->key_images, &tensors->k));
-    stats->ns_key_forward = lap(&mark);
-
     MOCO_TRY(compute_loss(trainer, views, tensors, &stats->loss));
     stats->ns_loss = lap(&mark);
 

@@ -1,0 +1,35 @@
+#include "encoder/workspace.h"
+
+#include "backend/backend_chain.h"
+
+moco_status moco_workspace_create(moco_workspace **out, moco_context *context) {
+    moco_workspace *workspace = (moco_workspace *) moco_allocate_zeroed(context, 1, sizeof *workspace);
+    if (workspace == NULL) return MOCO_OUT_OF_MEMORY;
+    atomic_init(&workspace->references, 1);
+    workspace->context = context;
+    pthread_mutex_init(&workspace->mutex, NULL); /* with default attributes it cannot fail on Linux */
+    *out = workspace;
+    return MOCO_OK;
+}
+
+moco_workspace *moco_workspace_retain(moco_workspace *workspace) {
+    atomic_fetch_add_explicit(&workspace->references, 1, memory_order_relaxed);
+    return workspace;
+}
+
+void moco_workspace_release(moco_workspace *workspace) {
+    if (workspace == NULL || atomic_fetch_sub_explicit(&workspace->references, 1, memory_order_acq_rel) != 1) return;
+    moco_buffer_destroy(workspace->context, workspace->buffer);
+    pthread_mutex_destroy(&workspace->mutex);
+    moco_deallocate(workspace->context, workspace);
+}
+
+moco_status moco_workspace_grow(moco_workspace *workspace, uint64_t bytes) {
+    if (workspace->buffer != NULL && bytes <= workspace->bytes) return MOCO_OK;
+    void *larger = NULL;
+    MOCO_TRY(moco_buffer_create(workspace->context, bytes, &larger));
+    moco_buffer_destroy(workspace->context, workspace->buffer);
+    workspace->buffer = larger;
+    workspace->bytes = bytes;
+    return MOCO_OK;
+}
