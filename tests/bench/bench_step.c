@@ -216,12 +216,14 @@ static int measure_with_images(const step_settings *s, const options *o) {
     if (failed) {
         fprintf(stderr, "bench_step: our own steps failed on the way\n");
     } else {
-        const char *policy = getenv("OMP_WAIT_POLICY");
+        const char *policy = getenv("OMP_WAIT_POLICY"), *bind = getenv("OMP_PROC_BIND");
         bench_peer_get_text(ours.process, "backend", backend, sizeof backend);
         printf("{\"name\": \"step_%s\", \"stem\": \"%s\", \"n\": %lld, \"size\": %lld, \"dim\": %lld, \"k\": %lld, "
-               "\"dtype\": \"%s\", \"threads\": %d, \"omp_wait_policy\": \"%s\", \"backend\": \"%s\", \"reps\": %d",
+               "\"dtype\": \"%s\", \"threads\": %d, \"omp_wait_policy\": \"%s\", \"omp_proc_bind\": \"%s\", "
+               "\"backend\": \"%s\", \"reps\": %d",
                s->arch, s->stem, (long long) s->n, (long long) s->size, (long long) s->dim, (long long) s->queue_size,
-               s->dtype, s->threads, policy == NULL ? "default" : policy, backend, o->reps);
+               s->dtype, s->threads, policy == NULL ? "default" : policy, bind == NULL ? "default" : bind, backend,
+               o->reps);
         printf(", \"ours_ms\": %.2f, \"ours_best_ms\": %.2f, \"images_per_second\": %.1f, \"ours_peak_mib\": %.0f, "
                "\"ours_increase_mib\": %.0f",
                ours.median, ours.best, (double) s->n / ours.median * 1e3, ours.peak_mib,

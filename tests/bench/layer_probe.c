@@ -17,7 +17,7 @@ const char *const bench_pass_names[BENCH_PASSES] = {"forward", "backward", "back
 /* --- The backends --- */
 
 static moco_layer_desc conv_desc(int64_t n, int64_t c, int64_t h, int64_t out_c, int32_t kernel, int32_t dtype) {
-    const bench_layer_shape shape = {1, n, c, h, out_c, kernel, 1, kernel / 2, 1, 0, 0};
+    const bench_layer_shape shape = {1, n, c, h, out_c, kernel, 1, kernel / 2, 1, 0, 1};
     return bench_layer_desc(&shape, dtype);
 }
 

@@ -1,7 +1,8 @@
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* sched_setaffinity */
 #include "peer.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,16 @@ void bench_peer_use_python(int argc, char **argv) {
     if (python != NULL) setenv("MOCO_BENCH_PYTHON", python, 1);
 }
 
+/* Where OpenMP binds threads to processors, it has bound this process's first one before main began, to a single one:
+ * all of a child would be confined to that. */
+static void release_processors(void) {
+    const char *bind = getenv("OMP_PROC_BIND");
+    if (bind == NULL || strcmp(bind, "false") == 0) return;
+    cpu_set_t all;
+    memset(&all, 0xff, sizeof all);
+    sched_setaffinity(0, sizeof all, &all);
+}
+
 static void run_child(const char *const *command, int threads, pid_t parent, int input, int output) {
     char count[16];
     snprintf(count, sizeof count, "%d", threads);
@@ -37,6 +48,7 @@ static void run_child(const char *const *command, int threads, pid_t parent, int
     argv[argc++] = (char *) (size_t) "--threads";
     argv[argc++] = count;
     argv[argc] = NULL;
+    release_processors();
     /* A stopped child would outlive a parent that is killed. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127);
