@@ -1,8 +1,10 @@
+#define _DEFAULT_SOURCE /* madvise */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "core/config.h"
@@ -10,6 +12,8 @@
 #include "core/threads.h"
 
 #define ALIGNMENT   64
+#define LARGE_PAGE  ((size_t) 2 << 20)
+#define LARGE       ((size_t) 16 << 20) /* from here on the rounding up is little */
 #define MAX_THREADS 1024
 
 static const moco_context_config default_config = {
@@ -24,8 +28,18 @@ moco_status moco_context_config_init(moco_context_config *config, uint32_t struc
 
 /* --- Memory --- */
 
+/* Activations and weights in large pages spare the processor most misses of its address cache: several per cent of a
+ * training step. Where the system has none to give, the advice has no effect. */
 static void *default_allocate(uint64_t size, uint64_t alignment, void *user) {
     (void) user;
+#ifdef MADV_HUGEPAGE
+    if (size >= LARGE && size <= SIZE_MAX - LARGE_PAGE) {
+        const size_t rounded = ((size_t) size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+        void *memory = aligned_alloc(LARGE_PAGE, rounded);
+        if (memory != NULL) madvise(memory, rounded, MADV_HUGEPAGE);
+        return memory;
+    }
+#endif
     return aligned_alloc((size_t) alignment, (size_t) size);
 }
 
