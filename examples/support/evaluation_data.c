@@ -9,7 +9,7 @@
 #define DESCRIPTION_SIZE 4096
 #define EXTRACT_BATCH    256
 
-const char *const augment_names[] = {"v1", "v2", "cifar", NULL};
+const char *const augment_names[] = {"v1", "v2", "cifar", "plain", "v3", NULL};
 
 /* --- Datasets --- */
 

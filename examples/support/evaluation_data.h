@@ -14,7 +14,7 @@ typedef struct evaluation_data {
 void open_data(evaluation_data *data, moco_context *context, const char *description, int64_t test_count);
 void close_data(evaluation_data *data);
 
-/* The recipe called "v1", "v2" or "cifar" for views of size x size; 0: as large as the images. */
+/* The recipe called "v1", "v2", "cifar", "plain" or "v3" for views of size x size; 0: as large as the images. */
 moco_augment *open_augment(moco_context *context, const moco_dataset *dataset, const char *recipe, int64_t size,
                            double crop_min, uint64_t seed);
 extern const char *const augment_names[]; /* by MOCO_AUGMENT_*, NULL-terminated */

@@ -28,7 +28,8 @@ set(foreign_headers
     "omp\\.h=^(lib/core|lib/backend/cblas|lib/backend/onednn|tests)/"
     "jansson\\.h=^(lib/io|tests)/"
     "zip\\.h=^lib/io/"
-    "(turbojpeg|jpeglib|jerror|png|zlib|webp/.*)\\.h=^(lib/data|tests)/"
+    "(turbojpeg|jpeglib|jerror|zlib|webp/.*)\\.h=^(lib/data|tests)/"
+    "png\\.h=^(lib/data|examples/preview|tests)/"
     "cmocka\\.h=^tests/")
 
 set(errors 0)
