@@ -12,6 +12,7 @@ option(MOCO_BUILD_EXAMPLES "Build the example programs" ${PROJECT_IS_TOP_LEVEL})
 option(MOCO_INSTALL "Make install rules and packages" ${PROJECT_IS_TOP_LEVEL})
 
 option(MOCO_WERROR "Treat compiler warnings as errors" OFF)
+option(MOCO_FUZZ "Build the libFuzzer programs of tests/fuzz, and all else with the sanitizers for them (clang)" OFF)
 set(MOCO_SANITIZE "" CACHE STRING "Sanitizers to build with: \"address;undefined\" or \"thread\"; empty for none")
 
 # Which CBLAS: auto takes OpenBLAS (its OpenMP build first), then BLIS, then the reference library. Any other one is

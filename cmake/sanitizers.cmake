@@ -1,5 +1,14 @@
 # -DMOCO_SANITIZE="address;undefined" builds everything with these sanitizers, and any finding ends the program. "thread"
 # knows OpenMP's barriers only where the OpenMP runtime is built for it: use it with MOCO_WITH_OPENMP=OFF.
+if(MOCO_FUZZ)
+  if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "MOCO_FUZZ needs clang, whose libFuzzer it uses; the compiler is ${CMAKE_C_COMPILER_ID}")
+  endif()
+  if(NOT MOCO_SANITIZE)
+    set(MOCO_SANITIZE address undefined)
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 if(MOCO_SANITIZE)
   string(REPLACE ";" "," moco_sanitizers "${MOCO_SANITIZE}")
   add_compile_options(-fsanitize=${moco_sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)

@@ -1,0 +1,146 @@
+/* Writes what fuzzing starts from, a folder for each target, out of the image zoo:
+ *   make_fuzz_seeds FOLDER
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "zoo/image_zoo.h"
+#include "zoo/zoo_exif.h"
+
+enum { LARGEST_SEED = 8192 };
+
+static int failed;
+
+static void write_seed(const char *folder, const char *target, const char *name, const zoo_bytes *bytes) {
+    char path[1024];
+    if (bytes->size > LARGEST_SEED) return;
+    snprintf(path, sizeof path, "%s/%s", folder, target);
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) failed = 1;
+    snprintf(path, sizeof path, "%s/%s/%s", folder, target, name);
+    FILE *file = fopen(path, "wb");
+    if (file == NULL || fwrite(bytes->data, 1, bytes->size, file) != bytes->size) failed = 1;
+    if (file != NULL && fclose(file) != 0) failed = 1;
+}
+
+static void write_image_seeds(const char *folder) {
+    for (int i = 0; i < image_zoo_count(); ++i) {
+        const zoo_entry *entry = image_zoo_get(i);
+        char target[16];
+        zoo_bytes bytes = {0}, with_request = {0};
+        entry->make(&bytes, entry->variant);
+        snprintf(target, sizeof target, "%.*s", (int) strcspn(entry->name, "-"), entry->name);
+        if (strcmp(target, "other") != 0) write_seed(folder, target, entry->name, &bytes);
+        /* fuzz_image wants a request before the file: now all of it, now a part, at each reduction. */
+        const uint8_t request[5] = {(uint8_t) (i % 4), (uint8_t) (i % 8 < 4 ? 0 : 80), (uint8_t) (i % 3 * 60),
+                                    (uint8_t) (i % 8 < 4 ? 255 : 100), (uint8_t) (255 - i % 3 * 90)};
+        zoo_append(&with_request, request, sizeof request);
+        zoo_append(&with_request, bytes.data, bytes.size);
+        write_seed(folder, "image", entry->name, &with_request);
+        zoo_bytes_free(&bytes);
+        zoo_bytes_free(&with_request);
+    }
+}
+
+static void write_exif_seeds(const char *folder) {
+    for (int kind = 0; kind < ZOO_EXIF_KINDS; ++kind) {
+        char name[32];
+        zoo_bytes bytes = {0};
+        zoo_append_exif(&bytes, kind, 1 + kind % 8);
+        snprintf(name, sizeof name, "exif-%d", kind);
+        write_seed(folder, "exif", name, &bytes);
+        zoo_bytes_free(&bytes);
+    }
+}
+
+static void append_tensors(zoo_bytes *out, const char *header, size_t data) {
+    zoo_append_little_endian(out, strlen(header), 8);
+    zoo_append_text(out, header);
+    zoo_append_noise(out, data);
+}
+
+static void write_safetensors_seeds(const char *folder) {
+    static const struct {
+        const char *header;
+        size_t data;
+    } files[] = {
+        {"{}", 0},
+        {"{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}",
+         24},
+        {"{\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[1,3]},"
+         "\"a\":{\"dtype\":\"BF16\",\"shape\":[],\"data_offsets\":[3,5]},"
+         "\"c\":{\"dtype\":\"BOOL\",\"shape\":[1,1],\"data_offsets\":[0,1]}}",
+         5},
+        {"{\"a\":{\"dtype\":\"I64\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; ++i) {
+        char name[32];
+        zoo_bytes bytes = {0};
+        append_tensors(&bytes, files[i].header, files[i].data);
+        snprintf(name, sizeof name, "safetensors-%zu", i);
+        write_seed(folder, "safetensors", name, &bytes);
+        zoo_bytes_free(&bytes);
+    }
+}
+
+/* --- tar: ustar headers with their checksums --- */
+
+static void append_tar_entry(zoo_bytes *out, const char *name, char type, const void *data, size_t size) {
+    const size_t at = out->size;
+    char field[16];
+    zoo_append_repeated(out, 0, 512);
+    memcpy(out->data + at, name, strlen(name));
+    memcpy(out->data + at + 100, "0000644\0000000000\0000000000", 24);
+    snprintf(field, sizeof field, "%011lo", (unsigned long) size);
+    memcpy(out->data + at + 124, field, 12);
+    memcpy(out->data + at + 136, "00000000000", 12);
+    memset(out->data + at + 148, ' ', 8);
+    out->data[at + 156] = (uint8_t) type;
+    memcpy(out->data + at + 257, "ustar\00000", 8);
+    unsigned sum = 0;
+    for (size_t i = 0; i < 512; ++i) sum += out->data[at + i];
+    snprintf(field, sizeof field, "%06o", sum);
+    memcpy(out->data + at + 148, field, 7);
+    zoo_append(out, data, size);
+    zoo_append_repeated(out, 0, (512 - size % 512) % 512);
+}
+
+static void write_tar_seeds(const char *folder) {
+    static const char pax[] = "30 path=far/away/picture.jpg\n\n20 size=000000000512\n";
+    zoo_bytes bytes = {0};
+    append_tar_entry(&bytes, "cat/", '5', NULL, 0);
+    append_tar_entry(&bytes, "cat/one.jpg", '0', "\xff\xd8\xff\xe0picture", 11);
+    write_seed(folder, "tar", "tar-no-end", &bytes);
+    zoo_append_repeated(&bytes, 0, 1024);
+    write_seed(folder, "tar", "tar-plain", &bytes);
+    bytes.size = 0;
+    append_tar_entry(&bytes, "././@LongLink", 'L', "a/very/long/name.jpg", 21);
+    append_tar_entry(&bytes, "short", '0', "picture", 7);
+    append_tar_entry(&bytes, "link", '2', NULL, 0);
+    zoo_append_repeated(&bytes, 0, 1024);
+    write_seed(folder, "tar", "tar-long-name", &bytes);
+    bytes.size = 0;
+    append_tar_entry(&bytes, "PaxHeader", 'x', pax, sizeof pax - 1);
+    append_tar_entry(&bytes, "short", '0', "picture", 7);
+    append_tar_entry(&bytes, "PaxHeader", 'g', "11 a=bcdef\n", 11);
+    zoo_append_repeated(&bytes, 0, 1024);
+    write_seed(folder, "tar", "tar-pax", &bytes);
+    zoo_truncate(&bytes, 700);
+    write_seed(folder, "tar", "tar-cut", &bytes);
+    zoo_bytes_free(&bytes);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        fprintf(stderr, "usage: make_fuzz_seeds FOLDER\n");
+        return 2;
+    }
+    if (mkdir(argv[1], 0777) != 0 && errno != EEXIST) failed = 1;
+    write_image_seeds(argv[1]);
+    write_exif_seeds(argv[1]);
+    write_safetensors_seeds(argv[1]);
+    write_tar_seeds(argv[1]);
+    if (failed) fprintf(stderr, "%s: not all of it could be written: %s\n", argv[1], strerror(errno));
+    return failed;
+}
