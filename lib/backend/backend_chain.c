@@ -247,6 +247,18 @@ moco_status moco_sgd_update(moco_context *context, const moco_sgd_args *args) {
     DISPATCH(context, sgd_update, args);
 }
 
+moco_status moco_sgd_momentum_update(moco_context *context, const moco_sgd_args *args, const moco_tensor *average,
+                                     double m) {
+    const moco_backend_chain *chain = context->backends;
+    for (int32_t i = 0; i < chain->count; ++i) {
+        if (chain->ops[i]->sgd_momentum_update == NULL) continue;
+        const moco_status status = chain->ops[i]->sgd_momentum_update(chain->self[i], args, average, m);
+        if (status != MOCO_UNSUPPORTED) return status;
+    }
+    MOCO_TRY(moco_sgd_update(context, args));
+    return moco_momentum_update(context, average, &args->parameter, m);
+}
+
 moco_status moco_info_nce(moco_context *context, moco_info_nce_args *args) {
     DISPATCH(context, info_nce, args);
 }

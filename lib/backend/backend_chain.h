@@ -58,6 +58,9 @@ moco_status moco_layer_backward(const moco_planned_layer *layer, const moco_laye
 /* --- Hot operators --- */
 moco_status moco_momentum_update(moco_context *context, const moco_tensor *target, const moco_tensor *source, double m);
 moco_status moco_sgd_update(moco_context *context, const moco_sgd_args *args);
+/* sgd_update of a parameter, then momentum_update of its `average`: in one pass where a backend has that. */
+moco_status moco_sgd_momentum_update(moco_context *context, const moco_sgd_args *args, const moco_tensor *average,
+                                     double m);
 moco_status moco_info_nce(moco_context *context, moco_info_nce_args *args);
 
 /* --- For tests --- */

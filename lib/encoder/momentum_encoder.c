@@ -121,6 +121,14 @@ moco_status moco_momentum_encoder_update(moco_momentum_encoder *momentum_encoder
     for (int64_t i = 0; i < key->learnable_runs; ++i) {
         MOCO_TRY(moco_momentum_update(context, &key->learnable[i].value, &query->learnable[i].value, m));
     }
+    return moco_momentum_encoder_finish_update(momentum_encoder);
+}
+
+moco_status moco_momentum_encoder_finish_update(moco_momentum_encoder *momentum_encoder) {
+    const moco_parameter_table *query = moco_encoder_parameters(momentum_encoder->query);
+    const moco_parameter_table *key = moco_encoder_parameters(momentum_encoder->key);
+    const double m = momentum_encoder->config.momentum;
+    moco_context *context = momentum_encoder->context;
     const int32_t policy = momentum_encoder->config.bn_buffers;
     for (int64_t i = 0; i < key->buffer_runs && policy != MOCO_BN_BUFFERS_OWN; ++i) {
         if (policy == MOCO_BN_BUFFERS_COPY) {

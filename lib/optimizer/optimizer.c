@@ -3,6 +3,7 @@
 #include "backend/backend_chain.h"
 #include "core/config.h"
 #include "encoder/encoder_internal.h"
+#include "encoder/momentum_encoder_internal.h"
 #include "optimizer/optimizer_internal.h"
 
 struct moco_optimizer {
@@ -122,30 +123,52 @@ moco_encoder *moco_optimizer_encoder(const moco_optimizer *optimizer) {
 
 /* --- The step --- */
 
-moco_status moco_optimizer_step(moco_optimizer *optimizer) {
-    MOCO_REQUIRE_POINTER(optimizer);
-    const moco_parameter_table *table = moco_encoder_parameters(optimizer->encoder);
+static moco_sgd_args step_args(const moco_optimizer *optimizer, int64_t run) {
+    const moco_parameter_run *learnable = &moco_encoder_parameters(optimizer->encoder)->learnable[run];
     const moco_optimizer_config *config = &optimizer->config;
+    const moco_sgd_args args = {
+        .parameter = learnable->value,
+        .gradient = learnable->gradient,
+        .velocity = optimizer->velocity[run],
+        /* Without momentum PyTorch keeps no velocity and does not dampen: v = g in every step. */
+        .first_step = optimizer->step_count == 0 || config->momentum == 0.0,
+        .nesterov = config->nesterov,
+        .learning_rate = optimizer->learning_rate,
+        .momentum = config->momentum,
+        .dampening = config->dampening,
+        .weight_decay = config->weight_decay,
+    };
+    return args;
+}
+
+/* `key` NULL: no momentum update. */
+static moco_status take_step(moco_optimizer *optimizer, const moco_parameter_table *key, double m) {
     moco_status status = MOCO_OK;
     MOCO_TRY(moco_encoder_settle_gradients(optimizer->encoder));
     for (int64_t i = 0; i < optimizer->runs && status == MOCO_OK; ++i) {
-        const moco_sgd_args args = {
-            .parameter = table->learnable[i].value,
-            .gradient = table->learnable[i].gradient,
-            .velocity = optimizer->velocity[i],
-            /* Without momentum PyTorch keeps no velocity and does not dampen: v = g in every step. */
-            .first_step = optimizer->step_count == 0 || config->momentum == 0.0,
-            .nesterov = config->nesterov,
-            .learning_rate = optimizer->learning_rate,
-            .momentum = config->momentum,
-            .dampening = config->dampening,
-            .weight_decay = config->weight_decay,
-        };
-        status = moco_sgd_update(optimizer->context, &args);
+        const moco_sgd_args args = step_args(optimizer, i);
+        status = key == NULL ? moco_sgd_update(optimizer->context, &args)
+                             : moco_sgd_momentum_update(optimizer->context, &args, &key->learnable[i].value, m);
     }
     moco_encoder_parameters_changed(optimizer->encoder);
     if (status == MOCO_OK) optimizer->step_count++;
     return status;
+}
+
+moco_status moco_optimizer_step(moco_optimizer *optimizer) {
+    MOCO_REQUIRE_POINTER(optimizer);
+    return take_step(optimizer, NULL, 0.0);
+}
+
+moco_status moco_optimizer_step_with_momentum_update(moco_optimizer *optimizer,
+                                                     moco_momentum_encoder *momentum_encoder) {
+    MOCO_REQUIRE_POINTER(optimizer);
+    MOCO_REQUIRE_POINTER(momentum_encoder);
+    MOCO_REQUIRE(moco_momentum_encoder_query(momentum_encoder) == optimizer->encoder,
+                 "momentum_encoder averages another encoder than the optimizer's; create both from one encoder");
+    moco_encoder *key = moco_momentum_encoder_encoder(momentum_encoder);
+    MOCO_TRY(take_step(optimizer, moco_encoder_parameters(key), moco_momentum_encoder_momentum(momentum_encoder)));
+    return moco_momentum_encoder_finish_update(momentum_encoder);
 }
 
 moco_status moco_optimizer_set_learning_rate(moco_optimizer *optimizer, double learning_rate) {

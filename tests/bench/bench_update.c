@@ -42,9 +42,14 @@ static moco_status run_sgd(ours *o) {
     return moco_optimizer_step(o->optimizer);
 }
 
+static moco_status run_both(ours *o) {
+    return moco_optimizer_step_with_momentum_update(o->optimizer, o->momentum_encoder);
+}
+
 static const update updates[] = {
     {"momentum_update", 12, run_momentum, {"ema_loop", "ema_foreach"}}, /* reads k, q; writes k */
     {"sgd", 20, run_sgd, {"sgd_foreach", "sgd_fused"}},                 /* reads p, g, v; writes p, v */
+    {"sgd_with_momentum_update", 28, run_both, {NULL, NULL}},           /* reads p, g, v, k; writes p, v, k */
 };
 #define UPDATES (sizeof updates / sizeof *updates)
 
@@ -118,7 +123,7 @@ static moco_status measure(ours *o, const update *u, copy_probe *probe, bench_pe
         for (int way = 0; way < copy_probe_ways(probe); ++way) {
             t->copies[way][kept] = copy_probe_gb_per_s(probe, way);
         }
-        for (int way = 0; peer != NULL && way < MOST_WAYS; ++way) {
+        for (int way = 0; peer != NULL && way < MOST_WAYS && u->peers[way] != NULL; ++way) {
             bench_sleep_ms(PAUSE_MS);
             t->peers[way][kept] = bench_peer_get(peer, u->peers[way]);
         }

@@ -50,6 +50,7 @@ static int run_backend_suite(const char *name) {
         cmocka_unit_test(test_float64_layers),
         cmocka_unit_test(test_momentum_update),
         cmocka_unit_test(test_sgd_update),
+        cmocka_unit_test(test_sgd_momentum_update),
         cmocka_unit_test(test_info_nce),
         cmocka_unit_test(test_info_nce_narrow),
         cmocka_unit_test(test_info_nce_huge),

@@ -1,7 +1,8 @@
-/* The conformance suite's layers with each of the cblas backend's kernels that this processor runs, convolutions once
- * by tiles and once by BLAS; test_backend_cblas has only the best ones.
+/* The conformance suite's layers and updates with each of the cblas backend's kernels that this processor runs,
+ * convolutions once by tiles and once by BLAS; test_backend_cblas has only the best ones.
  */
 #include "conformance/layer_cases.h"
+#include "conformance/update_cases.h"
 
 #include "backend/cblas/cblas_backend.h"
 #include "support/passive_threads.h"
@@ -60,6 +61,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_blocked_layers),
         cmocka_unit_test(test_small_groups_refused),
         cmocka_unit_test(test_float64_layers),
+        cmocka_unit_test(test_momentum_update),
+        cmocka_unit_test(test_sgd_update),
+        cmocka_unit_test(test_sgd_momentum_update),
     };
     int failed = 0;
     for (int i = 0; cblas_conv_kernels()[i] != NULL; ++i) {
@@ -69,7 +73,7 @@ int main(int argc, char **argv) {
         for (variant.conv_by_gemm = 0; variant.conv_by_gemm < 2; ++variant.conv_by_gemm) {
             failed += cmocka_run_group_tests_name("convolutions", convolutions, open_suite, close_suite);
         }
-        failed += cmocka_run_group_tests_name("other layers", layers, open_suite, close_suite);
+        failed += cmocka_run_group_tests_name("other layers and updates", layers, open_suite, close_suite);
     }
     return failed;
 }

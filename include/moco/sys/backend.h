@@ -207,6 +207,9 @@ typedef struct moco_backend_ops {
     /* (last) target = source, elementwise, F32 to BF16 or back, PLAIN. To BF16 it rounds to nearest, ties to even; a
      * finite value stays finite (the largest bfloat16), a NaN a NaN. */
     moco_status (*convert)(void *self, const moco_tensor *target, const moco_tensor *source);
+    /* sgd_update, then average = m * average + (1 - m) * parameter with the new parameter, in one pass over memory and
+     * with the bits of the two calls. NULL or UNSUPPORTED: two calls. */
+    moco_status (*sgd_momentum_update)(void *self, const moco_sgd_args *args, const moco_tensor *average, double m);
 } moco_backend_ops;
 
 MOCO_END_DECLS

@@ -312,5 +312,6 @@ const moco_backend_ops moco_backend_cblas = {
     .layer_backward = layer_backward,
     .momentum_update = cblas_momentum_update,
     .sgd_update = cblas_sgd_update,
+    .sgd_momentum_update = cblas_sgd_momentum_update,
     .info_nce = moco_cblas_info_nce,
 };

@@ -61,6 +61,8 @@ void cblas_simple_forward(cblas_backend *backend, const moco_layer_desc *desc, c
 void cblas_simple_backward(cblas_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
 
 moco_status cblas_momentum_update(void *self, const moco_tensor *target, const moco_tensor *source, double m);
+/* `average` may be NULL. */
+moco_status cblas_sgd_momentum_update(void *self, const moco_sgd_args *args, const moco_tensor *average, double m);
 moco_status cblas_sgd_update(void *self, const moco_sgd_args *args);
 moco_status cblas_add(void *self, const moco_tensor *target, const moco_tensor *source);
 

@@ -102,7 +102,7 @@ void cblas_simple_backward(cblas_backend *backend, const moco_layer_desc *desc, 
 typedef struct update_work {
     const vector_kernel *kernel;
     const moco_sgd_args *args;
-    float *target, *velocity;
+    float *target, *velocity, *average;
     const float *source;
     double m;
 } update_work;
@@ -120,7 +120,8 @@ static void add_range(void *argument, int64_t begin, int64_t end) {
 static void sgd_range(void *argument, int64_t begin, int64_t end) {
     const update_work *work = (const update_work *) argument;
     work->kernel->sgd(work->target + begin, work->source + begin,
-                      work->velocity == NULL ? NULL : work->velocity + begin, work->args, end - begin);
+                      work->velocity == NULL ? NULL : work->velocity + begin,
+                      work->average == NULL ? NULL : work->average + begin, work->args, work->m, end - begin);
 }
 
 moco_status cblas_momentum_update(void *self, const moco_tensor *target, const moco_tensor *source, double m) {
@@ -150,7 +151,7 @@ moco_status cblas_add(void *self, const moco_tensor *target, const moco_tensor *
     return MOCO_OK;
 }
 
-moco_status cblas_sgd_update(void *self, const moco_sgd_args *args) {
+moco_status cblas_sgd_momentum_update(void *self, const moco_sgd_args *args, const moco_tensor *average, double m) {
     cblas_backend *backend = (cblas_backend *) self;
     const int64_t elements = moco_tensor_elements(&args->parameter);
     if (args->parameter.dtype != MOCO_DTYPE_F32) {
@@ -159,13 +160,20 @@ moco_status cblas_sgd_update(void *self, const moco_sgd_args *args) {
     MOCO_TRY(cblas_check_tensor(&args->parameter, "parameter", elements));
     MOCO_TRY(cblas_check_tensor(&args->gradient, "gradient", elements));
     if (args->momentum != 0.0) MOCO_TRY(cblas_check_tensor(&args->velocity, "velocity", elements));
+    if (average != NULL) MOCO_TRY(cblas_check_tensor(average, "average", elements));
     update_work work = {
         .kernel = backend->vector,
         .args = args,
         .target = (float *) moco_host_address(&args->parameter),
         .source = (const float *) moco_host_address(&args->gradient),
         .velocity = args->momentum != 0.0 ? (float *) moco_host_address(&args->velocity) : NULL,
+        .average = average != NULL ? (float *) moco_host_address(average) : NULL,
+        .m = m,
     };
     moco_parallel_range(backend->host.context, elements, GRAIN, sgd_range, &work);
     return MOCO_OK;
+}
+
+moco_status cblas_sgd_update(void *self, const moco_sgd_args *args) {
+    return cblas_sgd_momentum_update(self, args, NULL, 0.0);
 }

@@ -239,10 +239,22 @@ static double dot(const float *a, const float *b, int64_t count) {
     return total(&wide) + rest;
 }
 
+/* a * b + c, rounded once where the processor can, so that every loop below has the same bits whatever it fuses. */
+INLINE double multiply_add(double a, double b, double c) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return __builtin_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 /* In double and rounded once, as thousands of these steps follow each other; memory is the limit all the same. */
+INLINE float lerp_one(float target, float source, double m) {
+    return (float) multiply_add(m, (double) target, (1.0 - m) * (double) source);
+}
+
 static void lerp(float *restrict target, const float *restrict source, double m, int64_t count) {
-    const double rest = 1.0 - m;
-    for (int64_t i = 0; i < count; ++i) target[i] = (float) (m * (double) target[i] + rest * (double) source[i]);
+    for (int64_t i = 0; i < count; ++i) target[i] = lerp_one(target[i], source[i], m);
 }
 
 static void add(float *restrict target, const float *restrict source, int64_t count) {
@@ -250,29 +262,41 @@ static void add(float *restrict target, const float *restrict source, int64_t co
 }
 
 INLINE void sgd_steps(float *restrict parameter, const float *restrict gradient, float *restrict velocity,
-                      const moco_sgd_args *args, const int first_step, const int nesterov, int64_t count) {
+                      float *restrict average, const moco_sgd_args *args, const int first_step, const int nesterov,
+                      const double m, int64_t count) {
     const double rate = args->learning_rate, momentum = args->momentum, decay = args->weight_decay;
     const double rest = 1.0 - args->dampening;
     for (int64_t i = 0; i < count; ++i) {
-        double step = (double) gradient[i] + decay * (double) parameter[i];
+        double step = multiply_add(decay, (double) parameter[i], (double) gradient[i]);
         if (velocity != NULL) {
-            const double v = first_step ? step : momentum * (double) velocity[i] + rest * step;
+            const double v = first_step ? step : multiply_add(momentum, (double) velocity[i], rest * step);
             velocity[i] = (float) v;
-            step = nesterov ? step + momentum * v : v;
+            step = nesterov ? multiply_add(momentum, v, step) : v;
         }
-        parameter[i] = (float) ((double) parameter[i] - rate * step);
+        parameter[i] = (float) multiply_add(-rate, step, (double) parameter[i]);
+        if (average != NULL) average[i] = lerp_one(average[i], parameter[i], m);
     }
 }
 
-static void sgd(float *parameter, const float *gradient, float *velocity, const moco_sgd_args *args, int64_t count) {
+INLINE void sgd_by_kind(float *parameter, const float *gradient, float *velocity, float *average,
+                        const moco_sgd_args *args, double m, int64_t count) {
     if (velocity == NULL) {
-        sgd_steps(parameter, gradient, NULL, args, 0, 0, count);
+        sgd_steps(parameter, gradient, NULL, average, args, 0, 0, m, count);
     } else if (args->first_step) {
-        sgd_steps(parameter, gradient, velocity, args, 1, args->nesterov != 0, count);
+        sgd_steps(parameter, gradient, velocity, average, args, 1, args->nesterov != 0, m, count);
     } else if (args->nesterov) {
-        sgd_steps(parameter, gradient, velocity, args, 0, 1, count);
+        sgd_steps(parameter, gradient, velocity, average, args, 0, 1, m, count);
     } else {
-        sgd_steps(parameter, gradient, velocity, args, 0, 0, count);
+        sgd_steps(parameter, gradient, velocity, average, args, 0, 0, m, count);
+    }
+}
+
+static void sgd(float *parameter, const float *gradient, float *velocity, float *average, const moco_sgd_args *args,
+                double m, int64_t count) {
+    if (average == NULL) {
+        sgd_by_kind(parameter, gradient, velocity, NULL, args, m, count);
+    } else {
+        sgd_by_kind(parameter, gradient, velocity, average, args, m, count);
     }
 }
 

@@ -30,7 +30,9 @@ typedef struct vector_kernel {
     double (*dot)(const float *a, const float *b, int64_t count);
     void (*lerp)(float *target, const float *source, double m, int64_t count); /* m * target + (1 - m) * source */
     void (*add)(float *target, const float *source, int64_t count);
-    void (*sgd)(float *parameter, const float *gradient, float *velocity, const moco_sgd_args *args, int64_t count);
+    /* velocity NULL: none; average NULL: none, else it follows the new parameter as lerp does, with the same bits. */
+    void (*sgd)(float *parameter, const float *gradient, float *velocity, float *average, const moco_sgd_args *args,
+                double m, int64_t count);
 } vector_kernel;
 
 #endif
