@@ -44,6 +44,11 @@ moco_status onednn_convolution_forward(onednn_backend *backend, onednn_convoluti
 moco_status onednn_convolution_backward(onednn_backend *backend, onednn_convolution *convolution,
                                         const moco_layer_args *args);
 
+/* The weight gradient of a 1 x 1 convolution by our own kernel (onednn_pointwise.c), where that takes it. */
+int32_t onednn_pointwise_takes(const onednn_backend *backend, const moco_layer_desc *desc);
+uint64_t onednn_pointwise_scratch(const onednn_backend *backend, const moco_layer_desc *desc);
+void onednn_pointwise_gradient(const onednn_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
+
 /* BatchNorm (onednn_norm.c): `info` is filled by plan, which answers UNSUPPORTED for what it doesn't take. */
 moco_status onednn_norm_plan(const onednn_backend *backend, const moco_layer_desc *desc, moco_layer_info *info);
 moco_status onednn_norm_forward(const onednn_backend *backend, const moco_layer_desc *desc,

@@ -29,6 +29,8 @@ typedef struct pass_state {
 
 struct onednn_convolution {
     pass_state pass[3]; /* by onednn_pass */
+    moco_layer_desc desc;
+    int32_t pointwise; /* 1: the weight gradient is our own kernel's */
     dnnl_memory_t plain_weights;
     const blocked_kernels *narrow; /* bfloat16: of a PLAIN float32 image; else NULL */
     int64_t image_elements;        /* the narrowed image lies at the start of the call's scratch */
@@ -152,7 +154,11 @@ static moco_status plan_all(onednn_convolution *convolution, onednn_backend *bac
                             const moco_layer_desc *desc) {
     dnnl_primitive_desc_t pd[3] = {NULL, NULL, NULL};
     moco_status status = plan_pass(convolution, backend, plan, desc, ONEDNN_FORWARD, NULL, &pd[ONEDNN_FORWARD]);
-    if (status == MOCO_OK && desc->training) {
+    convolution->pointwise = status == MOCO_OK && onednn_pointwise_takes(backend, desc);
+    if (convolution->pointwise && desc->training) {
+        const uint64_t bytes = onednn_pointwise_scratch(backend, desc);
+        if (bytes > plan->scratch_bytes) plan->scratch_bytes = bytes;
+    } else if (status == MOCO_OK && desc->training) {
         status = plan_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_WEIGHTS, pd[ONEDNN_FORWARD],
                            &pd[ONEDNN_BACKWARD_WEIGHTS]);
     }
@@ -185,6 +191,7 @@ moco_status onednn_convolution_create(onednn_convolution **out, onednn_backend *
     onednn_convolution *convolution =
         (onednn_convolution *) moco_allocate_zeroed(backend->host.context, 1, sizeof *convolution);
     if (convolution == NULL) return MOCO_OUT_OF_MEMORY;
+    convolution->desc = *desc;
     const onednn_format *format = onednn_format_of(backend, desc);
     planning plan;
     memset(&plan, 0, sizeof plan);
@@ -326,7 +333,9 @@ static moco_status forward(onednn_backend *backend, onednn_convolution *convolut
 }
 
 static moco_status backward(onednn_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
-    if (args->dweight.buffer != NULL) {
+    if (args->dweight.buffer != NULL && convolution->pointwise) {
+        onednn_pointwise_gradient(backend, &convolution->desc, args);
+    } else if (args->dweight.buffer != NULL) {
         static const int indices[3] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST};
         pass_state *state = &convolution->pass[ONEDNN_BACKWARD_WEIGHTS];
         ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, scratch_at(args, state->own_offset)));
