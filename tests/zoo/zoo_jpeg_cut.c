@@ -53,7 +53,7 @@ static void make_non_interleaved(zoo_bytes *out, int variant) {
     if (variant >= 8) zoo_append_big_endian(out, 0xff00u | JPEG_EOI, 2);
 }
 
-#define SHORT "short|premature|missing|known format"
+#define SHORT "cut short|known format"
 #define CUT_AT(name, marker, where) \
     { "jpeg-cut-" name ".jpg", make, CUT(marker, where), 0, 0, 0, SHORT }
 #define CUT_IN(name, function, variant) \

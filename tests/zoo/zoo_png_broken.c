@@ -231,8 +231,11 @@ static void make_order(zoo_bytes *out, int variant) {
     zoo_bytes_free(&palette);
 }
 
-#define SHORT   "short|truncat|premature|end|EOF|read error|not enough|missing"
-#define DAMAGED "CRC|invalid|missing|bad|unknown|error|out of place|duplicate|incorrect|not |data|chunk"
+#define SHORT "cut short"
+#define DAMAGED                                                                       \
+    "CRC|inside a chunk|chunk of its end|begin with its header|no pixel data|out of " \
+    "place|duplicate|incorrect|missing|invalid|"                                      \
+    "not enough|unhandled|known format"
 #define CHUNKS(name, type, what, reason) \
     { "png-" name ".png", make_chunk, CHUNK(type, what), 0, 0, 0, reason }
 #define HEADER(name, variant, reason) \
@@ -267,37 +270,37 @@ static const zoo_entry entries[] = {
     CHUNKS("length-plte-huge", PLTE, HUGE_LENGTH, DAMAGED),
     CHUNKS("length-idat-huge", IDAT, HUGE_LENGTH, DAMAGED),
     CHUNKS("length-idat-top-bit", IDAT, LENGTH_TOP_BIT, DAMAGED),
-    HEADER("zero-height", 0, "IHDR|height|empty"),
-    HEADER("zero-width", 1, "IHDR|width|empty"),
-    HEADER("65500x65500", 2, "pixels|limit"),
-    HEADER("2147483647x2147483647", 3, "limit|IHDR|side|big"),
-    HEADER("height-top-bit", 4, "limit|IHDR|side|big"),
-    HEADER("width-top-bit", 5, "limit|IHDR|side|big"),
-    HEADER("1x1000000", 6, "limit|IHDR|side|big"),
-    HEADER("depth-3", 7, "IHDR|depth"),
-    HEADER("depth-0", 8, "IHDR|depth"),
-    HEADER("rgb-depth-4", 9, "IHDR|depth"),
-    HEADER("palette-depth-16", 10, "IHDR|depth"),
-    HEADER("colour-5", 11, "IHDR|colo"),
-    HEADER("colour-255", 12, "IHDR|colo"),
-    HEADER("compression-1", 13, "IHDR|compression"),
-    HEADER("filter-1", 14, "IHDR|filter"),
-    HEADER("interlace-2", 15, "IHDR|interlac"),
-    HEADER("bomb-interlaced", 16, "memory|bytes"),
-    ROWS("rows-none", ROWS_NONE, "data"),
-    ROWS("rows-half", ROWS_HALF, "data"),
-    ROWS("rows-all-but-a-byte", ROWS_ALL_BUT_A_BYTE, "data"),
+    HEADER("zero-height", 0, "empty"),
+    HEADER("zero-width", 1, "empty"),
+    HEADER("65500x65500", 2, "in all"),
+    HEADER("2147483647x2147483647", 3, "each side"),
+    HEADER("height-top-bit", 4, "each side"),
+    HEADER("width-top-bit", 5, "each side"),
+    HEADER("1x1000000", 6, "each side"),
+    HEADER("depth-3", 7, "IHDR"),
+    HEADER("depth-0", 8, "IHDR"),
+    HEADER("rgb-depth-4", 9, "IHDR"),
+    HEADER("palette-depth-16", 10, "IHDR"),
+    HEADER("colour-5", 11, "IHDR"),
+    HEADER("colour-255", 12, "IHDR"),
+    HEADER("compression-1", 13, "IHDR"),
+    HEADER("filter-1", 14, "IHDR"),
+    HEADER("interlace-2", 15, "IHDR"),
+    HEADER("bomb-interlaced", 16, "of memory"),
+    ROWS("rows-none", ROWS_NONE, "not enough image data"),
+    ROWS("rows-half", ROWS_HALF, "not enough image data"),
+    ROWS("rows-all-but-a-byte", ROWS_ALL_BUT_A_BYTE, "not enough image data"),
     ROWS("zlib-header", ZLIB_HEADER, DAMAGED),
-    ROWS("zlib-dictionary", ZLIB_DICTIONARY, DAMAGED "|dictionary"),
+    ROWS("zlib-dictionary", ZLIB_DICTIONARY, "dictionary"),
     ROWS("zlib-noise", ZLIB_NOISE, DAMAGED),
-    ROWS("zlib-cut", ZLIB_CUT, "data"),
-    ROWS("zlib-cut-last", ZLIB_CUT_LAST, "data"),
+    ROWS("zlib-cut", ZLIB_CUT, "not enough image data"),
+    ROWS("zlib-cut-last", ZLIB_CUT_LAST, "not enough image data"),
     ROWS("zlib-checksum", ZLIB_CHECKSUM, DAMAGED),
     ROWS("row-filter-5", FILTER_5, "filter"),
     ROWS("row-filter-255", FILTER_255, "filter"),
     /* No decoder minds: such pixels are black. */
     {"png-palette-index-beyond.png", make_rows, INDEX_BEYOND, ZOO_H, ZOO_W, ZOO_COLOURS, NULL},
-    ROWS("bomb-13000x13000", DIMENSION_BOMB, "memory|bytes"),
+    ROWS("bomb-13000x13000", DIMENSION_BOMB, "of memory"),
     ORDER("palette-last", PALETTE_LAST),
     ORDER("data-first", DATA_FIRST),
     ORDER("end-first", END_FIRST),
