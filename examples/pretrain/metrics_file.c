@@ -76,6 +76,11 @@ int write_epoch(FILE *file, const epoch_metrics *metrics) {
     put_number(file, "images_per_second", metrics->images_per_second);
     put_number(file, "chance_loss", metrics->chance_loss);
     fprintf(file, ", \"queue_filled\": %lld", (long long) metrics->queue_filled);
+    put_number(file, "wait_share", metrics->wait_share);
+    put_number(file, "load_seconds", metrics->load_seconds);
+    put_number(file, "augment_seconds", metrics->augment_seconds);
+    fprintf(file, ", \"broken\": %lld, \"cache_bytes\": %llu", (long long) metrics->broken,
+            (unsigned long long) metrics->cache_bytes);
     if (metrics->knn_top1 >= 0) {
         put_number(file, "knn_top1", metrics->knn_top1);
         put_number(file, "knn_top5", metrics->knn_top5);

@@ -18,7 +18,12 @@ typedef struct epoch_metrics {
     double momentum;
     double chance_loss;
     int64_t queue_filled;
-    double knn_top1; /* fractions; below 0: not measured */
+    double wait_share;      /* of the steps' time, for the loader */
+    double load_seconds;    /* reading and decoding, summed over the loader's threads */
+    double augment_seconds; /* making views, likewise */
+    int64_t broken;         /* samples of this epoch that others stood in for */
+    uint64_t cache_bytes;   /* that the loader's cache holds */
+    double knn_top1;        /* fractions; below 0: not measured */
     double knn_top5;
 } epoch_metrics;
 

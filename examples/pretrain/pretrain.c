@@ -41,6 +41,7 @@ typedef struct run_state {
     epoch_metrics sums; /* of the epoch in progress, until finish_epoch makes them means */
     double seconds;     /* of its steps */
     int64_t images;
+    moco_loader_statistics loader; /* before the epoch in progress */
     int32_t metrics_failed;
     double untrained_top1; /* fractions */
     double pixels_top1;
@@ -69,10 +70,23 @@ static int32_t on_step(const moco_step_stats *stats, void *user) {
 
 static knn_accuracy knn_of(run_state *run, moco_encoder *encoder, int32_t output) {
     const pretrain_options *options = run->options;
-    knn_accuracy accuracy = {0, 0, 0};
+    knn_accuracy accuracy = {0};
     check(measure_knn(run->parts.context, encoder, &run->parts.data, run->parts.augment, output, options->knn_bank,
                       options->knn_k, options->knn_temperature, &accuracy));
     return accuracy;
+}
+
+/* What the loader did in the epoch that ends. */
+static void add_loader(run_state *run, epoch_metrics *means) {
+    const moco_loader_statistics before = run->loader;
+    moco_loader_statistics *now = &run->loader;
+    now->struct_size = sizeof *now;
+    check(moco_loader_read_statistics(run->parts.loader, now));
+    means->wait_share = run->seconds > 0 ? 1e-9 * (double) (now->ns_wait - before.ns_wait) / run->seconds : 0;
+    means->load_seconds = 1e-9 * (double) (now->ns_load - before.ns_load);
+    means->augment_seconds = 1e-9 * (double) (now->ns_augment - before.ns_augment);
+    means->broken = now->replaced - before.replaced;
+    means->cache_bytes = now->cache_bytes;
 }
 
 /* Ends the epoch's line in file and display; `measure` 1: with kNN, and the encoder saved. */
@@ -84,18 +98,25 @@ static void finish_epoch(run_state *run, int32_t measure) {
     means->top5 /= (double) means->steps;
     means->images_per_second = run->seconds > 0 ? (double) run->images / run->seconds : 0;
     means->knn_top1 = -1;
-    char knn_text[64] = "";
+    add_loader(run, means);
+    char knn_text[64] = "", broken_text[64] = "";
+    if (means->broken > 0) snprintf(broken_text, sizeof broken_text, "  %lld broken", (long long) means->broken);
     if (measure) {
         check(save_encoder(&run->parts, run->options, -1)); /* first: a failing measurement loses nothing */
+    }
+    if (measure && can_measure_knn(&run->parts.data)) {
         const knn_accuracy accuracy = knn_of(run, run->parts.encoder, run->options->knn_output);
         means->knn_top1 = run->last_top1 = accuracy.top1;
         means->knn_top5 = accuracy.top5;
         snprintf(knn_text, sizeof knn_text, "  kNN %.1f %%", 100 * accuracy.top1);
         check(save_encoder(&run->parts, run->options, accuracy.top1));
     }
-    progress_print(&run->display, "epoch %3lld/%lld  loss %.3f (chance %.3f)  top-1 %5.1f %%  lr %.4f  %.0f images/s%s",
-                   (long long) means->epoch + 1, (long long) run->options->epochs, means->loss, means->chance_loss,
-                   100 * means->top1, means->learning_rate, means->images_per_second, knn_text);
+    progress_print(
+        &run->display,
+        "epoch %3lld/%lld  loss %.3f (chance %.3f)  top-1 %5.1f %%  lr %.4f  %.0f images/s, wait %.1f %%%s%s",
+        (long long) means->epoch + 1, (long long) run->options->epochs, means->loss, means->chance_loss,
+        100 * means->top1, means->learning_rate, means->images_per_second, 100 * means->wait_share, broken_text,
+        knn_text);
     run->metrics_failed |= write_epoch(run->metrics, means) != 0;
     run->sums = (epoch_metrics){0};
     run->seconds = 0;
@@ -141,6 +162,12 @@ static void describe(const run_state *run) {
 }
 
 static void measure_baselines(run_state *run) {
+    if (!can_measure_knn(&run->parts.data)) {
+        printf("kNN       not measured: there are no %s\n",
+               run->parts.data.test == NULL ? "test images (--test-data)" : "labels");
+        fflush(stdout);
+        return;
+    }
     run->pixels_top1 = knn_of(run, NULL, MOCO_OUTPUT_PIXELS).top1;
     run->untrained_top1 = knn_of(run, run->parts.encoder, run->options->knn_output).top1;
     printf("kNN       raw pixels %.1f %%, untrained encoder %.1f %%\n", 100 * run->pixels_top1,

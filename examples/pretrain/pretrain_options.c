@@ -8,9 +8,10 @@
 static const char *const stem_names[] = {"imagenet", "cifar", NULL};
 static const char *const head_names[] = {"none", "linear", "mlp", NULL};
 static const char *const layout_names[] = {"contiguous", "strided", NULL};
+static const char *const cache_names[] = {"encoded", "decoded", NULL};
 static const char *const start_names[] = {"random", "empty", NULL};
 static const char *const storage_names[] = {"f32", "bf16", NULL};
-static const char *const compute_names[] = {"f32", "bf16", "bf16-required", NULL};
+static const char *const compute_names[] = {"f32", "bf16", "bf16-required", "f32-direct", NULL};
 static const char *const schedule_names[] = {"constant", "step", "cosine", NULL};
 static const char *const output_names[] = {"features", "embeddings", NULL};
 
@@ -24,6 +25,9 @@ static const char description[] =
     "Writes OUT/metrics.jsonl, a JSON object per step and per epoch, and OUT/encoder.safetensors, the query encoder\n"
     "under torchvision's names; files of an earlier run there are replaced. Ctrl-C stops after the step in progress\n"
     "and saves; a second one stops at once.\n\n"
+    "On a folder of photos, with a folder for each class in SET/train and SET/val (labels are for kNN alone), such as\n"
+    "  pretrain --data folder:SET/train --augment v2 --arch resnet18 --stem imagenet\n"
+    "or any folder, list or tar of JPEG, PNG and WebP files.\n\n"
     "ARCH: resnet18, resnet34, resnet50, resnet101, resnet152, resnext50_32x8d, wide_resnet50_2, wide_resnet50_4,\n"
     "cifar_resnet20, cifar_resnet56 (any depth 6n+2), or mlp on the flattened pixels.";
 
@@ -33,6 +37,7 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
         .test_count = 1000,
         .augment = MOCO_AUGMENT_CIFAR,
         .workers = 1,
+        .max_broken = 0.1,
         .arch = "cifar_resnet14",
         .stem = MOCO_STEM_CIFAR,
         .head = MOCO_HEAD_MLP,
@@ -54,13 +59,19 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
     };
     const double big = 1e9;
     const option_row rows[] = {
-        {"data", OPTION_TEXT, &options->data, "synthetic[:count=N,size=N,seed=N], cifar10:DIR or cifar100:DIR", 0, 0,
-         NULL},
+        {"data", OPTION_TEXT, &options->data, DATA_KINDS, 0, 0, NULL},
+        {"test-data", OPTION_TEXT, &options->test_data,
+         "test images for kNN; if not given: the kind's, or DIR/val beside DIR/train", 0, 0, NULL},
         {"test-count", OPTION_INTEGER, &options->test_count, "test images of the built-in set", 1, big, NULL},
         {"augment", OPTION_CHOICE, &options->augment, "recipe of the two views", 0, 0, augment_names},
-        {"size", OPTION_INTEGER, &options->size, "height and width of a view; 0: the images' own", 0, 4096, NULL},
+        {"size", OPTION_INTEGER, &options->size,
+         "height and width of a view; 0: the images' own, or the recipe's where they differ", 0, 4096, NULL},
         {"crop-min", OPTION_NUMBER, &options->crop_min, "least area of a crop; 0: the recipe's", 0, 1, NULL},
         {"workers", OPTION_INTEGER, &options->workers, "loader threads; 0: load between the steps", 0, 256, NULL},
+        {"cache-bytes", OPTION_INTEGER, &options->cache_bytes, "memory that keeps images of files; 0: none", 0, 1e15,
+         NULL},
+        {"cache", OPTION_CHOICE, &options->cache, "how it keeps them", 0, 0, cache_names},
+        {"max-broken", OPTION_NUMBER, &options->max_broken, "fraction of broken images that stops the run", 0, 1, NULL},
         {"arch", OPTION_TEXT, &options->arch, "ARCH, see above", 0, 0, NULL},
         {"stem", OPTION_CHOICE, &options->stem, "first layers of resnet18 to wide_resnet50_4", 0, 0, stem_names},
         {"head", OPTION_CHOICE, &options->head, "linear is v1's, mlp v2's", 0, 0, head_names},
@@ -68,8 +79,8 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
         {"bn-groups", OPTION_INTEGER, &options->bn_groups, "BatchNorm groups per batch; 1: no shuffled BatchNorm", 1,
          big, NULL},
         {"bn-layout", OPTION_CHOICE, &options->bn_layout, "which samples a group holds", 0, 0, layout_names},
-        {"compute", OPTION_CHOICE, &options->compute, "dtype of the layers; bf16: where the processor has it", 0, 0,
-         compute_names},
+        {"compute", OPTION_CHOICE, &options->compute,
+         "dtype of the layers; bf16: where the processor has it; direct: no Winograd", 0, 0, compute_names},
         {"queue-size", OPTION_INTEGER, &options->queue_size, "K, the keys to tell apart", 1, big, NULL},
         {"queue-start", OPTION_CHOICE, &options->queue_start, "what the queue holds at first", 0, 0, start_names},
         {"queue-storage", OPTION_CHOICE, &options->queue_storage, "bf16: half the memory, keys rounded", 0, 0,

@@ -9,11 +9,15 @@
 typedef struct pretrain_options {
     /* Data */
     const char *data;
+    const char *test_data; /* NULL: see open_data */
     int64_t test_count;
     int32_t augment; /* MOCO_AUGMENT_* */
     int64_t size;
     double crop_min;
     int64_t workers;
+    int64_t cache_bytes;
+    int32_t cache; /* MOCO_CACHE_* */
+    double max_broken;
     /* Encoder */
     const char *arch;
     int32_t stem; /* MOCO_STEM_* */

@@ -24,6 +24,9 @@ static void make_loader(pretrain_parts *parts, const pretrain_options *options) 
     check(moco_loader_config_init(&config, sizeof config));
     config.batch_size = options->batch_size;
     config.workers = (int32_t) options->workers;
+    config.cache = options->cache;
+    config.cache_bytes = (uint64_t) options->cache_bytes;
+    config.max_broken_fraction = options->max_broken;
     config.seed = (uint64_t) options->seed;
     check_choice(moco_loader_create(&parts->loader, parts->data.train, parts->augment, &config));
 }
@@ -84,7 +87,7 @@ static void make_trainer(pretrain_parts *parts, const pretrain_options *options)
 void make_parts(pretrain_parts *parts, const pretrain_options *options) {
     *parts = (pretrain_parts){0};
     parts->context = open_context(options->backend, (int32_t) options->threads);
-    open_data(&parts->data, parts->context, options->data, options->test_count);
+    open_data(&parts->data, parts->context, options->data, options->test_data, options->test_count);
     parts->augment = open_augment(parts->context, parts->data.train, augment_names[options->augment], options->size,
                                   options->crop_min, (uint64_t) options->seed);
     make_loader(parts, options);
@@ -138,6 +141,7 @@ moco_status save_encoder(const pretrain_parts *parts, const pretrain_options *op
     }
     recipe entries = {.count = 0};
     add_text(&entries, "pretrain.data", options->data);
+    if (options->test_data != NULL) add_text(&entries, "pretrain.test_data", options->test_data);
     add_text(&entries, "pretrain.augment", augment_names[options->augment]);
     add_number(&entries, "pretrain.size", moco_augment_height(parts->augment));
     add_number(&entries, "pretrain.steps", (double) moco_trainer_step_count(parts->trainer));

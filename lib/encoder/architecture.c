@@ -25,16 +25,15 @@ static moco_status check_config(const moco_encoder_config *config) {
                  config->bn_momentum);
     MOCO_REQUIRE(isfinite(config->bn_eps) && config->bn_eps > 0.0, "bn_eps is %g; it must be above 0 and finite",
                  config->bn_eps);
-    MOCO_REQUIRE(
-        config->compute_dtype >= MOCO_COMPUTE_F32 && config->compute_dtype <= MOCO_COMPUTE_BF16_REQUIRED,
-        "compute_dtype is %d; it must be MOCO_COMPUTE_F32 (0), MOCO_COMPUTE_BF16 (1) or MOCO_COMPUTE_BF16_REQUIRED (2)",
-        config->compute_dtype);
+    MOCO_REQUIRE(config->compute_dtype >= MOCO_COMPUTE_F32 && config->compute_dtype <= MOCO_COMPUTE_F32_DIRECT,
+                 "compute_dtype is %d; it must be MOCO_COMPUTE_F32 (0), BF16 (1), BF16_REQUIRED (2) or F32_DIRECT (3)",
+                 config->compute_dtype);
     return MOCO_OK;
 }
 
 static moco_status choose_compute_dtype(moco_context *context, int32_t wanted, int32_t *dtype) {
     *dtype = MOCO_DTYPE_F32;
-    if (wanted == MOCO_COMPUTE_F32) return MOCO_OK;
+    if (wanted == MOCO_COMPUTE_F32 || wanted == MOCO_COMPUTE_F32_DIRECT) return MOCO_OK;
     if (moco_backends_compute(context, MOCO_DTYPE_BF16)) {
         *dtype = MOCO_DTYPE_BF16;
         return MOCO_OK;
@@ -74,6 +73,7 @@ moco_status moco_architecture_build(moco_graph **out, moco_context *context, con
     if (graph == NULL) return MOCO_OUT_OF_MEMORY;
     graph->input_channels = config->channels;
     graph->compute_dtype = compute_dtype;
+    graph->direct_convolution = config->compute_dtype == MOCO_COMPUTE_F32_DIRECT;
     graph->bn_groups = config->bn_groups;
     graph->bn_strided = config->bn_layout == MOCO_BN_STRIDED;
     graph->bn_eps = config->bn_eps;

@@ -69,6 +69,7 @@ typedef struct moco_graph {
     int32_t bn_groups;
     int32_t bn_strided;
     int32_t compute_dtype; /* MOCO_DTYPE_F32, or BF16 where a backend has it */
+    int32_t direct_convolution;
     double bn_eps;
     double bn_momentum;
 } moco_graph;

@@ -76,6 +76,7 @@ static moco_layer_desc describe_input(const planner *p, int32_t kind, int32_t va
         .residual_layout = MOCO_LAYOUT_PLAIN,
         .skip_input_gradient = x->producer < 0 && !p->plan->input_gradient,
         .compute_dtype = p->plan->graph->compute_dtype,
+        .direct_convolution = p->plan->graph->direct_convolution,
         .constant_weights = p->plan->key.mode == MOCO_MODE_EVALUATE,
     };
     return desc;

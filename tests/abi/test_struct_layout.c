@@ -255,7 +255,7 @@ static const layout_row rows[] = {
     FIELD(moco_layer_desc, skip_input_gradient, 136),
     FIELD(moco_layer_desc, compute_dtype, 140),
     FIELD(moco_layer_desc, constant_weights, 144),
-    FIELD(moco_layer_desc, reserved, 148),
+    FIELD(moco_layer_desc, direct_convolution, 148),
     SIZE(moco_layer_info, 56),
     FIELD(moco_layer_info, wanted_input_layout, 0),
     FIELD(moco_layer_info, output_layout, 8),

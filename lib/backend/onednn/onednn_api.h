@@ -40,9 +40,10 @@ typedef struct onednn_convolution_mds {
     onednn_const_md target; /* of y or dy */
     dnnl_dims_t strides;
     dnnl_dims_t padding;
+    dnnl_alg_kind_t algorithm; /* dnnl_convolution_direct or _winograd */
 } onednn_convolution_mds;
 
-/* The primitive descriptor of one pass of a direct convolution with the caller's scratchpad; `hint` is the forward's
+/* The primitive descriptor of one pass of a convolution with the caller's scratchpad; `hint` is the forward's
  * descriptor for the backward passes. */
 moco_status onednn_convolution_pd(dnnl_primitive_desc_t *out, onednn_pass pass, const onednn_convolution_mds *mds,
                                   int training, dnnl_engine_t engine, const_dnnl_primitive_desc_t hint);

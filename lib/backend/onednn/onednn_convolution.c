@@ -121,18 +121,33 @@ static moco_status plan_weights(onednn_convolution *convolution, onednn_backend 
     return onednn_reorder_create(&state->reorder_add, own, plain, 1, backend->engine);
 }
 
+/* Winograd's algorithm makes a 3x3 convolution of a quarter of the multiplications; with few channels, transforming its
+ * tiles costs more than it saves. */
+#define WINOGRAD_LEAST_CHANNELS 64
+
+static int32_t may_use_winograd(const onednn_backend *backend, const moco_layer_desc *desc) {
+    return !desc->direct_convolution && desc->kernel == 3 && desc->stride == 1 && desc->groups == 1 &&
+           desc->c >= WINOGRAD_LEAST_CHANNELS && desc->out_c >= WINOGRAD_LEAST_CHANNELS &&
+           onednn_format_of(backend, desc)->dtype == MOCO_DTYPE_F32;
+}
+
 static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
                              const moco_layer_desc *desc, onednn_pass pass, const_dnnl_primitive_desc_t hint,
                              dnnl_primitive_desc_t *pd) {
-    const onednn_convolution_mds mds = {
+    onednn_convolution_mds mds = {
         .source = plan->source,
         .weights = pass == ONEDNN_BACKWARD_WEIGHTS ? plan->d_weights_any : plan->weights_any,
         .target = plan->target,
         .strides = {desc->stride, desc->stride},
         .padding = {desc->padding, desc->padding},
+        .algorithm = dnnl_convolution_winograd,
     };
     pass_state *state = &convolution->pass[pass];
-    MOCO_TRY(onednn_convolution_pd(pd, pass, &mds, desc->training, backend->engine, hint));
+    if (!may_use_winograd(backend, desc) ||
+        onednn_convolution_pd(pd, pass, &mds, 1, backend->engine, hint) != MOCO_OK) { /* 1: takes weights as they are */
+        mds.algorithm = dnnl_convolution_direct;
+        MOCO_TRY(onednn_convolution_pd(pd, pass, &mds, desc->training, backend->engine, hint));
+    }
     MOCO_TRY(refuse_generic(*pd));
     ONEDNN_TRY(dnnl_primitive_create(&state->primitive, *pd));
 
