@@ -34,6 +34,15 @@ typedef struct moco_image_window {
     int64_t top, left, h, w;
 } moco_image_window;
 
+/* When a reduction leaves a resized crop as it would be without: by `ratio`, the crop's side over the output's (the
+ * smaller of the two axes). Measured on photos, bilinear from the reduced against from the full image, mean difference
+ * in 1/255 on average over crops, and the share of crops whose mean is within 0.5: ratio / reduction   2      2.5 3 3.5
+ * 4      5      6 reduction 2         0.94   0.68   0.52   0.41   0.35   0.26   0.21 14 %   26 %   50 %   78 %   85 %
+ * 95 %   98 % reduction 4         1.01   0.62   0.50   0.38   0.33   0.23   0.15 6 %   30 %   55 %   86 %   91 %  100 %
+ * 100 % Single pixels differ by more than 2 in most crops up to a ratio of 6 times the reduction. So from this many
+ * times the reduction on, 95 % of crops are within 0.5 on average: */
+enum { MOCO_REDUCTION_RATIO = 5 };
+
 /* What is wanted of an image. */
 typedef struct moco_image_request {
     moco_image_window window; /* h = 0: all of it. More than the window may be decoded, never less */
@@ -61,7 +70,11 @@ typedef struct moco_image {
 moco_status moco_image_reserve(moco_context *context, moco_image *image, int64_t h, int64_t w);
 void moco_image_release(moco_context *context, moco_image *image); /* as zeroed */
 
-/* Both answer FORMAT with a sentence that says what is wrong with the bytes; UNSUPPORTED where this build lacks the
+/* `bytes` is the whole file: a WebP's EXIF is at its end, and a PNG's may be. NULL limits: the defaults. A window's
+ * pixels are those of the same part of the whole image at the same reduction. What lies behind the window is not
+ * decoded, so that damage there may go unnoticed; a file that is cut short is refused whatever the window.
+ *
+ * Both answer FORMAT with a sentence that says what is wrong with the bytes; UNSUPPORTED where this build lacks the
  * format's decoder (naming MOCO_WITH_JPEG, MOCO_WITH_PNG or MOCO_WITH_WEBP); OUT_OF_MEMORY. Any thread may call them.
  * A file that is cut short or damaged is refused, not filled up with grey. Alpha is laid over white. */
 moco_status moco_image_probe(moco_context *context, const void *bytes, size_t size, const moco_image_limits *limits,
