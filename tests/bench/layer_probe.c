@@ -235,7 +235,7 @@ static void keep_best(bench_peak *peak, const bench_layer_shape *s, const char *
 
 static double sgemm_gflops(bench_chain *chain, int reps) {
     double best = 0;
-    for (int64_t side = 512; side <= 2048; side *= 2) {
+    for (int64_t side = 512; side <= 1536; side += 512) {
         const bench_layer_shape shape = {1, side, side, 1, side, 1, 1, 0, 1, 1, 0};
         const moco_layer_desc desc = bench_layer_desc(&shape, MOCO_DTYPE_F32);
         bench_layer b;
