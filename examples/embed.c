@@ -1,6 +1,7 @@
 /* embed: the features of a saved encoder for a whole dataset, as NumPy arrays. */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <moco.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,11 +62,35 @@ static void labels_path(const char *path, char text[PATH_SIZE]) {
     strcpy(text + stem, ".labels.npy");
 }
 
+/* Rows and labels of `n` images from `first`. A broken one has a row of NaN and no label. Returns how many are broken.
+ */
+static int64_t extract_batch(const encoder_input *input, moco_dataset *dataset, int32_t output, int64_t first,
+                             int64_t n, int64_t dim, float *rows, int32_t *labels) {
+    const moco_status status =
+        moco_extract(input->encoder, dataset, input->augment, output, first, n, BATCH, rows, labels);
+    if (!is_broken_image(status)) {
+        check(status);
+        return 0;
+    }
+    if (n == 1) {
+        fprintf(stderr, "%s: image %" PRId64 " is broken: %s\n", example_program, first, moco_last_error());
+        for (int64_t i = 0; i < dim; ++i) rows[i] = NAN;
+        labels[0] = MOCO_NO_LABEL;
+        return 1;
+    }
+    int64_t broken = 0;
+    for (int64_t i = 0; i < n; ++i) {
+        broken += extract_batch(input, dataset, output, first + i, 1, dim, rows + i * dim, labels + i);
+    }
+    return broken;
+}
+
 static void embed_dataset(const encoder_input *input, moco_dataset *dataset, int32_t output, int64_t count,
                           const char *path, const char *label_path) {
     const int64_t dim = moco_extract_dim(input->encoder, input->augment, output);
     float *rows = (float *) allocate(BATCH, (size_t) dim * sizeof *rows);
     int32_t labels[BATCH];
+    int64_t broken = 0;
     char shape[64];
     snprintf(shape, sizeof shape, "(%" PRId64 ", %" PRId64 ")", count, dim);
     FILE *row_file = open_npy(path, "f4", shape);
@@ -73,7 +98,7 @@ static void embed_dataset(const encoder_input *input, moco_dataset *dataset, int
     FILE *label_file = open_npy(label_path, "i4", shape);
     for (int64_t done = 0; done < count; done += BATCH) {
         const int64_t n = count - done < BATCH ? count - done : BATCH;
-        check(moco_extract(input->encoder, dataset, input->augment, output, done, n, BATCH, rows, labels));
+        broken += extract_batch(input, dataset, output, done, n, dim, rows, labels);
         write_npy(row_file, path, rows, (size_t) dim * sizeof *rows, (size_t) n);
         write_npy(label_file, label_path, labels, sizeof *labels, (size_t) n);
     }
@@ -82,11 +107,13 @@ static void embed_dataset(const encoder_input *input, moco_dataset *dataset, int
     free(rows);
     printf("%s: float32 (%" PRId64 ", %" PRId64 ") %s of %s\n%s: int32 (%" PRId64 ",), -1 without a label\n", path,
            count, dim, output_names[output], input->description, label_path, count);
+    if (broken > 0) printf("%" PRId64 " broken images have rows of NaN\n", broken);
 }
 
 int main(int argc, char **argv) {
     example_program = "embed";
     const char *data = NULL;
+    const char *test_data = NULL;
     const char *augment = NULL;
     const char *backend = NULL;
     const char *out = "features.npy";
@@ -98,7 +125,9 @@ int main(int argc, char **argv) {
     int64_t threads = 0;
     const double big = 1e9;
     const option_row rows[] = {
-        {"data", OPTION_TEXT, &data, "synthetic[:keys], cifar10:DIR or cifar100:DIR; else as trained", 0, 0, NULL},
+        {"data", OPTION_TEXT, &data, "as trained if not given; " DATA_KINDS, 0, 0, NULL},
+        {"test-data", OPTION_TEXT, &test_data, "test images; if not given: the kind's, or DIR/val beside DIR/train", 0,
+         0, NULL},
         {"split", OPTION_CHOICE, &split, "which images", 0, 0, split_names},
         {"count", OPTION_INTEGER, &count, "only the first so many; 0: all", 0, big, NULL},
         {"output", OPTION_CHOICE, &output, "what is written", 0, 0, output_names},
@@ -122,8 +151,9 @@ int main(int argc, char **argv) {
 
     moco_context *context = open_context(backend, (int32_t) threads);
     encoder_input input;
-    open_encoder_input(&input, context, path, data, augment, size, test_count);
+    open_encoder_input(&input, context, path, data, test_data, augment, size, test_count);
     moco_dataset *dataset = split == 0 ? input.data.train : input.data.test;
+    if (dataset == NULL) stop("%s has no test images of its own; give --test-data", input.description);
     const int64_t available = moco_dataset_count(dataset);
     char label_path[PATH_SIZE];
     labels_path(out, label_path);

@@ -11,6 +11,7 @@ static const char *const output_names[] = {"features", "embeddings", "pixels", N
 int main(int argc, char **argv) {
     example_program = "knn_eval";
     const char *data = NULL;
+    const char *test_data = NULL;
     const char *augment = NULL;
     const char *backend = NULL;
     int32_t output = MOCO_OUTPUT_FEATURES;
@@ -22,7 +23,9 @@ int main(int argc, char **argv) {
     double temperature = 0.1;
     const double big = 1e9;
     const option_row rows[] = {
-        {"data", OPTION_TEXT, &data, "synthetic[:keys], cifar10:DIR or cifar100:DIR; else as trained", 0, 0, NULL},
+        {"data", OPTION_TEXT, &data, "as trained if not given; " DATA_KINDS, 0, 0, NULL},
+        {"test-data", OPTION_TEXT, &test_data, "test images; if not given: the kind's, or DIR/val beside DIR/train", 0,
+         0, NULL},
         {"output", OPTION_CHOICE, &output, "what is compared", 0, 0, output_names},
         {"k", OPTION_INTEGER, &k, "neighbours that vote", 1, big, NULL},
         {"temperature", OPTION_NUMBER, &temperature, "of their weights exp(cosine / t)", 1e-6, 1e6, NULL},
@@ -47,14 +50,17 @@ int main(int argc, char **argv) {
 
     moco_context *context = open_context(backend, (int32_t) threads);
     encoder_input input;
-    open_encoder_input(&input, context, path, data, augment, size, test_count);
+    open_encoder_input(&input, context, path, data, test_data, augment, size, test_count);
+    if (input.data.test == NULL) stop("%s has no test images of its own; give --test-data", input.description);
+    if (!can_measure_knn(&input.data)) stop("%s has no labels, which kNN needs", input.description);
     knn_accuracy accuracy;
     check(measure_knn(context, output == MOCO_OUTPUT_PIXELS ? NULL : input.encoder, &input.data, input.augment, output,
                       bank, k, temperature, &accuracy));
     printf("%s: kNN top-1 %.2f %%, top-5 %.2f %% of %lld test images of %s (k %lld, t %g, %lld-d %s, %.1f s)\n", path,
-           100 * accuracy.top1, 100 * accuracy.top5, (long long) moco_dataset_count(input.data.test), input.description,
-           (long long) k, temperature, (long long) moco_extract_dim(input.encoder, input.augment, output),
-           output_names[output], accuracy.seconds);
+           100 * accuracy.top1, 100 * accuracy.top5, (long long) accuracy.tested, input.description, (long long) k,
+           temperature, (long long) moco_extract_dim(input.encoder, input.augment, output), output_names[output],
+           accuracy.seconds);
+    if (accuracy.broken > 0) printf("%lld broken images were left out\n", (long long) accuracy.broken);
     close_encoder_input(&input);
     moco_context_destroy(context);
     return 0;

@@ -15,13 +15,17 @@ static const char *stored_or(const char *given, moco_context *context, const cha
 }
 
 void open_encoder_input(encoder_input *input, moco_context *context, const char *path, const char *data,
-                        const char *augment, int64_t size, int64_t test_count) {
+                        const char *test_data, const char *augment, int64_t size, int64_t test_count) {
     *input = (encoder_input){0};
     check_choice(moco_encoder_open(&input->encoder, context, path));
+    if (data == NULL) {
+        test_data = stored_or(test_data, context, path, "pretrain.test_data", input->stored_test_data,
+                              sizeof input->stored_test_data);
+    }
     data = stored_or(data, context, path, "pretrain.data", input->stored_data, sizeof input->stored_data);
     if (data == NULL) stop("%s does not say which data it was trained on; give --data", path);
     input->description = data;
-    open_data(&input->data, context, data, test_count);
+    open_data(&input->data, context, data, test_data, test_count);
 
     augment =
         stored_or(augment, context, path, "pretrain.augment", input->stored_augment, sizeof input->stored_augment);

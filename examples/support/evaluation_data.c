@@ -8,35 +8,85 @@
 
 #define DESCRIPTION_SIZE 4096
 #define EXTRACT_BATCH    256
+#define SHAPES_SEEN      32
 
 const char *const augment_names[] = {"v1", "v2", "cifar", "plain", "v3", NULL};
 
 /* --- Datasets --- */
 
+static void check_length(int written) {
+    if (written < 0 || written >= DESCRIPTION_SIZE) stop("--data is longer than %d characters", DESCRIPTION_SIZE - 20);
+}
+
 /* The test split: "synthetic:K" -> "synthetic:K,split=test,count=N"; "cifar10:DIR" -> "cifar10-test:DIR". */
 static void describe_test(const char *description, int64_t test_count, char text[DESCRIPTION_SIZE]) {
     const char *colon = strchr(description, ':');
     const int kind_length = colon == NULL ? (int) strlen(description) : (int) (colon - description);
-    int written;
     if (kind_length == 9 && strncmp(description, "synthetic", 9) == 0) {
-        written = snprintf(text, DESCRIPTION_SIZE, "%s%ssplit=test,count=%lld", description,
-                           colon == NULL      ? ":"
-                           : colon[1] == '\0' ? ""
-                                              : ",",
-                           (long long) test_count);
+        check_length(snprintf(text, DESCRIPTION_SIZE, "%s%ssplit=test,count=%lld", description,
+                              colon == NULL      ? ":"
+                              : colon[1] == '\0' ? ""
+                                                 : ",",
+                              (long long) test_count));
     } else {
-        written = snprintf(text, DESCRIPTION_SIZE, "%.*s-test%s", kind_length, description, colon == NULL ? "" : colon);
+        check_length(
+            snprintf(text, DESCRIPTION_SIZE, "%.*s-test%s", kind_length, description, colon == NULL ? "" : colon));
     }
-    if (written >= DESCRIPTION_SIZE) stop("--data is longer than %d characters", DESCRIPTION_SIZE - 20);
 }
 
-void open_data(evaluation_data *data, moco_context *context, const char *description, int64_t test_count) {
-    char test_description[DESCRIPTION_SIZE];
-    describe_test(description, test_count, test_description);
+static int is_of_kind(const char *description, const char *kind) {
+    const size_t length = strlen(kind);
+    return strncmp(description, kind, length) == 0 && description[length] == ':';
+}
+
+/* "folder:SET/train" has its test images in SET/val or SET/test, "tar:FILE/train" likewise, where there is one. */
+static moco_dataset *open_sibling(moco_context *context, const char *description) {
+    static const char *const names[] = {"val", "test"};
+    char text[DESCRIPTION_SIZE];
+    size_t length = strlen(description);
+    while (length > 0 && description[length - 1] == '/') --length;
+    if (length < 6 || strncmp(description + length - 6, "/train", 6) != 0) return NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
+        moco_dataset *sibling = NULL;
+        check_length(snprintf(text, sizeof text, "%.*s/%s", (int) length - 6, description, names[i]));
+        const moco_status status = moco_dataset_open(&sibling, context, text);
+        if (status == MOCO_OK) return sibling;
+        if (status != MOCO_NOT_FOUND) check_choice(status);
+    }
+    return NULL;
+}
+
+/* Numbers of classes mean the same in both where their names are the same. */
+static void check_classes(const evaluation_data *data) {
+    const int64_t classes = moco_dataset_classes(data->train);
+    for (int64_t i = 0; i < moco_dataset_classes(data->test); ++i) {
+        const char *train = moco_dataset_class_name(data->train, i);
+        const char *test = moco_dataset_class_name(data->test, i);
+        if (i >= classes || (train == NULL) != (test == NULL) || (train != NULL && strcmp(train, test) != 0)) {
+            stop("class %lld of the test images is %s, of the training images %s; they must have the same classes",
+                 (long long) i, test == NULL ? "without a name" : test,
+                 i >= classes    ? "none"
+                 : train == NULL ? "without a name"
+                                 : train);
+        }
+    }
+}
+
+void open_data(evaluation_data *data, moco_context *context, const char *description, const char *test_description,
+               int64_t test_count) {
+    char text[DESCRIPTION_SIZE];
     data->train = NULL;
     data->test = NULL;
     check_choice(moco_dataset_open(&data->train, context, description));
-    check_choice(moco_dataset_open(&data->test, context, test_description));
+    if (test_description != NULL) {
+        check_choice(moco_dataset_open(&data->test, context, test_description));
+    } else if (is_of_kind(description, "folder") || is_of_kind(description, "tar")) {
+        data->test = open_sibling(context, description);
+    } else if (!is_of_kind(description, "filelist")) {
+        describe_test(description, test_count, text);
+        check_choice(moco_dataset_open(&data->test, context, text));
+    }
+    if (data->test != NULL) check_classes(data);
 }
 
 void close_data(evaluation_data *data) {
@@ -44,20 +94,38 @@ void close_data(evaluation_data *data) {
     moco_dataset_destroy(data->test);
 }
 
+/* 1 and the shape that all images have, going by SHAPES_SEEN of them from all over the dataset; broken ones don't
+ * count. */
+static int common_shape(const moco_dataset *dataset, int64_t *h, int64_t *w) {
+    const int64_t count = moco_dataset_count(dataset);
+    int64_t seen = 0;
+    for (int64_t i = 0; i < SHAPES_SEEN; ++i) {
+        int64_t own_h = 0, own_w = 0;
+        if (moco_dataset_info(dataset, i * (count - 1) / (SHAPES_SEEN - 1), &own_h, &own_w, NULL) != MOCO_OK) continue;
+        if (seen++ > 0 && (own_h != *h || own_w != *w)) return 0;
+        *h = own_h;
+        *w = own_w;
+    }
+    return seen > 0;
+}
+
 moco_augment *open_augment(moco_context *context, const moco_dataset *dataset, const char *recipe, int64_t size,
                            double crop_min, uint64_t seed) {
     int32_t number = 0;
     while (augment_names[number] != NULL && strcmp(augment_names[number], recipe) != 0) ++number;
     if (augment_names[number] == NULL) stop("there is no augmentation recipe \"%s\"", recipe);
-    int64_t h = 0;
-    int64_t w = 0;
-    check(moco_dataset_info(dataset, 0, &h, &w, NULL));
     moco_augment_config config;
     check(moco_augment_config_init(&config, sizeof config, number));
-    config.height = (int32_t) (size > 0 ? size : h);
-    config.width = (int32_t) (size > 0 ? size : w);
+    int64_t h = 0, w = 0;
+    const int are_alike = common_shape(dataset, &h, &w);
+    if (size > 0) {
+        config.height = config.width = (int32_t) size;
+    } else if (are_alike) {
+        config.height = (int32_t) h;
+        config.width = (int32_t) w;
+    }
     /* Images of the views' own size are evaluated whole, as the official CIFAR demo does. */
-    if (config.height == h && config.width == w) config.eval_resize = 1;
+    if (are_alike && config.height == h && config.width == w) config.eval_resize = 1;
     if (crop_min > 0) config.crop_min = crop_min;
     config.seed = seed;
     moco_augment *augment = NULL;
@@ -70,14 +138,56 @@ moco_augment *open_augment(moco_context *context, const moco_dataset *dataset, c
 typedef struct table {
     float *rows;
     int32_t *labels;
+    int64_t count; /* images with a label that could be read */
+    int64_t broken;
 } table;
 
+int is_broken_image(moco_status status) {
+    return status == MOCO_FORMAT || status == MOCO_IO || status == MOCO_NOT_FOUND || status == MOCO_UNSUPPORTED;
+}
+
+/* `n` images from `first` behind the rows that are there, without those that have no label. */
+static moco_status extract_part(table *out, moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment,
+                                int32_t output, int64_t first, int64_t n, int64_t dim) {
+    float *rows = out->rows + out->count * dim;
+    int32_t *labels = out->labels + out->count;
+    const moco_status status = moco_extract(encoder, dataset, augment, output, first, n, n, rows, labels);
+    if (status != MOCO_OK) return status;
+    for (int64_t i = 0; i < n; ++i) {
+        out->broken += labels[i] == MOCO_UNREADABLE;
+        if (labels[i] < 0) continue;
+        const int64_t to = out->count++;
+        out->labels[to] = labels[i];
+        memmove(out->rows + to * dim, rows + i * dim, (size_t) dim * sizeof *rows);
+    }
+    return MOCO_OK;
+}
+
+/* The first `count` images; broken ones are left out, at the cost of a batch made image by image. */
 static moco_status extract(table *out, moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment,
                            int32_t output, int64_t count) {
     const int64_t dim = moco_extract_dim(encoder, augment, output);
     out->rows = (float *) allocate((size_t) count, (size_t) dim * sizeof *out->rows);
     out->labels = (int32_t *) allocate((size_t) count, sizeof *out->labels);
-    return moco_extract(encoder, dataset, augment, output, 0, count, EXTRACT_BATCH, out->rows, out->labels);
+    for (int64_t first = 0; first < count; first += EXTRACT_BATCH) {
+        const int64_t n = count - first < EXTRACT_BATCH ? count - first : EXTRACT_BATCH;
+        moco_status status = extract_part(out, encoder, dataset, augment, output, first, n, dim);
+        if (is_broken_image(status)) {
+            status = MOCO_OK;
+            for (int64_t i = 0; i < n && status == MOCO_OK; ++i) {
+                status = extract_part(out, encoder, dataset, augment, output, first + i, 1, dim);
+                if (!is_broken_image(status)) continue;
+                out->broken++;
+                status = MOCO_OK;
+            }
+        }
+        if (status != MOCO_OK) return status;
+    }
+    return MOCO_OK;
+}
+
+int can_measure_knn(const evaluation_data *data) {
+    return data->test != NULL && moco_dataset_classes(data->train) > 0 && moco_dataset_classes(data->test) > 0;
 }
 
 moco_status measure_knn(moco_context *context, moco_encoder *encoder, const evaluation_data *data,
@@ -87,8 +197,8 @@ moco_status measure_knn(moco_context *context, moco_encoder *encoder, const eval
     const int64_t train_count = moco_dataset_count(data->train);
     const int64_t test_count = moco_dataset_count(data->test);
     if (bank == 0 || bank > train_count) bank = train_count;
-    table train = {NULL, NULL};
-    table test = {NULL, NULL};
+    table train = {NULL, NULL, 0, 0};
+    table test = {NULL, NULL, 0, 0};
     moco_knn *knn = NULL;
     moco_knn_config config;
     moco_status status = moco_knn_config_init(&config, sizeof config);
@@ -98,17 +208,19 @@ moco_status measure_knn(moco_context *context, moco_encoder *encoder, const eval
     if (status == MOCO_OK) status = extract(&test, encoder, data->test, augment, output, test_count);
     if (status == MOCO_OK) {
         status =
-            moco_knn_create(&knn, context, train.rows, train.labels, bank, moco_extract_dim(encoder, augment, output),
-                            moco_dataset_classes(data->train), &config);
+            moco_knn_create(&knn, context, train.rows, train.labels, train.count,
+                            moco_extract_dim(encoder, augment, output), moco_dataset_classes(data->train), &config);
     }
     if (status == MOCO_OK) {
-        status = moco_knn_evaluate(knn, test.rows, test.labels, test_count, &accuracy->top1, &accuracy->top5);
+        status = moco_knn_evaluate(knn, test.rows, test.labels, test.count, &accuracy->top1, &accuracy->top5);
     }
     moco_knn_destroy(knn);
     free(train.rows);
     free(train.labels);
     free(test.rows);
     free(test.labels);
+    accuracy->tested = test.count;
+    accuracy->broken = train.broken + test.broken;
     accuracy->seconds = seconds_now() - start;
     return status;
 }

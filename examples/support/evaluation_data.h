@@ -4,17 +4,23 @@
 
 #include <moco.h>
 
-/* --data: "synthetic[:keys]", "cifar10:DIR" or "cifar100:DIR". */
+/* The kinds of --data, for help texts. */
+#define DATA_KINDS "synthetic[:keys], cifar10:DIR, cifar100:DIR, folder:DIR, filelist:FILE or tar:FILE[/DIR]"
+
 typedef struct evaluation_data {
     moco_dataset *train;
-    moco_dataset *test; /* the same kind's test split */
+    moco_dataset *test; /* NULL: there are none */
 } evaluation_data;
 
-/* `test_count` is how many test images the built-in set makes; files have as many as they have. Stops on failure. */
-void open_data(evaluation_data *data, moco_context *context, const char *description, int64_t test_count);
+/* The test images are those of `test_description`. Where it is NULL, they are the same kind's test split; for a folder
+ * (of a tar) called train the one beside it called val or test; else there are none. `test_count` is how many the
+ * built-in set makes. Stops on failure. */
+void open_data(evaluation_data *data, moco_context *context, const char *description, const char *test_description,
+               int64_t test_count);
 void close_data(evaluation_data *data);
 
-/* The recipe called "v1", "v2", "cifar", "plain" or "v3" for views of size x size; 0: as large as the images. */
+/* The recipe called "v1", "v2", "cifar", "plain" or "v3" for views of size x size; 0: as large as the images,
+ * where they are all alike, else as large as the recipe's. */
 moco_augment *open_augment(moco_context *context, const moco_dataset *dataset, const char *recipe, int64_t size,
                            double crop_min, uint64_t seed);
 extern const char *const augment_names[]; /* by MOCO_AUGMENT_*, NULL-terminated */
@@ -23,10 +29,18 @@ typedef struct knn_accuracy {
     double top1; /* fractions */
     double top5;
     double seconds;
+    int64_t tested; /* test images that were read and have a label */
+    int64_t broken; /* images of both sets that could not be read */
 } knn_accuracy;
 
-/* Weighted kNN of MOCO_OUTPUT_* `output`: test images against the first `bank` training images (0: all). `encoder` may
- * be NULL for pixels. */
+/* 1 where there are test images, and both sets have labels. */
+int can_measure_knn(const evaluation_data *data);
+
+/* 1 for a failure of one image, which says nothing about the others. */
+int is_broken_image(moco_status status);
+
+/* Weighted kNN of MOCO_OUTPUT_* `output`: test images against the first `bank` training images (0: all), without broken
+ * images and those without a label. `encoder` may be NULL for pixels. */
 moco_status measure_knn(moco_context *context, moco_encoder *encoder, const evaluation_data *data,
                         moco_augment *augment, int32_t output, int64_t bank, int64_t k, double temperature,
                         knn_accuracy *accuracy);
