@@ -24,6 +24,22 @@ static moco_status create_zeroed(moco_context *context, uint64_t bytes, void **b
     return moco_tensor_fill_zero(context, &all);
 }
 
+/* Gradients are overwritten before they are read, so that a key encoder's never touch their memory; only the gaps
+ * between parameters must be zero, since the optimizer goes through all of it in one run. */
+static moco_status create_gradients(moco_context *context, const moco_parameter_table *table, uint64_t bytes,
+                                    void **buffer) {
+    MOCO_TRY(moco_buffer_create(context, bytes, buffer));
+    for (int64_t i = 0; i < table->count; ++i) {
+        const moco_parameter *item = &table->items[i];
+        const uint64_t gap = (ALIGNMENT - (uint64_t) item->elements * sizeof(float) % ALIGNMENT) % ALIGNMENT;
+        if (item->kind != MOCO_PARAMETER_LEARNABLE || gap == 0) continue;
+        const moco_tensor rest = moco_tensor_1d(*buffer, item->value.offset + (uint64_t) item->elements * sizeof(float),
+                                                MOCO_DTYPE_F32, (int64_t) (gap / sizeof(float)));
+        MOCO_TRY(moco_tensor_fill_zero(context, &rest));
+    }
+    return MOCO_OK;
+}
+
 static moco_status lay_out(moco_parameter_storage *storage, const moco_graph *graph) {
     moco_parameter_table *table = &storage->table;
     uint64_t learnable_bytes = 0;
@@ -52,7 +68,7 @@ static moco_status lay_out(moco_parameter_storage *storage, const moco_graph *gr
     }
 
     MOCO_TRY(create_zeroed(storage->context, learnable_bytes, &storage->values));
-    MOCO_TRY(create_zeroed(storage->context, learnable_bytes, &storage->gradients));
+    MOCO_TRY(create_gradients(storage->context, table, learnable_bytes, &storage->gradients));
     MOCO_TRY(create_zeroed(storage->context, statistics_bytes, &storage->statistics));
     for (int64_t i = 0; i < table->count; ++i) {
         moco_parameter *item = &table->items[i];

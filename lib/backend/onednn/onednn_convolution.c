@@ -121,14 +121,15 @@ static moco_status plan_weights(onednn_convolution *convolution, onednn_backend 
     return onednn_reorder_create(&state->reorder_add, own, plain, 1, backend->engine);
 }
 
-/* Winograd's algorithm makes a 3x3 convolution of a quarter of the multiplications; with few channels, transforming its
- * tiles costs more than it saves. */
+/* Winograd's algorithm makes a 3x3 convolution of a quarter of the multiplications. With few channels, transforming the
+ * tiles costs more than that saves; with few pixels, the transformed weights are a lot of memory for little gain.
+ */
 #define WINOGRAD_LEAST_CHANNELS 64
 
 static int32_t may_use_winograd(const onednn_backend *backend, const moco_layer_desc *desc) {
     return !desc->direct_convolution && desc->kernel == 3 && desc->stride == 1 && desc->groups == 1 &&
-           desc->c >= WINOGRAD_LEAST_CHANNELS && desc->out_c >= WINOGRAD_LEAST_CHANNELS &&
-           onednn_format_of(backend, desc)->dtype == MOCO_DTYPE_F32;
+           desc->n * desc->h * desc->w >= 2 * desc->c && desc->c >= WINOGRAD_LEAST_CHANNELS &&
+           desc->out_c >= WINOGRAD_LEAST_CHANNELS && onednn_format_of(backend, desc)->dtype == MOCO_DTYPE_F32;
 }
 
 static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
