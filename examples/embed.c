@@ -1,7 +1,6 @@
 /* embed: the features of a saved encoder for a whole dataset, as NumPy arrays. */
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <moco.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,26 +61,20 @@ static void labels_path(const char *path, char text[PATH_SIZE]) {
     strcpy(text + stem, ".labels.npy");
 }
 
-/* Rows and labels of `n` images from `first`. A broken one has a row of NaN and no label. Returns how many are broken.
- */
+/* Rows and labels of `n` images from `first`; a broken one has a row of zeros and the label MOCO_UNREADABLE, also where
+ * all of them are, which moco_extract takes for a failure. Returns how many are broken. */
 static int64_t extract_batch(const encoder_input *input, moco_dataset *dataset, int32_t output, int64_t first,
                              int64_t n, int64_t dim, float *rows, int32_t *labels) {
     const moco_status status =
         moco_extract(input->encoder, dataset, input->augment, output, first, n, BATCH, rows, labels);
-    if (!is_broken_image(status)) {
+    if (status == MOCO_FORMAT || status == MOCO_IO || status == MOCO_NOT_FOUND || status == MOCO_UNSUPPORTED) {
+        memset(rows, 0, (size_t) (n * dim) * sizeof *rows);
+        for (int64_t i = 0; i < n; ++i) labels[i] = MOCO_UNREADABLE;
+    } else {
         check(status);
-        return 0;
-    }
-    if (n == 1) {
-        fprintf(stderr, "%s: image %" PRId64 " is broken: %s\n", example_program, first, moco_last_error());
-        for (int64_t i = 0; i < dim; ++i) rows[i] = NAN;
-        labels[0] = MOCO_NO_LABEL;
-        return 1;
     }
     int64_t broken = 0;
-    for (int64_t i = 0; i < n; ++i) {
-        broken += extract_batch(input, dataset, output, first + i, 1, dim, rows + i * dim, labels + i);
-    }
+    for (int64_t i = 0; i < n; ++i) broken += labels[i] == MOCO_UNREADABLE;
     return broken;
 }
 
@@ -107,7 +100,7 @@ static void embed_dataset(const encoder_input *input, moco_dataset *dataset, int
     free(rows);
     printf("%s: float32 (%" PRId64 ", %" PRId64 ") %s of %s\n%s: int32 (%" PRId64 ",), -1 without a label\n", path,
            count, dim, output_names[output], input->description, label_path, count);
-    if (broken > 0) printf("%" PRId64 " broken images have rows of NaN\n", broken);
+    if (broken > 0) printf("%" PRId64 " broken images have rows of zeros and the label -2\n", broken);
 }
 
 int main(int argc, char **argv) {

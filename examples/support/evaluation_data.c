@@ -142,46 +142,21 @@ typedef struct table {
     int64_t broken;
 } table;
 
-int is_broken_image(moco_status status) {
-    return status == MOCO_FORMAT || status == MOCO_IO || status == MOCO_NOT_FOUND || status == MOCO_UNSUPPORTED;
-}
-
-/* `n` images from `first` behind the rows that are there, without those that have no label. */
-static moco_status extract_part(table *out, moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment,
-                                int32_t output, int64_t first, int64_t n, int64_t dim) {
-    float *rows = out->rows + out->count * dim;
-    int32_t *labels = out->labels + out->count;
-    const moco_status status = moco_extract(encoder, dataset, augment, output, first, n, n, rows, labels);
-    if (status != MOCO_OK) return status;
-    for (int64_t i = 0; i < n; ++i) {
-        out->broken += labels[i] == MOCO_UNREADABLE;
-        if (labels[i] < 0) continue;
-        const int64_t to = out->count++;
-        out->labels[to] = labels[i];
-        memmove(out->rows + to * dim, rows + i * dim, (size_t) dim * sizeof *rows);
-    }
-    return MOCO_OK;
-}
-
-/* The first `count` images; broken ones are left out, at the cost of a batch made image by image. */
+/* The first `count` images, without the broken ones and those that have no label. */
 static moco_status extract(table *out, moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment,
                            int32_t output, int64_t count) {
     const int64_t dim = moco_extract_dim(encoder, augment, output);
     out->rows = (float *) allocate((size_t) count, (size_t) dim * sizeof *out->rows);
     out->labels = (int32_t *) allocate((size_t) count, sizeof *out->labels);
-    for (int64_t first = 0; first < count; first += EXTRACT_BATCH) {
-        const int64_t n = count - first < EXTRACT_BATCH ? count - first : EXTRACT_BATCH;
-        moco_status status = extract_part(out, encoder, dataset, augment, output, first, n, dim);
-        if (is_broken_image(status)) {
-            status = MOCO_OK;
-            for (int64_t i = 0; i < n && status == MOCO_OK; ++i) {
-                status = extract_part(out, encoder, dataset, augment, output, first + i, 1, dim);
-                if (!is_broken_image(status)) continue;
-                out->broken++;
-                status = MOCO_OK;
-            }
-        }
-        if (status != MOCO_OK) return status;
+    const moco_status status =
+        moco_extract(encoder, dataset, augment, output, 0, count, EXTRACT_BATCH, out->rows, out->labels);
+    if (status != MOCO_OK) return status;
+    for (int64_t i = 0; i < count; ++i) {
+        out->broken += out->labels[i] == MOCO_UNREADABLE;
+        if (out->labels[i] < 0) continue;
+        const int64_t to = out->count++;
+        out->labels[to] = out->labels[i];
+        memmove(out->rows + to * dim, out->rows + i * dim, (size_t) dim * sizeof *out->rows);
     }
     return MOCO_OK;
 }

@@ -36,9 +36,6 @@ typedef struct knn_accuracy {
 /* 1 where there are test images, and both sets have labels. */
 int can_measure_knn(const evaluation_data *data);
 
-/* 1 for a failure of one image, which says nothing about the others. */
-int is_broken_image(moco_status status);
-
 /* Weighted kNN of MOCO_OUTPUT_* `output`: test images against the first `bank` training images (0: all), without broken
  * images and those without a label. `encoder` may be NULL for pixels. */
 moco_status measure_knn(moco_context *context, moco_encoder *encoder, const evaluation_data *data,
