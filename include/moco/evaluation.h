@@ -24,8 +24,8 @@ MOCO_API int64_t moco_extract_dim(const moco_encoder *encoder, const moco_augmen
 
 /* Evaluation-mode output of images first .. first + count - 1, in order: rows[count x moco_extract_dim], labels[count]
  * (may be NULL). The encoder is not changed. `batch_size` (>= 1) bounds the memory. A broken image (see moco/loader.h)
- * stops nothing: it is logged, its row is zeros, its label MOCO_UNREADABLE; leave it out of what you measure. Only
- * where all images asked for are broken, the first one's failure is returned. */
+ * stops nothing: it is logged (once), its row is zeros, its label MOCO_UNREADABLE; leave it out of what you measure.
+ * Only where all images asked for are broken, the first one's failure is returned. */
 MOCO_API moco_status moco_extract(moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment, int32_t output,
                                   int64_t first, int64_t count, int64_t batch_size, float *rows, int32_t *labels);
 

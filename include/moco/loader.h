@@ -2,9 +2,9 @@
  * the seed, the epoch, the dataset and the recipe, never on the number of workers.
  *
  * A broken sample, whose file is missing, damaged or of a kind that cannot be read (IO, FORMAT, NOT_FOUND,
- * UNSUPPORTED), is logged once as a warning, with its name and the reason, and replaced by another one, which depends
- * on seed, epoch and sample alone; ids and labels are the replacement's. Any other failure (CALLBACK, OUT_OF_MEMORY)
- * ends the epoch.
+ * UNSUPPORTED), is logged as a warning, once per dataset, with its name and the reason, and replaced by another one,
+ * which depends on seed, epoch and sample alone; ids and labels are the replacement's. Any other failure (CALLBACK,
+ * OUT_OF_MEMORY) ends the epoch.
  *
  * With world_size ranks, all ranks cut one permutation: the batches number b of all ranks are, one after the other, the
  * batch that one loader with batch_size * world_size would make. Every rank has as many batches as the others, of equal
@@ -72,7 +72,7 @@ typedef struct moco_loader_statistics {
     int64_t batches;      /* given by moco_loader_next */
     int64_t samples;      /* in them */
     int64_t replaced;     /* of these samples, in place of broken ones */
-    int64_t broken;       /* different samples found broken, by whatever was made ahead too */
+    int64_t broken;       /* of the dataset's images, found so by this loader or others, evaluation included */
     int64_t cache_hits;   /* images taken from the cache */
     int64_t cache_misses; /* images not found there; 0 without a cache */
     int64_t cached;       /* images in the cache */

@@ -14,6 +14,7 @@ moco_status moco_dataset_allocate(moco_dataset **out, moco_context *context, con
     dataset->context = context;
     dataset->ops = ops;
     dataset->state = state;
+    moco_broken_images_init(&dataset->broken);
     *out = dataset;
     return MOCO_OK;
 }
@@ -26,6 +27,7 @@ void moco_dataset_destroy(moco_dataset *dataset) {
     if (dataset == NULL || atomic_fetch_sub_explicit(&dataset->references, 1, memory_order_acq_rel) != 1) return;
     moco_context *context = dataset->context;
     dataset->ops->destroy(dataset);
+    moco_broken_images_release(&dataset->broken, context);
     moco_deallocate(context, dataset);
     moco_context_destroy(context);
 }

@@ -5,6 +5,7 @@
 #include <moco/dataset.h>
 
 #include "core/context_internal.h"
+#include "data/broken_images.h"
 #include "data/image.h"
 
 /* A thread's memory for loading images from one dataset; starts zeroed. */
@@ -38,6 +39,7 @@ struct moco_dataset {
     int64_t classes;
     const char *const *class_names; /* NULL without */
     moco_image_limits limits;       /* of the kinds that decode */
+    moco_broken_images broken;      /* found so far, by loaders and evaluations */
 };
 
 /* An empty dataset of one kind, which the kind's constructor then fills; destroying it calls ops->destroy. */

@@ -5,7 +5,6 @@
 
 #include "core/checked.h"
 #include "encoder/encoder_internal.h"
-#include "loader/broken_samples.h"
 #include "loader/view_maker.h"
 #include <moco/evaluation.h>
 
@@ -62,11 +61,8 @@ static void run_view(void *argument, int64_t task, int32_t worker) {
     const moco_status status =
         moco_make_views(&work->plan, &work->memories[worker], 0, index, view, NULL, &work->labels[task]);
     if (status == MOCO_OK) return;
-    if (moco_is_broken(status)) {
-        moco_log(work->context, MOCO_LOG_WARNING, "image %lld is broken and not evaluated: %s", (long long) index,
-                 moco_last_error());
-    }
     note_failure(work, index, status);
+    if (moco_is_broken(status)) moco_broken_images_note(&work->plan.dataset->broken, work->context, index);
     memset(view, 0, (size_t) elements * sizeof *view);
     work->labels[task] = MOCO_UNREADABLE;
 }
@@ -110,7 +106,7 @@ static moco_status extract_batches(moco_encoder *encoder, view_work *work, int32
         return moco_fail_with(work->status, work->sentence);
     }
     if (broken > 0) {
-        moco_log(work->context, MOCO_LOG_WARNING, "%lld of %lld images are broken and were not evaluated",
+        moco_log(work->context, MOCO_LOG_INFO, "%lld of %lld images are broken and were not evaluated",
                  (long long) broken, (long long) count);
     }
     return MOCO_OK;

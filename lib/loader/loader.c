@@ -151,7 +151,6 @@ static void release(moco_loader *loader) {
     moco_deallocate(context, loader->workers);
     if (loader->plan.dataset != NULL) moco_view_memory_release(&loader->plan, &loader->memory);
     moco_sample_cache_destroy(loader->cache);
-    moco_broken_samples_release(&loader->broken, context);
     moco_augment_destroy(loader->augment);
     moco_dataset_destroy(loader->dataset);
     moco_deallocate(context, loader);

@@ -130,6 +130,7 @@ moco_status moco_loader_read_statistics(moco_loader *loader, moco_loader_statist
     pthread_mutex_lock(&loader->mutex);
     moco_loader_statistics now = loader->statistics;
     pthread_mutex_unlock(&loader->mutex);
+    now.broken = moco_broken_images_count(&loader->dataset->broken);
     if (loader->cache != NULL) {
         now.cached = moco_sample_cache_count(loader->cache);
         now.cache_bytes = moco_sample_cache_bytes(loader->cache);

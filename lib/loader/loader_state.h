@@ -9,7 +9,6 @@
 
 #include <pthread.h>
 
-#include "loader/broken_samples.h"
 #include "loader/loader_internal.h"
 #include "loader/view_maker.h"
 
@@ -72,7 +71,6 @@ struct moco_loader {
     int64_t make_sample;
     int64_t given_samples;  /* of the epoch, the batches before its start included */
     int64_t given_replaced; /* of these, in place of broken ones */
-    moco_broken_samples broken;
     moco_loader_statistics statistics;
 };
 

@@ -39,18 +39,6 @@ static moco_status make_views(const moco_loader *loader, int64_t epoch, int64_t 
     return status;
 }
 
-/* Logs a broken sample's failure, which is the thread's last error, if it is the sample's first. */
-static void note_broken(moco_loader *loader, int64_t index) {
-    pthread_mutex_lock(&loader->mutex);
-    const int32_t is_new = moco_broken_samples_add(&loader->broken, loader->context, index);
-    loader->statistics.broken += is_new;
-    pthread_mutex_unlock(&loader->mutex);
-    if (is_new) {
-        moco_log(loader->context, MOCO_LOG_WARNING, "image %lld is broken and left out: %s", (long long) index,
-                 moco_last_error());
-    }
-}
-
 /* As make_views, with another sample in place of a broken one: the first that is not broken of a random sequence that
  * depends on seed, epoch and sample alone. */
 static moco_status make_or_replace(moco_loader *loader, int64_t epoch, int64_t index, loader_slot *slot, int64_t at,
@@ -59,14 +47,14 @@ static moco_status make_or_replace(moco_loader *loader, int64_t epoch, int64_t i
     if (!moco_is_broken(status)) return status;
     report->replaced = 1;
     keep_failure(&report->broken, status, at);
-    note_broken(loader, index);
+    moco_broken_images_note(&loader->dataset->broken, loader->context, index);
     moco_random random;
     moco_random_init(&random, loader->config.seed, MOCO_RANDOM_REPLACEMENT, (uint64_t) epoch, (uint64_t) index);
     for (int32_t attempt = 0; attempt < MAX_REPLACEMENTS; ++attempt) {
         const int64_t other = (int64_t) moco_random_below(&random, (uint64_t) loader->dataset->count);
         status = make_views(loader, epoch, other, slot, at, memory, report);
         if (!moco_is_broken(status)) return status;
-        note_broken(loader, other);
+        moco_broken_images_note(&loader->dataset->broken, loader->context, other);
     }
     return moco_fail(status, "image %lld and all %d images tried in its place are broken; its failure: %s",
                      (long long) index, MAX_REPLACEMENTS, report->broken.sentence);

@@ -10,7 +10,7 @@
 
 /* What is made of each image; the same for all threads. */
 typedef struct moco_view_plan {
-    const moco_dataset *dataset;
+    moco_dataset *dataset;
     const moco_augment *augment;
     moco_sample_cache *cache; /* NULL: none */
     int32_t cache_kind;       /* MOCO_CACHE_* */
