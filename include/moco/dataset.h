@@ -43,7 +43,7 @@ typedef struct moco_image_dataset_config {
     int64_t max_side;    /* pixels; default 65500, JPEG's own largest */
     int64_t max_pixels;  /* h * w; default 178956970, where Pillow refuses, too */
     uint64_t max_memory; /* bytes that the file, or decoding it, may hold at once; default 2^30 */
-    double max_seconds;  /* of one decode; 0: no limit; default 10 */
+    double max_seconds;  /* of the processor, for one decode; 0: no limit; default 10 */
     /* NULL (default), or where folder: and tar: keep their index, so that opening them again is quick. It is used only
      * if the path and all folders' (the tar's) modification times are as they were, else it is written anew; one that
      * can't be written is a warning. INVALID_ARGUMENT for other kinds. */

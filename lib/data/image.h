@@ -16,7 +16,7 @@ typedef struct moco_image_limits {
     int64_t max_side;    /* default 65500, JPEG's own largest */
     int64_t max_pixels;  /* h * w; default 178956970, where Pillow refuses, too */
     uint64_t max_memory; /* bytes that decoding may hold at once; default 1 GiB */
-    double max_seconds;  /* of one decode; 0: no limit; default 10 */
+    double max_seconds;  /* of the processor, for one decode; 0: no limit; default 10 */
 } moco_image_limits;
 
 moco_image_limits moco_image_default_limits(void);

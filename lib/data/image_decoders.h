@@ -37,7 +37,10 @@ typedef struct moco_image_job {
     const uint8_t *bytes;
     size_t size;
     const moco_image_limits *limits;
-    int64_t deadline_ns; /* by moco_now_ns(); INT64_MAX: none */
+    /* Late is what is behind both: the deadline is the thread's own time, so that a process that was stopped, or kept
+     * waiting by a busy machine, has lost nothing; it can't have passed before the other one. */
+    int64_t deadline_ns;        /* by moco_now_ns(); INT64_MAX: none */
+    int64_t thread_deadline_ns; /* by the thread's processor time */
     moco_stored_header header;
     moco_image_window window; /* stored pixels at full size, inside the image */
     int32_t max_reduction;    /* of these, one that the placement allows */
