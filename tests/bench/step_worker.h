@@ -26,8 +26,8 @@ extern const char *const step_phase_names[STEP_PHASES];
  */
 bench_peer *step_worker_start(const char *kind, const step_settings *settings, char *reason, size_t reason_size);
 
-/* Training steps. "get" knows the phases (median milliseconds so far), "backend", "loss_value", "peak_resident_bytes", and
- * "loaded_bytes", the resident memory before anything of the library was made. The exit status. */
+/* Training steps. "get" knows the phases (median milliseconds so far), "backend", "loss_value", "peak_resident_bytes",
+ * and "loaded_bytes", the resident memory before anything of the library was made. The exit status. */
 int step_worker_serve(const step_settings *settings);
 
 /* The machine's limits at the network's layers. "run" measures once more and keeps the best; "get" knows "step_gflop"
