@@ -1,67 +1,39 @@
 /* Value and gradient of the loss at the paper's sizes, in turns with the official formulation in PyTorch.
  *
- *   bench_loss [--n 256] [--dim 128] [--k 65536] [--threads T] [--reps 21] [--backend NAME] [--no-peer]
+ *   bench_loss [--n 256] [--dim 128] [--k 65536] [--storage f32|bf16] [--threads 2] [--reps 21] [--backend NAME]
+ *              [--no-peer] [--python PATH] [--growth]
  *
- * One JSON object: medians in milliseconds, ratio = peer over ours.
+ * One JSON object: medians in milliseconds, ratio = peer over ours, percent of two measured peaks: of BLAS's matrix
+ * product, and of multiply-adds in registers. ours_extra_bytes is what one computation allocates, the queue not
+ * counted.
+ * --growth instead prints how the time grows as n, K, dim and threads are doubled up to the sizes given.
  */
 #include <moco.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
-#include "counting_allocator.h"
 #include "fma_probe.h"
+#include "loss_growth.h"
+#include "loss_run.h"
 #include "measure.h"
 #include "peer.h"
+#include "sgemm_probe.h"
 
 #define MOST_REPS 1000
 /* Idle OpenMP threads of one side spin for a while: let them go to sleep before the other's turn. */
 #define PAUSE_MS 25
 
-typedef struct sizes {
-    int64_t n, dim, k;
-    int threads, reps;
-} sizes;
+typedef struct peaks {
+    double fma, sgemm; /* GFLOP/s */
+} peaks;
 
-typedef struct ours {
-    moco_context *context;
-    moco_queue *queue;
-    moco_loss *loss;
-    float *q, *key, *d_q;
-    moco_loss_result result;
-} ours;
-
-static moco_status set_up(ours *o, const sizes *s, const char *backend, counting_allocator *allocator) {
-    moco_context_config context_config;
-    moco_queue_config queue_config;
-    moco_context_config_init(&context_config, sizeof context_config);
-    moco_queue_config_init(&queue_config, sizeof queue_config);
-    moco_loss_result_init(&o->result, sizeof o->result);
-    counting_allocator_use(allocator, &context_config);
-    context_config.threads = s->threads;
-    context_config.backend = backend;
-    queue_config.capacity = s->k;
-    queue_config.dim = s->dim;
-    const size_t bytes = (size_t) (s->n * s->dim) * sizeof(float);
-    o->q = (float *) malloc(bytes);
-    o->key = (float *) malloc(bytes);
-    o->d_q = (float *) malloc(bytes);
-    if (o->q == NULL || o->key == NULL || o->d_q == NULL) return MOCO_OUT_OF_MEMORY;
-    bench_fill_unit_rows(o->q, s->n, s->dim, 1);
-    bench_fill_unit_rows(o->key, s->n, s->dim, 2);
-    moco_status status = moco_context_create(&o->context, &context_config);
-    if (status == MOCO_OK) status = moco_queue_create(&o->queue, o->context, &queue_config);
-    if (status == MOCO_OK) status = moco_loss_create(&o->loss, o->context, NULL);
-    return status;
+static void probe(peaks *best, int threads) {
+    const double fma = fma_probe_gflops(threads), sgemm = sgemm_probe_gflops(threads);
+    if (fma > best->fma) best->fma = fma;
+    if (sgemm > best->sgemm) best->sgemm = sgemm;
 }
 
-static moco_status run(ours *o, const sizes *s, double *milliseconds) {
-    const double start = bench_now_ms();
-    const moco_status status = moco_loss_compute(o->loss, o->q, o->key, s->n, o->queue, NULL, &o->result, o->d_q);
-    *milliseconds = bench_now_ms() - start;
-    return status;
-}
-
-static bench_peer *start_peer(const sizes *s, char *reason, size_t reason_size) {
+static bench_peer *start_peer(const loss_sizes *s, char *reason, size_t reason_size) {
     char n[24], dim[24], k[24];
     snprintf(n, sizeof n, "%lld", (long long) s->n);
     snprintf(dim, sizeof dim, "%lld", (long long) s->dim);
@@ -70,75 +42,76 @@ static bench_peer *start_peer(const sizes *s, char *reason, size_t reason_size) 
     return bench_peer_start("peer_loss.py", arguments, s->threads, reason, reason_size);
 }
 
-static void report(const ours *o, const sizes *s, double ours_ms, double best_ms, uint64_t extra, double peak_gflops) {
-    /* Two products of n x dim x K each: similarities, and the weighted sum of the keys. */
-    const double gflops = 4.0 * (double) s->n * (double) s->dim * (double) s->k / ours_ms * 1e-6;
-    printf("{\"name\": \"loss\", \"n\": %lld, \"dim\": %lld, \"k\": %lld, \"threads\": %d, \"backend\": \"%s\", "
-           "\"ours_ms\": %.3f, \"ours_best_ms\": %.3f, \"gflops\": %.1f, \"fma_peak_gflops\": %.1f, "
-           "\"percent_of_fma_peak\": %.1f, \"ours_extra_bytes\": %llu, \"ours_loss\": %.6f",
-           (long long) s->n, (long long) s->dim, (long long) s->k, s->threads, moco_context_backend(o->context),
-           ours_ms, best_ms, gflops, peak_gflops, 100 * gflops / peak_gflops, (unsigned long long) extra,
-           o->result.loss);
+static void report(const loss_run *run, const loss_sizes *s, double ours_ms, double best_ms, const peaks *peak) {
+    const double gflops = loss_run_gflop(s) / ours_ms * 1e3;
+    printf("{\"name\": \"loss\", \"n\": %lld, \"dim\": %lld, \"k\": %lld, \"storage\": \"%s\", \"threads\": %d, "
+           "\"backend\": \"%s\", \"ours_ms\": %.3f, \"ours_best_ms\": %.3f, \"gflops\": %.1f, "
+           "\"sgemm_peak_gflops\": %.1f, \"percent_of_sgemm_peak\": %.1f, \"fma_peak_gflops\": %.1f, "
+           "\"percent_of_fma_peak\": %.1f, \"queue_bytes\": %llu, \"ours_extra_bytes\": %llu, \"ours_loss\": %.6f",
+           (long long) s->n, (long long) s->dim, (long long) s->k,
+           s->storage == MOCO_QUEUE_STORAGE_BF16 ? "bf16" : "f32", s->threads, moco_context_backend(run->context),
+           ours_ms, best_ms, gflops, peak->sgemm, 100 * gflops / peak->sgemm, peak->fma, 100 * gflops / peak->fma,
+           (unsigned long long) run->queue_bytes, (unsigned long long) run->extra_bytes, run->result.loss);
+}
+
+static void report_peer(bench_peer *peer, const char *reason, double *peer_ms, int reps, double ours_median) {
+    const double median = peer == NULL ? 0 : bench_median(peer_ms, reps);
+    if (median > 0 && peer_ms[0] > 0) {
+        printf(", \"peer\": \"PyTorch\", \"peer_ms\": %.3f, \"peer_best_ms\": %.3f, \"ratio\": %.2f, "
+               "\"peer_extra_bytes\": %.0f}\n",
+               median, peer_ms[0], median / ours_median, bench_peer_get(peer, "extra_bytes"));
+    } else {
+        printf(", \"peer\": \"%s\", \"peer_ms\": null, \"ratio\": null}\n",
+               peer != NULL ? "failed on the way" : reason);
+    }
+}
+
+static moco_status measure(loss_run *run, const loss_sizes *s, int with_peer) {
+    static double ours_ms[MOST_REPS], peer_ms[MOST_REPS];
+    char reason[512] = "not asked for";
+    peaks peak = {0, 0};
+    moco_status status = loss_run_open(run, s);
+    if (status != MOCO_OK) return status;
+    bench_peer *peer = with_peer ? start_peer(s, reason, sizeof reason) : NULL;
+    if (peer != NULL) bench_peer_run(peer);
+    probe(&peak, s->threads);
+    for (int i = 0; i < s->reps && status == MOCO_OK; ++i) {
+        if (peer != NULL) bench_sleep_ms(PAUSE_MS);
+        status = loss_run_compute(run, s, &ours_ms[i]);
+        if (peer == NULL) continue;
+        bench_sleep_ms(PAUSE_MS);
+        peer_ms[i] = bench_peer_run(peer);
+    }
+    probe(&peak, s->threads);
+    if (status == MOCO_OK) {
+        const double median = bench_median(ours_ms, s->reps);
+        report(run, s, median, ours_ms[0], &peak);
+        report_peer(peer, reason, peer_ms, s->reps, median);
+    }
+    bench_peer_stop(peer);
+    return status;
 }
 
 int main(int argc, char **argv) {
-    const sizes s = {
-        bench_option(argc, argv, "--n", 256),         bench_option(argc, argv, "--dim", 128),
-        bench_option(argc, argv, "--k", 65536),       (int) bench_option(argc, argv, "--threads", 2),
-        (int) bench_option(argc, argv, "--reps", 21),
+    const char *storage = bench_option_string(argc, argv, "--storage", "f32");
+    const loss_sizes s = {
+        .n = bench_option(argc, argv, "--n", 256),
+        .dim = bench_option(argc, argv, "--dim", 128),
+        .k = bench_option(argc, argv, "--k", 65536),
+        .threads = (int) bench_option(argc, argv, "--threads", 2),
+        .reps = (int) bench_option(argc, argv, "--reps", 21),
+        .storage = strcmp(storage, "bf16") == 0 ? MOCO_QUEUE_STORAGE_BF16 : MOCO_QUEUE_STORAGE_F32,
+        .backend = bench_option_string(argc, argv, "--backend", NULL),
     };
     if (s.n < 1 || s.dim < 1 || s.k < 1 || s.threads < 1 || s.reps < 1 || s.reps > MOST_REPS) {
         fprintf(stderr, "bench_loss: --n, --dim, --k, --threads and --reps must be at least 1, --reps at most 1000\n");
         return 2;
     }
-    static counting_allocator allocator;
-    static double ours_ms[MOST_REPS], peer_ms[MOST_REPS];
-    counting_allocator_init(&allocator);
-    ours o = {0};
-    double warm_up = 0, best = 1e300;
-    if (set_up(&o, &s, bench_option_string(argc, argv, "--backend", NULL), &allocator) != MOCO_OK) {
-        fprintf(stderr, "bench_loss: %s\n", moco_last_error());
-        return 1;
-    }
-    char reason[512] = "not asked for";
-    bench_peer *peer = bench_flag(argc, argv, "--no-peer") ? NULL : start_peer(&s, reason, sizeof reason);
-
-    const uint64_t before = counting_allocator_mark(&allocator);
-    if (run(&o, &s, &warm_up) != MOCO_OK) {
-        fprintf(stderr, "bench_loss: %s\n", moco_last_error());
-        return 1;
-    }
-    const uint64_t extra = counting_allocator_peak(&allocator) - before;
-    if (peer != NULL) bench_peer_run(peer);
-    double peak = fma_probe_gflops(s.threads);
-    for (int i = 0; i < s.reps; ++i) {
-        if (peer != NULL) bench_sleep_ms(PAUSE_MS);
-        run(&o, &s, &ours_ms[i]);
-        if (ours_ms[i] < best) best = ours_ms[i];
-        if (peer == NULL) continue;
-        bench_sleep_ms(PAUSE_MS);
-        peer_ms[i] = bench_peer_run(peer);
-    }
-    const double again = fma_probe_gflops(s.threads);
-    if (again > peak) peak = again;
-
-    const double ours_median = bench_median(ours_ms, s.reps);
-    report(&o, &s, ours_median, best, extra, peak);
-    if (peer != NULL && bench_median(peer_ms, s.reps) > 0 && peer_ms[0] > 0) {
-        const double peer_median = bench_median(peer_ms, s.reps);
-        printf(", \"peer\": \"PyTorch\", \"peer_ms\": %.3f, \"peer_best_ms\": %.3f, \"ratio\": %.2f, "
-               "\"peer_extra_bytes\": %.0f}\n",
-               peer_median, peer_ms[0], peer_median / ours_median, bench_peer_get(peer, "extra_bytes"));
-    } else {
-        printf(", \"peer\": \"%s\", \"peer_ms\": null, \"ratio\": null}\n",
-               peer != NULL ? "failed on the way" : reason);
-    }
-    bench_peer_stop(peer);
-    moco_loss_destroy(o.loss);
-    moco_queue_destroy(o.queue);
-    moco_context_destroy(o.context);
-    free(o.q);
-    free(o.key);
-    free(o.d_q);
-    return 0;
+    if (bench_flag(argc, argv, "--growth")) return loss_growth(&s);
+    bench_peer_use_python(argc, argv);
+    loss_run run;
+    const moco_status status = measure(&run, &s, !bench_flag(argc, argv, "--no-peer"));
+    if (status != MOCO_OK) fprintf(stderr, "bench_loss: %s\n", moco_last_error());
+    loss_run_close(&run);
+    return status != MOCO_OK;
 }

@@ -2,6 +2,7 @@
  * with PyTorch's and measured against what a copy of as much memory reaches.
  *
  *   bench_update [--arch resnet50] [--head mlp|linear] [--threads 2] [--reps 21] [--backend NAME] [--no-peer]
+ *                [--python PATH]
  *
  * One JSON object a line: medians in milliseconds, GB/s moved (1e9 bytes that must be read or written), percent of the
  * copy bandwidth, which is the best copy probe before and after; ratio = the fastest way of the peer over ours.
@@ -186,6 +187,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "bench_update: --threads and --reps must be at least 1, --reps at most %d\n", MOST_REPS);
         return 2;
     }
+    bench_peer_use_python(argc, argv);
     static timing timings[UPDATES];
     ours o = {0};
     char *sizes = NULL;

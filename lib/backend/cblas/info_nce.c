@@ -19,7 +19,9 @@
 #include "core/checked.h"
 #include "core/context_internal.h"
 
-#define GROUP_ROWS  128  /* query rows that one task takes over its keys */
+#define GROUP_ROWS  128 /* query rows that one task takes over its keys ... */
+#define WIDE_ROWS   256 /* ... or so many, for which a tile of keys is read once, where that leaves ... */
+#define FEW_TASKS   16
 #define PART_KEYS   1024 /* fewest keys of a part */
 #define MOST_PARTS  32
 #define PART_FLOATS ((int64_t) 1 << 19) /* of all parts' sums together, unless that leaves less than FEW_PARTS */
@@ -331,16 +333,20 @@ static void cut(problem *p) {
     const int64_t widest = p->kernel->block_width, lanes = p->kernel->lanes;
     p->blocks = moco_ceil_divide(p->n, widest);
     p->padded_rows = moco_ceil_divide(p->n, lanes) * lanes;
-    p->group_blocks = GROUP_ROWS / widest;
-    p->groups = moco_ceil_divide(p->blocks, p->group_blocks);
     p->tile_keys = TILE_FLOATS / p->dim / TILE_STEP * TILE_STEP;
     p->tile_keys = moco_min_i64(moco_max_i64(p->tile_keys, TILE_STEP), MOCO_NCE_TILE_KEYS);
+    p->group_blocks = GROUP_ROWS / widest;
+    p->groups = moco_ceil_divide(p->blocks, p->group_blocks);
     if (p->key_count == 0) return;
     const int64_t affordable =
         moco_max_i64(PART_FLOATS / moco_min_i64(p->padded_rows * p->dim, PART_FLOATS), FEW_PARTS);
     int64_t parts = moco_min_i64(moco_min_i64(moco_ceil_divide(p->key_count, PART_KEYS), MOST_PARTS), affordable);
     p->part_keys = moco_ceil_divide(moco_ceil_divide(p->key_count, parts), p->tile_keys) * p->tile_keys;
     p->parts = moco_ceil_divide(p->key_count, p->part_keys);
+    const int64_t wide_groups = moco_ceil_divide(p->blocks, WIDE_ROWS / widest);
+    if (p->parts * wide_groups < FEW_TASKS) return;
+    p->group_blocks = WIDE_ROWS / widest;
+    p->groups = wide_groups;
 }
 
 /* One piece of working memory, cut into 64-byte aligned arrays: first measured (memory NULL), then taken. */
