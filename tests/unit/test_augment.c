@@ -171,6 +171,29 @@ static void test_normalisation(void **state) {
     moco_augment_destroy(augment);
 }
 
+/* Bicubic weights overshoot at an edge; views stay within the range of an image. */
+static void test_bicubic_range(void **state) {
+    (void) state;
+    enum { SIDE = 8, OUT = 29 };
+    float image[3 * SIDE * SIDE], out[3 * OUT * OUT], least = 1.0f, most = 0.0f;
+    for (int i = 0; i < 3 * SIDE * SIDE; ++i) image[i] = (float) (i / 2 % 2 ^ i / (2 * SIDE) % 2);
+    moco_augment_config c = recipe(MOCO_AUGMENT_CUSTOM);
+    c.height = c.width = OUT;
+    c.interpolation = MOCO_INTERPOLATION_BICUBIC;
+    for (int i = 0; i < 3; ++i) {
+        c.mean[i] = 0.0;
+        c.std[i] = 1.0;
+    }
+    moco_augment *augment = create(&c);
+    assert_int_equal(moco_augment_apply(augment, image, SIDE, SIDE, 0, 0, 0, out), MOCO_OK);
+    for (int i = 0; i < 3 * OUT * OUT; ++i) {
+        least = fminf(least, out[i]);
+        most = fmaxf(most, out[i]);
+    }
+    assert_true(least == 0.0f && most == 1.0f);
+    moco_augment_destroy(augment);
+}
+
 static void test_determinism(void **state) {
     (void) state;
     enum { H = 40, W = 50, OUT = 3 * 32 * 32 };
@@ -308,9 +331,9 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recipes),  cmocka_unit_test(test_older_struct),  cmocka_unit_test(test_custom_order),
-        cmocka_unit_test(test_identity), cmocka_unit_test(test_normalisation), cmocka_unit_test(test_determinism),
-        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_recipes),       cmocka_unit_test(test_older_struct),  cmocka_unit_test(test_custom_order),
+        cmocka_unit_test(test_identity),      cmocka_unit_test(test_normalisation), cmocka_unit_test(test_determinism),
+        cmocka_unit_test(test_bicubic_range), cmocka_unit_test(test_sizes),         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -126,6 +126,10 @@ static void test_agrees_with_floats(void **state) {
         for (int i = 0; i < N; ++i) {
             assert_true(fabsf(from_floats[i] - from_pixels[i]) < 1.01f / 255.0f / 0.1994f);
         }
+        if (recipe == MOCO_AUGMENT_PLAIN) { /* all its views are the evaluation view */
+            assert_int_equal(moco_augment_apply_pixels(augment, pixels, H, W, 1, 2, 1, from_floats), MOCO_OK);
+            assert_memory_equal(from_floats, from_pixels, sizeof from_pixels);
+        }
         moco_augment_destroy(augment);
     }
     free(image);
