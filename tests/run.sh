@@ -1,9 +1,9 @@
 #!/bin/bash
-# Builds libmoco in four ways and runs every test that each of them has. On a bare Debian machine it installs what is
+# Builds libmoco in five ways and runs every test that each of them has. On a bare Debian machine it installs what is
 # missing first. From anywhere, as often as you like:
 #
 #   tests/run.sh            # everything
-#   tests/run.sh gcc        # only these: gcc, clang, sanitizers, minimal
+#   tests/run.sh gcc        # only these: gcc, clang, sanitizers, threads, minimal
 #
 # Build folders are build/tests-*, logs build/test-logs/*.log.
 set -euo pipefail
@@ -16,27 +16,29 @@ export OMP_WAIT_POLICY=passive
 cmake/install_missing.sh gcc libc6-dev g++ cmake ninja-build pkgconf libopenblas-openmp-dev libcmocka-dev libjansson-dev \
     -- libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev dpkg-dev file python3 clang libomp-dev clang-format-14
 
-# How a build is made, and which tests of it are run (a pattern of ctest labels; empty: all).
+# How a build is made, and which tests of it are run (a pattern of their names; empty: all).
 declare -A options=(
     [gcc]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release"
     [clang]="-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=Release"
     [sanitizers]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMOCO_SANITIZE=address;undefined"
+    [threads]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMOCO_SANITIZE=thread -DMOCO_WITH_OPENMP=OFF -DMOCO_WITH_ONEDNN=OFF"
     [minimal]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release -DMOCO_WITH_OPENMP=OFF -DMOCO_WITH_JANSSON=OFF -DMOCO_WITH_ONEDNN=OFF -DMOCO_WITH_JPEG=OFF -DMOCO_WITH_PNG=OFF -DMOCO_WITH_WEBP=OFF"
 )
 declare -A about=(
     [gcc]="gcc, all options, all tests"
     [clang]="clang, all options"
     [sanitizers]="gcc with the address and undefined-behaviour sanitizers"
+    [threads]="gcc with the thread sanitizer: the tests of the loader and the data"
     [minimal]="gcc, CBLAS alone: no OpenMP, Jansson, oneDNN or image formats"
 )
-declare -A labels=([gcc]="" [clang]="" [sanitizers]="" [minimal]="")
-order=(sanitizers minimal clang gcc)
+declare -A names=([gcc]="" [clang]="" [sanitizers]="" [threads]="^test_(loader|sample_cache|extract|folder)" [minimal]="")
+order=(sanitizers threads minimal clang gcc)
 
 wanted=("$@")
 if [ ${#wanted[@]} -eq 0 ]; then wanted=("${order[@]}"); fi
 for name in "${wanted[@]}"; do
     if [ -z "${options[$name]+known}" ]; then
-        echo "usage: tests/run.sh [gcc] [clang] [sanitizers] [minimal]" >&2
+        echo "usage: tests/run.sh [gcc] [clang] [sanitizers] [threads] [minimal]" >&2
         exit 2
     fi
 done
@@ -71,7 +73,7 @@ check() {
     echo "built in $((SECONDS - from)) s"
     from=$SECONDS
     local -a select=()
-    if [ -n "${labels[$name]}" ]; then select=(-L "${labels[$name]}"); fi
+    if [ -n "${names[$name]}" ]; then select=(-R "${names[$name]}"); fi
     ctest --test-dir "$dir" --output-on-failure --no-tests=error -j "$jobs" "${select[@]}" 2>&1 |
         tee "$log-tests.log" || status=$?
     line=$(grep -E '^[0-9]+% tests passed' "$log-tests.log" || true)
