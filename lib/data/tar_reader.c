@@ -83,8 +83,8 @@ static int32_t is_zero(const uint8_t *block) {
 
 /* --- Fields --- */
 
-/* Octal digits between blanks and NULs, or a binary number behind a first byte of 0x80. 0 if it is neither or more than
- * 2^63 - 1. */
+/* Up to 12 octal digits between blanks and NULs, or a binary number behind a first byte of 0x80. 0 if it is neither or
+ * more than 2^63 - 1. */
 static int32_t parse_number(const uint8_t *field, size_t bytes, uint64_t *number) {
     uint64_t value = 0;
     size_t i = 0;
@@ -97,7 +97,6 @@ static int32_t parse_number(const uint8_t *field, size_t bytes, uint64_t *number
     } else {
         while (i < bytes && field[i] == ' ') ++i;
         for (; i < bytes && field[i] >= '0' && field[i] <= '7'; ++i) {
-            if (value >> 60 != 0) return 0;
             value = value << 3 | (uint64_t) (field[i] - '0');
         }
         for (; i < bytes; ++i) {

@@ -237,6 +237,7 @@ static void test_sizes(void **state) {
         {"00000000009", 11, "size is no number"},
         {"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFE", 12, "size is no number"}, /* -2 */
         {"\x80\0\0\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 12, "size is no number"},       /* 2^64 - 1 */
+        {"\x81\0\0\0\0\0\0\0\0\0\0\3", 12, "size is no number"},                       /* 2^88 + 3 */
         {"\x80\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 12, "size is no number"},
         {"\x80\0\0\0\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 12, "has 9223372036854775807 bytes of data"},
         {"777777777777", 12, "has 68719476735 bytes of data"},
