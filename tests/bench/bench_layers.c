@@ -1,6 +1,7 @@
 /* Convolutions and BatchNorm of the networks that matter, layer by layer, in turns with PyTorch's.
  *
- *   bench_layers [--network all|cifar_resnet20|resnet18|resnet50|resnext50] [--dtype f32|bf16] [--threads T] [--reps 5]
+ *   bench_layers [--network all|cifar_resnet20|resnet18|resnet50|resnext50] [--dtype f32|f32_direct|bf16] [--threads T]
+ * [--reps 5]
  *                [--n N] [--backend auto|onednn|cblas|reference] [--no-peer] [--python PATH]
  *
  * One JSON object per shape and pass, and one per network: what its step (forward and backward of the query encoder,
@@ -141,7 +142,8 @@ static void print_line(const char *name, const char *dtype, const char *backend,
 static timing measure_shape(bench_chain *chain, bench_peer *peer, const shape *s, const char *dtype, int reps) {
     timing total = {0, 0, 0};
     bench_layer b;
-    const moco_layer_desc desc = desc_of(s, strcmp(dtype, "bf16") == 0 ? MOCO_DTYPE_BF16 : MOCO_DTYPE_F32);
+    moco_layer_desc desc = desc_of(s, strcmp(dtype, "bf16") == 0 ? MOCO_DTYPE_BF16 : MOCO_DTYPE_F32);
+    desc.direct_convolution = strcmp(dtype, "f32_direct") == 0;
     const double gflop = s->kernel == 0 ? 0
                                         : 2e-9 * (double) (s->n * s->out_c * desc.out_h * desc.out_w) *
                                               (double) (s->c / s->groups * s->kernel * s->kernel);
@@ -189,7 +191,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "bench_layers: %s\n", moco_last_error());
         return 1;
     }
-    const char *const arguments[] = {"--dtype", dtype, NULL};
+    const char *const arguments[] = {"--dtype", strcmp(dtype, "bf16") == 0 ? "bf16" : "f32", NULL};
     char reason[256] = "not asked for";
     bench_peer *peer =
         bench_flag(argc, argv, "--no-peer")

@@ -1,19 +1,22 @@
 /* One whole training step, in turns with the official algorithm in PyTorch.
  *
- *   bench_step [--arch NAME --stem imagenet|cifar --n N --size S] [--dim 128] [--queue-size 65536] [--dtype f32|bf16]
- *              [--threads 2] [--reps 11] [--backend NAME] [--phases] [--data DATASET [--workers 2]]
+ *   bench_step [--arch NAME --stem imagenet|cifar --n N --size S] [--dim 128] [--queue-size 65536]
+ *              [--dtype f32|f32_direct|bf16] [--threads 2] [--reps 11] [--backend NAME] [--phases]
  *              [--no-peer] [--peers eager,channels_last,compile,compile+channels_last] [--python PATH]
- *              [--pause-ms 25] [--growth]
+ *              [--pause-ms 25] [--data DATASET [--workers 2]] [--growth]
  *
  * Without --arch: ResNet-18 (CIFAR stem, n 64, 32 px), ResNet-50 (n 16, 224 px) and cifar_resnet20 (n 256, 32 px). One
  * JSON object a line. Every side has a process of its own, which stands still while another one is measured; each round
- * runs a step of each. Times are medians in milliseconds. With --dtype bf16 PyTorch is measured in float32 too.
+ * runs a step of each. Times are medians in milliseconds. f32_direct is float32 without Winograd's algorithm. With
+ * --dtype bf16 PyTorch is measured in float32 too.
  *
- * "gflop" counts the multiply-adds of convolutions and linear layers; the peaks are the best of these layers alone,
- * their mean over the step one after the other, a large matrix product, and multiply-adds in registers (both in
- * float32). Memory is each process's peak resident memory, and what of it came after loading the library (for PyTorch:
- * importing torch). --phases adds our median of each phase. --data takes views from the loader, which then has a phase;
- * PyTorch does not load. --growth prints tables instead: the cost as n, K, image size and threads double.
+ * "gflop" counts the multiply-adds of convolutions and linear layers as plain sums of products, whatever algorithm
+ * runs. The peaks are the best of these layers alone, computed so; their mean over the step one after the other; a
+ * large matrix product; and multiply-adds in registers (both in float32). Memory is each process's peak resident
+ * memory, and what of it came after loading the library (for PyTorch: importing torch). --phases adds our median of
+ * each phase.
+ * --data takes views from the loader, which then has a phase; PyTorch does not load. --growth prints tables instead:
+ * the cost as n, K, image size and threads double.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
@@ -78,13 +81,17 @@ static void start_variant(side *peer, const step_settings *s, const struct varia
             peer->process != NULL ? "ready" : peer->reason);
 }
 
+static const char *peer_dtype(const step_settings *s) {
+    return strcmp(s->dtype, "bf16") == 0 ? "bf16" : "f32";
+}
+
 static int start_peers(side *peers, const step_settings *s, const options *o) {
     int count = 0;
     if (o->no_peer || s->data != NULL) return 0;
     for (int f32_too = 0; f32_too <= (strcmp(s->dtype, "bf16") == 0); ++f32_too) {
         for (size_t v = 0; v < sizeof variants / sizeof variants[0] && count < MOST_PEERS; ++v) {
             if (!listed(o->peers, variants[v].name)) continue;
-            start_variant(&peers[count], s, &variants[v], f32_too ? "f32" : s->dtype);
+            start_variant(&peers[count], s, &variants[v], f32_too ? "f32" : peer_dtype(s));
             ++count;
         }
     }
@@ -171,7 +178,7 @@ static void print_peers(const side *ours, const side *peers, int count, const st
                p->median, p->best, p->median / ours->median, p->peak_mib, p->peak_mib - p->loaded_mib);
     }
     putchar(']');
-    const side *best = fastest(peers, count, s->dtype);
+    const side *best = fastest(peers, count, peer_dtype(s));
     if (best == NULL) {
         print_json_text("peer", count == 0 ? "not asked for" : peers[0].reason);
         printf(", \"peer_ms\": null, \"ratio\": null");

@@ -204,14 +204,11 @@ void bench_layer_close(bench_layer *b) {
 double bench_layer_run(bench_layer *b, int pass) {
     moco_layer_args args = b->args;
     if (pass == BENCH_BACKWARD_WEIGHTS || b->desc.skip_input_gradient) args.dx.buffer = NULL;
+    if (pass == BENCH_FORWARD) args.dx.buffer = NULL;
     const double start = bench_now_ms();
-    if (pass == BENCH_FORWARD) {
-        args.dx.buffer = NULL;
-        b->ops->layer_forward(b->self, b->layer, &args);
-    } else {
-        b->ops->layer_backward(b->self, b->layer, &args);
-    }
-    return bench_now_ms() - start;
+    const moco_status status = pass == BENCH_FORWARD ? b->ops->layer_forward(b->self, b->layer, &args)
+                                                     : b->ops->layer_backward(b->self, b->layer, &args);
+    return status == MOCO_OK ? bench_now_ms() - start : -1;
 }
 
 /* --- The machine's limits --- */
@@ -253,7 +250,8 @@ moco_status bench_measure_peak(bench_chain *chain, const bench_layer_shape *shap
     double milliseconds = 0;
     for (int i = 0; i < count; ++i) {
         const bench_layer_shape *s = &shapes[i];
-        const moco_layer_desc desc = bench_layer_desc(s, dtype);
+        moco_layer_desc desc = bench_layer_desc(s, dtype);
+        desc.direct_convolution = 1; /* else it would be no limit of what "gflop" counts */
         bench_layer b;
         const moco_status status = bench_layer_open(&b, chain, &desc);
         if (status != MOCO_OK) {
@@ -262,6 +260,10 @@ moco_status bench_measure_peak(bench_chain *chain, const bench_layer_shape *shap
         }
         const double gflop = bench_layer_gflop(s);
         const double forward = best_ms(&b, BENCH_FORWARD, reps), backward = best_ms(&b, BENCH_BACKWARD, reps);
+        if (forward < 0 || backward < 0) {
+            bench_layer_close(&b);
+            return MOCO_BACKEND;
+        }
         const double weights = s->first ? backward : best_ms(&b, BENCH_BACKWARD_WEIGHTS, reps);
         milliseconds += (double) s->count * (2 * forward + backward);
         keep_best(peak, s, bench_pass_names[BENCH_FORWARD], gflop / forward * 1e3);

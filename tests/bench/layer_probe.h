@@ -44,7 +44,7 @@ moco_layer_desc bench_layer_desc(const bench_layer_shape *shape, int32_t dtype);
 enum { BENCH_FORWARD, BENCH_BACKWARD, BENCH_BACKWARD_WEIGHTS, BENCH_PASSES }; /* BACKWARD: of weights and input */
 extern const char *const bench_pass_names[BENCH_PASSES];
 
-/* Milliseconds of one run. */
+/* Milliseconds of one run; negative if it failed. */
 double bench_layer_run(bench_layer *layer, int pass);
 
 typedef struct bench_peak {
@@ -55,8 +55,8 @@ typedef struct bench_peak {
     double fma_gflops;    /* multiply-adds in registers, float32 */
 } bench_peak;
 
-/* The machine's limits as this library meets them, each layer the best of `reps` runs; keeps what is better of this and
- * an earlier measurement in `peak`. */
+/* The machine's limits as this library meets them (convolutions as plain sums of products), each layer the best of
+ * `reps` runs; keeps what is better of this and an earlier measurement in `peak`. */
 moco_status bench_measure_peak(bench_chain *chain, const bench_layer_shape *shapes, int count, int32_t dtype,
                                int threads, int reps, bench_peak *peak);
 

@@ -18,6 +18,7 @@ moco_status step_parts_create_encoder(step_parts *p, const step_settings *s) {
     encoder.stem = strcmp(s->stem, "cifar") == 0 ? MOCO_STEM_CIFAR : MOCO_STEM_IMAGENET;
     encoder.embedding_dim = (int32_t) s->dim;
     if (strcmp(s->dtype, "bf16") == 0) encoder.compute_dtype = MOCO_COMPUTE_BF16_REQUIRED;
+    if (strcmp(s->dtype, "f32_direct") == 0) encoder.compute_dtype = MOCO_COMPUTE_F32_DIRECT;
     status = moco_context_create(&p->context, &context);
     return status == MOCO_OK ? moco_encoder_create(&p->encoder, p->context, &encoder) : status;
 }

@@ -31,7 +31,9 @@ const char *step_settings_check(const step_settings *s) {
     if (s->queue_size < 1 || s->queue_size > (int64_t) 1 << 30) return "--queue-size must be 1 to 2^30";
     if (s->threads < 1 || s->threads > 1024) return "--threads must be 1 to 1024";
     if (s->workers < 0 || s->workers > 1024) return "--workers must be 0 to 1024";
-    if (strcmp(s->dtype, "f32") != 0 && strcmp(s->dtype, "bf16") != 0) return "--dtype must be f32 or bf16";
+    if (strcmp(s->dtype, "f32") != 0 && strcmp(s->dtype, "f32_direct") != 0 && strcmp(s->dtype, "bf16") != 0) {
+        return "--dtype must be f32, f32_direct or bf16";
+    }
     if (strcmp(s->stem, "cifar") != 0 && strcmp(s->stem, "imagenet") != 0) return "--stem must be cifar or imagenet";
     return NULL;
 }

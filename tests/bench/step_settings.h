@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 typedef struct step_settings {
-    const char *arch, *stem, *backend, *dtype; /* dtype: "f32" or "bf16" */
+    const char *arch, *stem, *backend, *dtype; /* dtype: "f32", "f32_direct" or "bf16" */
     const char *images;                        /* file of 2 x n x 3 x size x size float32; NULL: made here */
     const char *data; /* description of a dataset to load views from; NULL: `images` every step */
     int64_t n, size, dim, queue_size;
