@@ -7,8 +7,9 @@
 /* An image is decoded smaller by a factor r only where its crop has at least this many times r the view's rows and
  * columns: what is left is made smaller still by the antialiased filter, which then decides the result. Measured on 40
  * photos, JPEG's decoding at 1/r against decoding in full: at 2 times, views differ by up to 1.7 / 255 on
- * average over a photo, and 4 % of their values by more than 2 / 255; at 4 times, by up to 0.49 / 255, and 0.2 %. */
-#define OVERSAMPLING 4.0
+ * average over a photo, and 4 % of their values by more than 2 / 255; at 4 times, by up to 0.49 / 255, and 0.2 %. The
+ * ratio is data/image.h's MOCO_REDUCTION_RATIO, which says more. */
+#define OVERSAMPLING 5.0
 
 /* As torchvision's Resize(shorter) and CenterCrop: the longer side is rounded down, the crop's corner to even. Only the
  * pixels within the crop are made. */

@@ -214,8 +214,8 @@ static void test_reduction_rule(void **state) {
     const struct {
         int64_t h, w;
         int32_t reduction;
-    } cases[] = {{10, 20, 1},   {79, 1600, 1}, {80, 159, 1},  {80, 160, 2},   {159, 320, 2},
-                 {160, 320, 4}, {320, 639, 4}, {320, 640, 8}, {1000, 2000, 8}};
+    } cases[] = {{10, 20, 1},   {99, 1600, 1}, {100, 199, 1}, {100, 200, 2},  {199, 400, 2},
+                 {200, 400, 4}, {400, 799, 4}, {400, 800, 8}, {1000, 2000, 8}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
         moco_view_draw draws[2] = {{.crop_h = cases[i].h, .crop_w = cases[i].w, .crop_top = 5, .crop_left = 6},
                                    {.crop_h = 1000, .crop_w = 2000, .crop_top = 5, .crop_left = 6}};
