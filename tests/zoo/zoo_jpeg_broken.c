@@ -383,7 +383,7 @@ static const zoo_entry entries[] = {
     SCAN("zeros", ZEROS),
     SCAN("ones", ONES),
     SCAN("marker-inside", MARKER_INSIDE),
-    {"jpeg-bomb-scans.jpg", make_scan_bomb, 2048, 0, 0, 0, "scans"},
+    {"jpeg-bomb-scans.jpg", make_scan_bomb, 1024, 0, 0, 0, "scans"},
     {"jpeg-bomb-memory.jpg", make_memory_bomb, 13000, 0, 0, 0, "of memory"},
 };
 const zoo_table zoo_jpeg_broken = {entries, (int) (sizeof entries / sizeof entries[0])};
