@@ -20,7 +20,7 @@ static void write_seed(const char *folder, const char *target, const char *name,
     if (mkdir(path, 0777) != 0 && errno != EEXIST) failed = 1;
     snprintf(path, sizeof path, "%s/%s/%s", folder, target, name);
     FILE *file = fopen(path, "wb");
-    if (file == NULL || fwrite(bytes->data, 1, bytes->size, file) != bytes->size) failed = 1;
+    if (file == NULL || (bytes->size > 0 && fwrite(bytes->data, 1, bytes->size, file) != bytes->size)) failed = 1;
     if (file != NULL && fclose(file) != 0) failed = 1;
 }
 

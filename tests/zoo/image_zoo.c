@@ -96,7 +96,7 @@ int image_zoo_write(const char *folder) {
         zoo_bytes bytes = {0};
         entry->make(&bytes, entry->variant);
         FILE *file = fopen(path, "wb");
-        const int written = file != NULL && fwrite(bytes.data, 1, bytes.size, file) == bytes.size;
+        const int written = file != NULL && (bytes.size == 0 || fwrite(bytes.data, 1, bytes.size, file) == bytes.size);
         zoo_bytes_free(&bytes);
         if (file == NULL || fclose(file) != 0 || !written) return -1;
     }
