@@ -1,6 +1,7 @@
 /* Runs a fuzz target over files and over the files of folders, without libFuzzer: what was once found stays fixed.
  *   replay_TARGET FILE_OR_FOLDER...
- * A folder that is missing counts as empty; no file at all is a failure. For a finding, it names the file first.
+ * A folder that is missing counts as empty; no file at all (a build without the seeds' maker) is a test left out. For a
+ * finding, it names the file first.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -58,5 +59,5 @@ int main(int argc, char **argv) {
     LLVMFuzzerTestOneInput((const uint8_t *) "", 0);
     for (int i = 1; i < argc; ++i) replay(argv[i]);
     printf("%ld files replayed\n", replayed);
-    return replayed > 0 ? 0 : 1;
+    return replayed > 0 ? 0 : 77; /* CTest's SKIP_RETURN_CODE */
 }

@@ -59,8 +59,8 @@ static inline size_t make_png(uint8_t *png, int w, int h, uint32_t rgb) {
     uint32_t a = 1, b = 0;
     for (size_t i = 0; i < raw; ++i) {
         const size_t in_row = i % row;
-        const uint8_t byte = in_row == 0 ? 0 : (uint8_t) (rgb >> (16 - 8 * ((in_row - 1) % 3)));
-        data[7 + i] = byte;
+        const uint32_t byte = in_row == 0 ? 0u : (rgb >> (16 - 8 * ((in_row - 1) % 3))) & 255u;
+        data[7 + i] = (uint8_t) byte;
         a = (a + byte) % 65521;
         b = (b + a) % 65521;
     }

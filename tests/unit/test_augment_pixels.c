@@ -177,7 +177,7 @@ static void test_window(void **state) {
 /* A smooth image reduced by what moco_augment_wanted allows gives nearly the same view, in the same place. */
 static void test_reduction(void **state) {
     (void) state;
-    enum { H = 601, W = 803, SIDE = 16, N = 3 * SIDE * SIDE };
+    enum { H = 761, W = 1003, SIDE = 16, N = 3 * SIDE * SIDE };
     uint8_t *pixels = make_picture(H, W);
     const moco_pixels image = whole(pixels, H, W);
     moco_augment *augment = create(MOCO_AUGMENT_CUSTOM, SIDE, SIDE, 0);
