@@ -206,6 +206,9 @@ static moco_status read_pixels(jpeg_reader *reader) {
     info->out_color_space = channels == 4 ? JCS_CMYK : JCS_RGB;
     info->scale_num = 1;
     info->scale_denom = (unsigned) job->max_reduction;
+    /* Where a progressive file ends without its finer coefficients, libjpeg would guess them from neighbouring blocks,
+     * two to each side: a window would differ from the same part of the whole. */
+    info->do_block_smoothing = FALSE;
 
     const size_t strip_bytes = (size_t) job->header.w * 4 * MOCO_PLACE_ROWS; /* at most */
     const uint64_t coefficients = coefficient_bytes(info);
