@@ -23,16 +23,19 @@ typedef struct moco_dataset moco_dataset;
  *   "cifar10:DIR", "cifar10-test:DIR"    the binary batches data_batch_1..5.bin, test_batch.bin in DIR
  *   "cifar100:DIR", "cifar100-test:DIR"  train.bin, test.bin in DIR; the fine labels
  *   "folder:DIR"         the image files below DIR, at any depth. The folders in DIR are the classes, numbered by their
- *                        sorted names, as torchvision's ImageFolder has them; images that lie in DIR itself have no
- * label "filelist:FILE"      lines of path<TAB>label, in their order: paths relative to FILE's folder; labels all
- * numbers from 0 (-1: none) or all names, which are numbered by their sorted order; the tab and label may be left out;
- * empty lines are skipped. That a file is there shows when it is read "tar:FILE"           the image files in an
- * uncompressed tar, read in place; order and classes as folder: gives them for what the tar holds. "tar:FILE/FOLDER"
- * takes a folder in it for DIR folder: and tar: leave out hidden files and what is no image, but keep every file called
- * .jpg, .jpeg, .png or .webp, so that a broken one shows. Images are sorted by name, bytewise, folder by folder.
- * Symbolic links are followed in folders; what can't be read is named in the log. Errors: INVALID_ARGUMENT (unknown
- * kind or key, named), NOT_FOUND or IO (file, named; no image at all), FORMAT (size, label, line of a list, place in a
- * tar). */
+ *                        sorted names, as torchvision's ImageFolder has them; images in DIR itself have no label
+ *   "filelist:FILE"      lines of path<TAB>label, in their order: paths relative to FILE's folder; labels all numbers
+ *                        from 0 (-1: none) or all names, numbered by their sorted order; tab and label may be left
+ *                        out; empty lines are skipped. That a file is there shows when it is read
+ *   "tar:FILE"           the image files in an uncompressed tar, read in place; order and classes as folder: gives them
+ *                        for what the tar holds. "tar:FILE/FOLDER" takes a folder in it for DIR
+ *
+ * folder: and tar: leave out hidden files and what is no image, but keep every file called .jpg, .jpeg, .png or .webp,
+ * so that a broken one shows. Images are sorted by name, bytewise, folder by folder. Symbolic links are followed in
+ * folders; what can't be read is named in the log.
+ *
+ * Errors: INVALID_ARGUMENT (unknown kind or key, named), NOT_FOUND or IO (file, named; no image at all), FORMAT (size,
+ * label, line of a list, place in a tar). */
 MOCO_API moco_status moco_dataset_open(moco_dataset **out, moco_context *context, const char *description);
 
 /* For the kinds that hold image files; the others leave it aside. What one image may cost: more is FORMAT, before it is

@@ -2,6 +2,9 @@
  *
  *   q = f_q(query images);  momentum update;  k = f_k(shuffled key images);  loss and dL/dq against the queue;
  *   f_q backward;  optimizer step;  enqueue k
+ *
+ * Built-in encoders make k first where neither depends on the other (BatchNorm buffers of their own): it takes less
+ * memory.
  */
 #ifndef MOCO_TRAINER_H
 #define MOCO_TRAINER_H

@@ -5,10 +5,10 @@
 #include "core/checked.h"
 
 /* An image is decoded smaller by a factor r only where its crop has at least this many times r the view's rows and
- * columns: what is left is made smaller still by the antialiased filter, which then decides the result. Measured on 40
- * photos, JPEG's decoding at 1/r against decoding in full: at 2 times, views differ by up to 1.7 / 255 on
- * average over a photo, and 4 % of their values by more than 2 / 255; at 4 times, by up to 0.49 / 255, and 0.2 %. The
- * ratio is data/image.h's MOCO_REDUCTION_RATIO, which says more. */
+ * columns: what is left is made smaller still by the antialiased filter, which then decides the result. Measured on
+ * photos, bilinear, against decoding in full: from 5 times on the mean difference is within 0.5/255 in 95 % of the
+ * crops at r = 2 (222 crops) and in all at 4 (44), single pixels differ by up to 7; at 4 times within 0.5 in 85 % and
+ * 91 %, at 3 times in 50 % and 55 %. At r = 8 nothing over 3.5 times was large enough to be measured. */
 #define OVERSAMPLING 5.0
 
 /* As torchvision's Resize(shorter) and CenterCrop: the longer side is rounded down, the crop's corner to even. Only the

@@ -16,6 +16,11 @@ void moco_plan_cache_lend(moco_plan_cache *cache, const moco_plan_cache *source)
 void moco_plan_cache_release(moco_plan_cache *cache) {
     if (cache->graph == NULL) return;
     for (int32_t i = 0; i < MOCO_CACHED_PLANS; ++i) moco_graph_plan_destroy(cache->plans[i]);
+    if (cache->own != NULL) { /* others may still use it, and nobody will come for what it keeps */
+        pthread_mutex_lock(&cache->own->mutex);
+        cache->own->kept = 0;
+        pthread_mutex_unlock(&cache->own->mutex);
+    }
     moco_workspace_release(cache->own);
     moco_workspace_release(cache->lent);
     moco_workspace_release(cache->spare);

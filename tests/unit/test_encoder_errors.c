@@ -29,6 +29,36 @@ static void refuse(moco_status expected, const moco_encoder_config *config, cons
         refuse(expected, &config_, #field);                            \
     } while (0)
 
+static int warnings;
+
+static void count_warnings(int32_t level, const char *message, void *user) {
+    (void) user;
+    if (level == MOCO_LOG_WARNING && strstr(message, "float32") != NULL) ++warnings;
+}
+
+/* No bfloat16 in the reference backend: fallen back to with a warning, or refused if asked to. */
+static void bfloat16_where_there_is_none(void **state) {
+    (void) state;
+    moco_context_config context_config;
+    moco_context *reference = NULL;
+    moco_encoder *encoder = NULL;
+    assert_ok(moco_context_config_init(&context_config, sizeof context_config));
+    context_config.backend = "reference";
+    context_config.log = count_warnings;
+    assert_ok(moco_context_create(&reference, &context_config));
+    moco_encoder_config config = small_config("cifar_resnet8");
+    config.compute_dtype = MOCO_COMPUTE_BF16_REQUIRED;
+    assert_status(MOCO_UNSUPPORTED, moco_encoder_create(&encoder, reference, &config));
+    assert_non_null(strstr(moco_last_error(), "compute_dtype"));
+    assert_null(encoder);
+    config.compute_dtype = MOCO_COMPUTE_BF16;
+    assert_ok(moco_encoder_create(&encoder, reference, &config));
+    assert_int_equal(moco_encoder_compute_dtype(encoder), MOCO_COMPUTE_F32);
+    assert_int_equal(warnings, 1);
+    moco_encoder_destroy(encoder);
+    moco_context_destroy(reference);
+}
+
 static void wrong_configurations(void **state) {
     (void) state;
     static const char *const unknown[] = {"",
@@ -57,6 +87,8 @@ static void wrong_configurations(void **state) {
     REFUSE(MOCO_INVALID_ARGUMENT, "mlp", mlp_input_dim, 0);
     REFUSE(MOCO_INVALID_ARGUMENT, "mlp", mlp_hidden_dim, 0);
     REFUSE(MOCO_INVALID_ARGUMENT, "mlp", mlp_layers, 0);
+    REFUSE(MOCO_INVALID_ARGUMENT, "mlp", compute_dtype, -1);
+    REFUSE(MOCO_INVALID_ARGUMENT, "mlp", compute_dtype, 4);
     REFUSE(MOCO_INVALID_ARGUMENT, "mlp", bn_momentum, NAN);
     REFUSE(MOCO_INVALID_ARGUMENT, "mlp", bn_momentum, 1.5);
     REFUSE(MOCO_INVALID_ARGUMENT, "mlp", bn_eps, 0.0);
@@ -183,9 +215,9 @@ static void wrong_parameter_access(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wrong_configurations),   cmocka_unit_test(the_defaults_are_the_papers),
-        cmocka_unit_test(wrong_shapes),           cmocka_unit_test(wrong_order_of_calls),
-        cmocka_unit_test(wrong_parameter_access),
+        cmocka_unit_test(bfloat16_where_there_is_none), cmocka_unit_test(wrong_configurations),
+        cmocka_unit_test(the_defaults_are_the_papers),  cmocka_unit_test(wrong_shapes),
+        cmocka_unit_test(wrong_order_of_calls),         cmocka_unit_test(wrong_parameter_access),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
