@@ -52,9 +52,11 @@ static moco_status decode_picture(const moco_image_job *job, WebPDecoderConfig *
     return status == MOCO_OK ? status_of(job, code) : status;
 }
 
-/* The part of the canvas that is decoded: the window and its margin, from an even row and column on. */
-static moco_image_window with_margin(const moco_image_job *job) {
+/* The part of the canvas that is decoded: the window and its margin, from an even row and column on. All of it with the
+ * separate alpha of a lossy picture: cropped, libwebp makes other alpha of damaged data than it does of the whole. */
+static moco_image_window decoded_area(const moco_image_job *job, const WebPBitstreamFeatures *picture) {
     const moco_image_window *window = &job->window;
+    if (picture->has_alpha && picture->format != 2) return (moco_image_window){0, 0, job->header.h, job->header.w};
     moco_image_window area = {moco_max_i64(window->top - MARGIN, 0) & ~INT64_C(1),
                               moco_max_i64(window->left - MARGIN, 0) & ~INT64_C(1), 0, 0};
     area.h = moco_min_i64(window->top + window->h + MARGIN, job->header.h) - area.top;
@@ -74,7 +76,7 @@ moco_status moco_webp_decode(moco_image_job *job) {
     /* The canvas is transparent where the picture is not. */
     const int covered = picture->h == job->header.h && picture->w == job->header.w;
     const int32_t channels = covered && !config.input.has_alpha ? MOCO_RGB : MOCO_RGBA;
-    const moco_image_window area = with_margin(job);
+    const moco_image_window area = decoded_area(job, &config.input);
     const size_t stride = (size_t) (area.w * channels), bytes = stride * (size_t) area.h; /* sides are 2^24 at most */
     const uint64_t pixels = (uint64_t) (picture->h * picture->w);
     const uint64_t inside = config.input.format == 2 ? 4 * pixels : config.input.has_alpha ? 2 * pixels : 0;
