@@ -48,7 +48,12 @@ typedef void (*moco_task_fn)(void *argument, int64_t task, int32_t worker);
  * the result has the same bits for any thread count. Inside a task, BLAS runs on one thread. Not to be nested. */
 void moco_parallel_for(moco_context *context, int64_t tasks, moco_task_fn function, void *argument);
 
-/* The same over [0, count) in ranges of at least `grain` elements; the cuts depend on count and grain only. */
+/* The same for tasks of equal cost, whose results the next loop reads: a thread always gets the same part of them, one
+ * after another, so that what it needs next may still be in its cache. */
+void moco_parallel_for_static(moco_context *context, int64_t tasks, moco_task_fn function, void *argument);
+
+/* As moco_parallel_for, over [0, count) in ranges of at least `grain` elements; the cuts depend on count and grain
+ * only. */
 typedef void (*moco_range_fn)(void *argument, int64_t begin, int64_t end);
 void moco_parallel_range(moco_context *context, int64_t count, int64_t grain, moco_range_fn function, void *argument);
 

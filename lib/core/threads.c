@@ -42,6 +42,21 @@ void moco_parallel_for(moco_context *context, int64_t tasks, moco_task_fn functi
 #endif
 }
 
+void moco_parallel_for_static(moco_context *context, int64_t tasks, moco_task_fn function, void *argument) {
+#ifdef _OPENMP
+    const int threads = (int) moco_max_i64(1, moco_min_i64(context->threads, tasks));
+#pragma omp parallel num_threads(threads)
+    {
+        omp_set_num_threads(1); /* as above */
+        const int32_t worker = (int32_t) omp_get_thread_num();
+#pragma omp for schedule(static)
+        for (int64_t task = 0; task < tasks; ++task) function(argument, task, worker);
+    }
+#else
+    moco_parallel_for(context, tasks, function, argument);
+#endif
+}
+
 typedef struct range_work {
     moco_range_fn function;
     void *argument;

@@ -49,6 +49,15 @@ int32_t onednn_pointwise_takes(const onednn_backend *backend, const moco_layer_d
 uint64_t onednn_pointwise_scratch(const onednn_backend *backend, const moco_layer_desc *desc);
 void onednn_pointwise_gradient(const onednn_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
 
+/* 3 x 3 convolutions in bfloat16 (onednn_winograd.c), where it takes them. */
+int32_t onednn_winograd_takes(const onednn_backend *backend, const moco_layer_desc *desc);
+uint64_t onednn_winograd_scratch(const onednn_backend *backend, const moco_layer_desc *desc);
+void onednn_winograd_forward(const onednn_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
+void onednn_winograd_input_gradient(const onednn_backend *backend, const moco_layer_desc *desc,
+                                    const moco_layer_args *args);
+void onednn_winograd_weight_gradient(const onednn_backend *backend, const moco_layer_desc *desc,
+                                     const moco_layer_args *args);
+
 /* BatchNorm (onednn_norm.c): `info` is filled by plan, which answers UNSUPPORTED for what it doesn't take. */
 moco_status onednn_norm_plan(const onednn_backend *backend, const moco_layer_desc *desc, moco_layer_info *info);
 moco_status onednn_norm_forward(const onednn_backend *backend, const moco_layer_desc *desc,

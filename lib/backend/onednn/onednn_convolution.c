@@ -31,6 +31,7 @@ struct onednn_convolution {
     pass_state pass[3]; /* by onednn_pass */
     moco_layer_desc desc;
     int32_t pointwise; /* 1: the weight gradient is our own kernel's */
+    int32_t winograd;  /* 1: all three passes are */
     dnnl_memory_t plain_weights;
     const blocked_kernels *narrow; /* bfloat16: of a PLAIN float32 image; else NULL */
     int64_t image_elements;        /* the narrowed image lies at the start of the call's scratch */
@@ -168,6 +169,11 @@ static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *ba
 
 static moco_status plan_all(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
                             const moco_layer_desc *desc) {
+    convolution->winograd = onednn_winograd_takes(backend, desc);
+    if (convolution->winograd) {
+        plan->scratch_bytes = onednn_winograd_scratch(backend, desc);
+        return MOCO_OK;
+    }
     dnnl_primitive_desc_t pd[3] = {NULL, NULL, NULL};
     moco_status status = plan_pass(convolution, backend, plan, desc, ONEDNN_FORWARD, NULL, &pd[ONEDNN_FORWARD]);
     convolution->pointwise = status == MOCO_OK && onednn_pointwise_takes(backend, desc);
@@ -343,12 +349,21 @@ static moco_status run_pass(onednn_backend *backend, pass_state *state, void *so
 
 static moco_status forward(onednn_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
     static const int indices[3] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
+    if (convolution->winograd) {
+        onednn_winograd_forward(backend, &convolution->desc, args);
+        return MOCO_OK;
+    }
     pass_state *state = &convolution->pass[ONEDNN_FORWARD];
     MOCO_TRY(prepare_weights(backend, convolution, state, args));
     return run_pass(backend, state, source_of(backend, convolution, args), &args->y, args, indices);
 }
 
 static moco_status backward(onednn_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
+    if (convolution->winograd) {
+        if (args->dweight.buffer != NULL) onednn_winograd_weight_gradient(backend, &convolution->desc, args);
+        if (args->dx.buffer != NULL) onednn_winograd_input_gradient(backend, &convolution->desc, args);
+        return MOCO_OK;
+    }
     if (args->dweight.buffer != NULL && convolution->pointwise) {
         onednn_pointwise_gradient(backend, &convolution->desc, args);
     } else if (args->dweight.buffer != NULL) {
