@@ -297,8 +297,24 @@ static void pack(const void *x, int64_t first, int64_t count, int64_t out_w, int
     }
 }
 
+#endif
+
+/* --- Products of a weight gradient --- */
+
+static inline vec broadcast(float value) {
+#ifdef BF16
+    return (vec) _mm512_set1_ps(value); /* copies the bits, whatever they mean */
+#else
+    return (vec){0} + value;
+#endif
+}
+
 static inline vec multiply_add(vec sum, vec x, vec dy) {
+#ifdef BF16
     return (vec) _mm512_dpbf16_ps((__m512) sum, (__m512bh) x, (__m512bh) dy);
+#else
+    return sum + x * dy;
+#endif
 }
 
 enum { ROWS = 8 };
@@ -314,7 +330,7 @@ static void outer_products(const float *dy, int64_t lane, const float *x, int64_
     for (int64_t i = 0; i < steps; ++i) {
         const vec x0 = CONST_VECTORS(x)[i], x1 = CONST_VECTORS(x + x_next)[i];
         for (int r = 0; r < ROWS; ++r) {
-            const vec all = (vec) _mm512_set1_ps(dy[i * BLOCK + r]);
+            const vec all = broadcast(dy[i * BLOCK + r]);
             sum[r][0] = multiply_add(sum[r][0], x0, all);
             sum[r][1] = multiply_add(sum[r][1], x1, all);
         }
@@ -324,8 +340,6 @@ static void outer_products(const float *dy, int64_t lane, const float *x, int64_
         memcpy(dw + r * row + BLOCK, &sum[r][1], sizeof(vec));
     }
 }
-#endif
-
 #ifdef BF16
 #define TABLE_NAME_(block) blocked_kernels_bf16_##block
 #else
@@ -346,9 +360,9 @@ const blocked_kernels TABLE_NAME(BLOCK) = {
     .from_plain = from_plain,
     .from_float = from_float,
     .add = add,
+    .outer_products = outer_products,
 #ifdef BF16
     .pixels_per_step = 2,
     .pack = pack,
-    .outer_products = outer_products,
 #endif
 };

@@ -42,17 +42,15 @@ typedef struct blocked_kernels {
     void (*from_float)(const float *source, int64_t runs, void *target);
     void (*add)(void *target, const void *source, int64_t runs);
 
-    /* The weight gradient of a 1 x 1 convolution, dW = dY X^T over pixels, in bfloat16; else NULL. A step of the sum
-     * takes `pixels_per_step` pixels; packed, it has B groups of so many elements, one of each pixel, in the room of B
-     * floats. */
-    int64_t pixels_per_step;
-    /* Output pixels [first, first + count) of a run of out_w columns, each `stride` apart in rows of w: packed into
-     * whole steps, zeros behind the last pixel. */
-    void (*pack)(const void *x, int64_t first, int64_t count, int64_t out_w, int64_t w, int64_t stride, float *packed);
     /* dw[8 x 2 B] += over `steps` packed steps of 8 channels of dy, from lane `lane`, and of two blocks of x, `x_next`
-     * floats apart. Rows of dw are `row` floats apart. */
+     * floats apart. Rows of dw are `row` floats apart. A step is B floats, or B pairs of bfloat16 in their room. */
     void (*outer_products)(const float *dy, int64_t lane, const float *x, int64_t x_next, int64_t steps, float *dw,
                            int64_t row);
+    /* For the weight gradient of a 1 x 1 convolution in bfloat16, where a step takes two pixels; else NULL: output
+     * pixels [first, first + count) of a run of out_w columns, each `stride` apart in rows of w, packed into whole
+     * steps, zeros behind the last pixel. */
+    int64_t pixels_per_step;
+    void (*pack)(const void *x, int64_t first, int64_t count, int64_t out_w, int64_t w, int64_t stride, float *packed);
 } blocked_kernels;
 
 extern const blocked_kernels blocked_kernels_16;

@@ -103,18 +103,19 @@ moco_status onednn_convolution_pd(dnnl_primitive_desc_t *out, onednn_pass pass, 
     switch (pass) {
     case ONEDNN_FORWARD:
         status = dnnl_convolution_forward_primitive_desc_create(
-            out, engine, training ? dnnl_forward_training : dnnl_forward_inference, mds->algorithm, mds->source,
-            mds->weights, NULL, mds->target, mds->strides, no_dilation, mds->padding, mds->padding, attributes);
+            out, engine, training ? dnnl_forward_training : dnnl_forward_inference, dnnl_convolution_direct,
+            mds->source, mds->weights, NULL, mds->target, mds->strides, no_dilation, mds->padding, mds->padding,
+            attributes);
         break;
     case ONEDNN_BACKWARD_DATA:
         status = dnnl_convolution_backward_data_primitive_desc_create(
-            out, engine, mds->algorithm, mds->source, mds->weights, mds->target, mds->strides, no_dilation,
+            out, engine, dnnl_convolution_direct, mds->source, mds->weights, mds->target, mds->strides, no_dilation,
             mds->padding, mds->padding, hint, attributes);
         break;
     default:
         status = dnnl_convolution_backward_weights_primitive_desc_create(
-            out, engine, mds->algorithm, mds->source, mds->weights, NULL, mds->target, mds->strides, no_dilation,
-            mds->padding, mds->padding, hint, attributes);
+            out, engine, dnnl_convolution_direct, mds->source, mds->weights, NULL, mds->target, mds->strides,
+            no_dilation, mds->padding, mds->padding, hint, attributes);
         break;
     }
     dnnl_primitive_attr_destroy(attributes);
@@ -150,16 +151,17 @@ moco_status onednn_convolution_pd(dnnl_primitive_desc_t *out, onednn_pass pass, 
     switch (pass) {
     case ONEDNN_FORWARD:
         status = dnnl_convolution_forward_desc_init(&desc, training ? dnnl_forward_training : dnnl_forward_inference,
-                                                    mds->algorithm, mds->source, mds->weights, NULL, mds->target,
-                                                    mds->strides, mds->padding, mds->padding);
+                                                    dnnl_convolution_direct, mds->source, mds->weights, NULL,
+                                                    mds->target, mds->strides, mds->padding, mds->padding);
         break;
     case ONEDNN_BACKWARD_DATA:
-        status = dnnl_convolution_backward_data_desc_init(&desc, mds->algorithm, mds->source, mds->weights, mds->target,
-                                                          mds->strides, mds->padding, mds->padding);
+        status = dnnl_convolution_backward_data_desc_init(&desc, dnnl_convolution_direct, mds->source, mds->weights,
+                                                          mds->target, mds->strides, mds->padding, mds->padding);
         break;
     default:
-        status = dnnl_convolution_backward_weights_desc_init(&desc, mds->algorithm, mds->source, mds->weights, NULL,
-                                                             mds->target, mds->strides, mds->padding, mds->padding);
+        status =
+            dnnl_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, mds->source, mds->weights, NULL,
+                                                        mds->target, mds->strides, mds->padding, mds->padding);
         break;
     }
     MOCO_TRY(onednn_check(status, "a convolution"));

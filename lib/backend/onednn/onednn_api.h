@@ -40,7 +40,6 @@ typedef struct onednn_convolution_mds {
     onednn_const_md target; /* of y or dy */
     dnnl_dims_t strides;
     dnnl_dims_t padding;
-    dnnl_alg_kind_t algorithm; /* dnnl_convolution_direct or _winograd */
 } onednn_convolution_mds;
 
 /* The primitive descriptor of one pass of a convolution with the caller's scratchpad; `hint` is the forward's

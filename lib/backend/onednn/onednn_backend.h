@@ -8,6 +8,7 @@
 #include "backend/host_memory.h"
 #include "backend/onednn/blocked_kernels.h"
 #include "backend/onednn/onednn_api.h"
+#include "backend/onednn/winograd_kernels.h"
 
 /* n x (c / B) x h x w x B, with B channels side by side: one SIMD register of float32. B is fixed by the processor. */
 #define ONEDNN_LAYOUT_BLOCKED_16      ((uint64_t) 0x10010)
@@ -20,6 +21,7 @@ typedef struct onednn_format {
     int64_t block;   /* B */
     int32_t dtype;   /* MOCO_DTYPE_* */
     const blocked_kernels *kernels;
+    const winograd_kernels *winograd; /* NULL: none for this processor */
 } onednn_format;
 
 typedef struct onednn_backend {
@@ -49,7 +51,7 @@ int32_t onednn_pointwise_takes(const onednn_backend *backend, const moco_layer_d
 uint64_t onednn_pointwise_scratch(const onednn_backend *backend, const moco_layer_desc *desc);
 void onednn_pointwise_gradient(const onednn_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
 
-/* 3 x 3 convolutions in bfloat16 (onednn_winograd.c), where it takes them. */
+/* 3 x 3 convolutions by our own kernels (onednn_winograd.c), where those take them. */
 int32_t onednn_winograd_takes(const onednn_backend *backend, const moco_layer_desc *desc);
 uint64_t onednn_winograd_scratch(const onednn_backend *backend, const moco_layer_desc *desc);
 void onednn_winograd_forward(const onednn_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);

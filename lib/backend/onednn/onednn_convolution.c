@@ -122,17 +122,6 @@ static moco_status plan_weights(onednn_convolution *convolution, onednn_backend 
     return onednn_reorder_create(&state->reorder_add, own, plain, 1, backend->engine);
 }
 
-/* Winograd's algorithm makes a 3x3 convolution of a quarter of the multiplications. With few channels, transforming the
- * tiles costs more than that saves; with few pixels, the transformed weights are a lot of memory for little gain.
- */
-#define WINOGRAD_LEAST_CHANNELS 64
-
-static int32_t may_use_winograd(const onednn_backend *backend, const moco_layer_desc *desc) {
-    return !desc->direct_convolution && desc->kernel == 3 && desc->stride == 1 && desc->groups == 1 &&
-           desc->n * desc->h * desc->w >= 2 * desc->c && desc->c >= WINOGRAD_LEAST_CHANNELS &&
-           desc->out_c >= WINOGRAD_LEAST_CHANNELS && onednn_format_of(backend, desc)->dtype == MOCO_DTYPE_F32;
-}
-
 static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
                              const moco_layer_desc *desc, onednn_pass pass, const_dnnl_primitive_desc_t hint,
                              dnnl_primitive_desc_t *pd) {
@@ -142,14 +131,9 @@ static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *ba
         .target = plan->target,
         .strides = {desc->stride, desc->stride},
         .padding = {desc->padding, desc->padding},
-        .algorithm = dnnl_convolution_winograd,
     };
     pass_state *state = &convolution->pass[pass];
-    if (!may_use_winograd(backend, desc) ||
-        onednn_convolution_pd(pd, pass, &mds, 1, backend->engine, hint) != MOCO_OK) { /* 1: takes weights as they are */
-        mds.algorithm = dnnl_convolution_direct;
-        MOCO_TRY(onednn_convolution_pd(pd, pass, &mds, desc->training, backend->engine, hint));
-    }
+    MOCO_TRY(onednn_convolution_pd(pd, pass, &mds, desc->training, backend->engine, hint));
     MOCO_TRY(refuse_generic(*pd));
     ONEDNN_TRY(dnnl_primitive_create(&state->primitive, *pd));
 

@@ -20,7 +20,7 @@ static int64_t steps_per_chunk(const moco_layer_desc *desc) {
 
 int32_t onednn_pointwise_takes(const onednn_backend *backend, const moco_layer_desc *desc) {
     const onednn_format *format = onednn_format_of(backend, desc);
-    return format->kernels->outer_products != NULL && desc->kernel == 1 && desc->padding == 0 && desc->groups == 1 &&
+    return format->kernels->pack != NULL && desc->kernel == 1 && desc->padding == 0 && desc->groups == 1 &&
            desc->input_layout == format->layout && desc->c % (COLUMN_BLOCKS * format->block) == 0 &&
            desc->out_c / format->block >= backend->host.context->threads;
 }

@@ -1,4 +1,5 @@
-/* Compiled with AVX-512 and its bfloat16 instructions (see CMakeLists.txt). */
+/* F(2 x 2, 3 x 3) in bfloat16: see winograd_kernels.h. Compiled with AVX-512 and its bfloat16 instructions (see
+ * CMakeLists.txt). */
 #include "backend/onednn/winograd_kernels.h"
 
 #include <immintrin.h>
@@ -6,7 +7,7 @@
 
 typedef float vec __attribute__((vector_size(64)));
 
-enum { LANES = WINOGRAD_LANES, ELEMENTS = WINOGRAD_ELEMENTS, WEIGHTS = 9 };
+enum { LANES = WINOGRAD_LANES, TILE = 2, ELEMENTS = 16, WEIGHTS = 9 };
 
 /* Rows of pixels of two planes, one for each row of a tile. Those outside of the image, and all of a plane that is not
  * there, are zero. */
@@ -19,12 +20,12 @@ typedef struct pixel_rows {
 static inline pixel_rows rows_of(const winograd_planes *planes, const winograd_run *run, int64_t first, int count) {
     pixel_rows rows = {.w = run->w};
     for (int plane = 0; plane < 2; ++plane) {
-        const uint16_t *pixels = planes->of[plane] != NULL ? planes->of[plane] : planes->of[0];
+        const void *pixels = planes->of[plane] != NULL ? planes->of[plane] : planes->of[0];
         for (int i = 0; i < count; ++i) {
             const int64_t row = first + i;
             const int inside = row >= 0 && row < run->h;
             rows.inside[plane][i] = inside && planes->of[plane] != NULL ? 0xffff : 0;
-            rows.pixels[plane][i] = (const __m256i *) (const void *) pixels + (inside ? row * run->w : 0);
+            rows.pixels[plane][i] = (const __m256i *) pixels + (inside ? row * run->w : 0);
         }
     }
     return rows;
@@ -120,11 +121,11 @@ static void pair_gradients(const winograd_planes *planes, const winograd_run *ru
 
 enum { BLOCKS = WINOGRAD_CHANNELS / WINOGRAD_LANES };
 
-static void products(const uint32_t *v, int64_t next_tile, const uint32_t *u, int64_t pairs, float *m, int64_t next_m) {
+static void products(const uint32_t *v, int64_t next_tile, const uint32_t *u, int64_t steps, float *m, int64_t next_m) {
     __m512 sum[WINOGRAD_TILES][BLOCKS];
     for (int t = 0; t < WINOGRAD_TILES; ++t)
         for (int b = 0; b < BLOCKS; ++b) sum[t][b] = _mm512_setzero_ps();
-    for (int64_t pair = 0; pair < pairs; ++pair, u += WINOGRAD_CHANNELS, ++v) {
+    for (int64_t step = 0; step < steps; ++step, u += WINOGRAD_CHANNELS, ++v) {
         __m512bh weights[BLOCKS];
         for (int b = 0; b < BLOCKS; ++b) weights[b] = (__m512bh) _mm512_loadu_si512(u + b * LANES);
         for (int t = 0; t < WINOGRAD_TILES; ++t) {
@@ -148,8 +149,8 @@ static inline __m256i narrow(vec value) {
 }
 
 static void transform_products(const float *m, int64_t next_element, int64_t next_tile, const winograd_run *run,
-                               uint16_t *plane) {
-    __m256i *top = (__m256i *) (void *) plane + 2 * run->row * run->w;
+                               void *plane) {
+    __m256i *top = (__m256i *) plane + 2 * run->row * run->w;
     __m256i *bottom = 2 * run->row + 1 < run->h ? top + run->w : NULL;
     for (int64_t tile = run->first; tile < run->first + run->count; ++tile, m += next_tile) {
         vec upper[4], lower[4], y[4];
@@ -193,8 +194,8 @@ static inline void collect(const float *g, int64_t next_lane, int32_t turned, ve
 }
 
 static void transform_weights(const float *g, int64_t next_lane, int64_t next_channel, int32_t turned, uint32_t *u,
-                              int64_t next_element, int64_t next_pair) {
-    for (int k = 0; k < LANES; k += 2, g += 2 * next_channel, u += next_pair) {
+                              int64_t next_element, int64_t next_step) {
+    for (int k = 0; k < LANES; k += 2, g += 2 * next_channel, u += next_step) {
         vec weights[WEIGHTS], low[ELEMENTS], high[ELEMENTS];
         collect(g, next_lane, turned, weights);
         transform_filters(weights, low);
@@ -234,6 +235,10 @@ static void weight_gradient(const float *du, int64_t next_element, int64_t parts
 }
 
 const winograd_kernels winograd_kernels_bf16 = {
+    .tile = TILE,
+    .elements = ELEMENTS,
+    .per_step = 2,
+    .least_pixels = 1,
     .transform_pixels = transform_pixels,
     .products = products,
     .transform_products = transform_products,
