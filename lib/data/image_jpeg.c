@@ -106,17 +106,6 @@ static void convert_cmyk(uint8_t *pixels, int64_t count) {
     }
 }
 
-static void skip_rows(jpeg_reader *reader, int64_t rows) {
-    while (rows > 0) {
-        const JDIMENSION some = (JDIMENSION) moco_min_i64(rows, SKIP_ROWS);
-        if (jpeg_skip_scanlines(&reader->info, some) != some) {
-            escape_with(reader, moco_fail(MOCO_FORMAT, "the JPEG file has fewer rows than its header says"));
-        }
-        rows -= some;
-        check_time(reader);
-    }
-}
-
 /* Reads rows into the strip. */
 static void read_rows(jpeg_reader *reader, int64_t rows, size_t stride) {
     for (int64_t y = 0; y < rows; ++y) {
@@ -124,6 +113,22 @@ static void read_rows(jpeg_reader *reader, int64_t rows, size_t stride) {
         if (jpeg_read_scanlines(&reader->info, &row, 1) != 1) {
             escape_with(reader, moco_fail(MOCO_FORMAT, "the JPEG file has fewer rows than its header says"));
         }
+    }
+}
+
+/* libjpeg-turbo skips rows exactly, what the next one needs of them is decoded; but not in damaged files of arithmetic
+ * coding, whose rows are read instead. */
+static void skip_rows(jpeg_reader *reader, int64_t rows, size_t stride) {
+    const int64_t most = reader->info.arith_code ? MOCO_PLACE_ROWS : SKIP_ROWS;
+    while (rows > 0) {
+        const int64_t some = moco_min_i64(rows, most);
+        if (reader->info.arith_code) {
+            read_rows(reader, some, stride);
+        } else if (jpeg_skip_scanlines(&reader->info, (JDIMENSION) some) != (JDIMENSION) some) {
+            escape_with(reader, moco_fail(MOCO_FORMAT, "the JPEG file has fewer rows than its header says"));
+        }
+        rows -= some;
+        check_time(reader);
     }
 }
 
@@ -231,7 +236,7 @@ static moco_status read_pixels(jpeg_reader *reader) {
     reader->strip = (uint8_t *) moco_allocate(job->context, stride * MOCO_PLACE_ROWS);
     if (reader->strip == NULL) return MOCO_OUT_OF_MEMORY;
 
-    skip_rows(reader, part->top); /* exact: what the next row needs of these is decoded */
+    skip_rows(reader, part->top, stride);
     for (int64_t row = 0; row < part->h; row += MOCO_PLACE_ROWS) {
         const int64_t rows = moco_min_i64(MOCO_PLACE_ROWS, part->h - row);
         read_rows(reader, rows, stride);

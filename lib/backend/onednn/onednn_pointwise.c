@@ -1,7 +1,8 @@
 /* The weight gradient of 1 x 1 convolutions in bfloat16, which oneDNN computes much slower than the other passes: dW =
- * dY X^T, summed over all pixels. A thread owns some output channels and goes through the pixels chunk by chunk, packed
- * into its cache, so that the gradient needs no copy per thread and has the same bits for any number of threads; it
- * goes straight to the caller's plain weights.
+ * dY X^T, summed over all pixels. A thread goes through the pixels of some samples chunk by chunk, packed into its
+ * cache. Small gradients are summed in parts, each of some samples; where the gradient is too large for that, threads
+ * share out the output channels instead, and each packs x for itself. What is summed in what order depends on the shape
+ * alone.
  */
 #include <string.h>
 
@@ -18,34 +19,48 @@ static int64_t steps_per_chunk(const moco_layer_desc *desc) {
     return moco_min_i64(256, moco_max_i64(32, steps));
 }
 
+/* What all parts of the gradient may take, so that adding them up costs little. */
+#define PARTS_BYTES ((int64_t) 2 << 20)
+#define MOST_PARTS  8
+
 int32_t onednn_pointwise_takes(const onednn_backend *backend, const moco_layer_desc *desc) {
     const onednn_format *format = onednn_format_of(backend, desc);
     return format->kernels->pack != NULL && desc->kernel == 1 && desc->padding == 0 && desc->groups == 1 &&
-           desc->input_layout == format->layout && desc->c % (COLUMN_BLOCKS * format->block) == 0 &&
-           desc->out_c / format->block >= backend->host.context->threads;
-}
-
-/* Floats of one thread: a chunk of x, and of one block of dy. */
-static int64_t thread_floats(const moco_layer_desc *desc, int64_t block) {
-    return steps_per_chunk(desc) * (desc->c + block);
-}
-
-uint64_t onednn_pointwise_scratch(const onednn_backend *backend, const moco_layer_desc *desc) {
-    const int64_t floats = thread_floats(desc, onednn_format_of(backend, desc)->block);
-    return (uint64_t) (floats * backend->host.context->threads) * sizeof(float);
+           desc->input_layout == format->layout && desc->c % (COLUMN_BLOCKS * format->block) == 0;
 }
 
 typedef struct pointwise_work {
     const onednn_format *format;
     const moco_layer_desc *desc;
+    int64_t parts, groups; /* of samples, of output channels */
+    int64_t thread_floats; /* a chunk of x, and of one block of dy */
     const char *x, *dy;
-    float *dweight, *scratch;
-    int64_t threads;
+    float *dweight;
+    float *partial; /* [part][out_c][c], or the gradient itself if there is one part */
+    float *packed;
+    int32_t accumulate;
 } pointwise_work;
+
+static void plan_work(pointwise_work *work, const onednn_backend *backend, const moco_layer_desc *desc) {
+    const int64_t gradient_bytes = desc->out_c * desc->c * (int64_t) sizeof(float);
+    work->format = onednn_format_of(backend, desc);
+    work->desc = desc;
+    work->parts = moco_max_i64(1, moco_min_i64(PARTS_BYTES / gradient_bytes, moco_min_i64(MOST_PARTS, desc->n)));
+    work->groups =
+        moco_min_i64(desc->out_c / work->format->block, moco_ceil_divide(backend->host.context->threads, work->parts));
+    work->thread_floats = steps_per_chunk(desc) * (desc->c + work->format->block);
+}
+
+uint64_t onednn_pointwise_scratch(const onednn_backend *backend, const moco_layer_desc *desc) {
+    pointwise_work work = {0};
+    plan_work(&work, backend, desc);
+    const int64_t partial = work.parts == 1 ? 0 : work.parts * desc->out_c * desc->c;
+    return (uint64_t) (work.thread_floats * backend->host.context->threads + partial) * sizeof(float);
+}
 
 /* One chunk: output pixels [first, first + count) of a sample, into the rows of blocks [begin, end) of dW. */
 static void add_chunk(const pointwise_work *work, int64_t sample, int64_t first, int64_t count, int64_t begin,
-                      int64_t end, float *packed_x, float *packed_dy) {
+                      int64_t end, float *packed_x, float *packed_dy, float *dweight) {
     const moco_layer_desc *desc = work->desc;
     const blocked_kernels *kernels = work->format->kernels;
     const int64_t block = work->format->block, pixel = block * kernels->element_bytes;
@@ -61,39 +76,59 @@ static void add_chunk(const pointwise_work *work, int64_t sample, int64_t first,
         for (int64_t column = 0; column < in_blocks; column += COLUMN_BLOCKS) {
             for (int64_t lane = 0; lane < block; lane += ROWS) {
                 kernels->outer_products(packed_dy, lane, packed_x + column * steps * block, steps * block, steps,
-                                        work->dweight + (b * block + lane) * desc->c + column * block, desc->c);
+                                        dweight + (b * block + lane) * desc->c + column * block, desc->c);
             }
         }
     }
 }
 
-static void run_thread(void *argument, int64_t thread, int32_t worker) {
-    (void) worker;
+/* One task: a part of the samples for a group of output channels. */
+static void run_part(void *argument, int64_t task, int32_t worker) {
     const pointwise_work *work = (const pointwise_work *) argument;
     const moco_layer_desc *desc = work->desc;
-    const int64_t out_blocks = desc->out_c / work->format->block, pixels = desc->out_h * desc->out_w;
-    const int64_t begin = thread * out_blocks / work->threads, end = (thread + 1) * out_blocks / work->threads;
+    const int64_t part = task / work->groups, group = task % work->groups, block = work->format->block;
+    const int64_t out_blocks = desc->out_c / block, pixels = desc->out_h * desc->out_w;
+    const int64_t begin = group * out_blocks / work->groups, end = (group + 1) * out_blocks / work->groups;
     const int64_t chunk = steps_per_chunk(desc) * work->format->kernels->pixels_per_step;
-    float *packed_x = work->scratch + thread * thread_floats(desc, work->format->block);
+    float *packed_x = work->packed + worker * work->thread_floats;
     float *packed_dy = packed_x + steps_per_chunk(desc) * desc->c;
-    for (int64_t sample = 0; sample < desc->n; ++sample) {
+    float *dweight = work->partial + part * desc->out_c * desc->c;
+    if (work->parts > 1 || !work->accumulate) {
+        memset(dweight + begin * block * desc->c, 0, (size_t) ((end - begin) * block * desc->c) * sizeof *dweight);
+    }
+    for (int64_t sample = part * desc->n / work->parts; sample < (part + 1) * desc->n / work->parts; ++sample) {
         for (int64_t first = 0; first < pixels; first += chunk) {
-            add_chunk(work, sample, first, moco_min_i64(chunk, pixels - first), begin, end, packed_x, packed_dy);
+            add_chunk(work, sample, first, moco_min_i64(chunk, pixels - first), begin, end, packed_x, packed_dy,
+                      dweight);
         }
+    }
+}
+
+static void add_parts(void *argument, int64_t begin, int64_t end) {
+    const pointwise_work *work = (const pointwise_work *) argument;
+    const int64_t elements = work->desc->out_c * work->desc->c;
+    for (int64_t part = 0; part < work->parts; ++part) {
+        const float *partial = work->partial + part * elements;
+        if (part == 0 && !work->accumulate) {
+            memcpy(work->dweight + begin, partial + begin, (size_t) (end - begin) * sizeof *partial);
+            continue;
+        }
+        for (int64_t i = begin; i < end; ++i) work->dweight[i] += partial[i];
     }
 }
 
 void onednn_pointwise_gradient(const onednn_backend *backend, const moco_layer_desc *desc,
                                const moco_layer_args *args) {
+    moco_context *context = backend->host.context;
     pointwise_work work = {
-        .format = onednn_format_of(backend, desc),
-        .desc = desc,
         .x = (const char *) moco_host_address(&args->x),
         .dy = (const char *) moco_host_address(&args->dy),
         .dweight = (float *) moco_host_address(&args->dweight),
-        .scratch = (float *) moco_host_address(&args->scratch),
-        .threads = backend->host.context->threads,
+        .packed = (float *) moco_host_address(&args->scratch),
+        .accumulate = args->accumulate,
     };
-    if (!args->accumulate) memset(work.dweight, 0, (size_t) (desc->out_c * desc->c) * sizeof(float));
-    moco_parallel_for(backend->host.context, work.threads, run_thread, &work);
+    plan_work(&work, backend, desc);
+    work.partial = work.parts == 1 ? work.dweight : work.packed + context->threads * work.thread_floats;
+    moco_parallel_for_static(context, work.parts * work.groups, run_part, &work);
+    if (work.parts > 1) moco_parallel_range(context, desc->out_c * desc->c, 4096, add_parts, &work);
 }
