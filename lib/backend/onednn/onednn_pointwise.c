@@ -1,5 +1,5 @@
-/* The weight gradient of 1 x 1 convolutions in bfloat16, which oneDNN computes much slower than the other passes: dW =
- * dY X^T, summed over all pixels. A thread goes through the pixels of some samples chunk by chunk, packed into its
+/* The weight gradient of 1 x 1 convolutions, which oneDNN computes slower than the other passes, in bfloat16 by far: dW
+ * = dY X^T, summed over all pixels. A thread goes through the pixels of some samples chunk by chunk, packed into its
  * cache. Small gradients are summed in parts, each of some samples; where the gradient is too large for that, threads
  * share out the output channels instead, and each packs x for itself. What is summed in what order depends on the shape
  * alone.
@@ -58,21 +58,35 @@ uint64_t onednn_pointwise_scratch(const onednn_backend *backend, const moco_laye
     return (uint64_t) (work.thread_floats * backend->host.context->threads + partial) * sizeof(float);
 }
 
-/* One chunk: output pixels [first, first + count) of a sample, into the rows of blocks [begin, end) of dW. */
-static void add_chunk(const pointwise_work *work, int64_t sample, int64_t first, int64_t count, int64_t begin,
-                      int64_t end, float *packed_x, float *packed_dy, float *dweight) {
+/* Output pixels [first, first + count) of each of so many samples. */
+typedef struct chunk {
+    int64_t sample, samples, first, count;
+} chunk;
+
+/* Packs block `b` of a tensor's `blocks`. */
+static void pack_chunk(const pointwise_work *work, const chunk *in, const char *tensor, int64_t b, int64_t blocks,
+                       int64_t h, int64_t w, int64_t stride, float *packed) {
+    const blocked_kernels *kernels = work->format->kernels;
+    const int64_t block = work->format->block, run = h * w * block * kernels->element_bytes;
+    const int64_t steps = moco_ceil_divide(in->count, kernels->pixels_per_step);
+    for (int64_t s = 0; s < in->samples; ++s) {
+        kernels->pack(tensor + ((in->sample + s) * blocks + b) * run, in->first, in->count, work->desc->out_w, w,
+                      stride, packed + s * steps * block);
+    }
+}
+
+/* One chunk into the rows of blocks [begin, end) of dW. */
+static void add_chunk(const pointwise_work *work, const chunk *in, int64_t begin, int64_t end, float *packed_x,
+                      float *packed_dy, float *dweight) {
     const moco_layer_desc *desc = work->desc;
     const blocked_kernels *kernels = work->format->kernels;
-    const int64_t block = work->format->block, pixel = block * kernels->element_bytes;
-    const int64_t steps = (count + kernels->pixels_per_step - 1) / kernels->pixels_per_step;
-    const int64_t in_blocks = desc->c / block, out_blocks = desc->out_c / block;
+    const int64_t block = work->format->block, in_blocks = desc->c / block, out_blocks = desc->out_c / block;
+    const int64_t steps = in->samples * moco_ceil_divide(in->count, kernels->pixels_per_step);
     for (int64_t b = 0; b < in_blocks; ++b) {
-        const char *run = work->x + (sample * in_blocks + b) * desc->h * desc->w * pixel;
-        kernels->pack(run, first, count, desc->out_w, desc->w, desc->stride, packed_x + b * steps * block);
+        pack_chunk(work, in, work->x, b, in_blocks, desc->h, desc->w, desc->stride, packed_x + b * steps * block);
     }
     for (int64_t b = begin; b < end; ++b) {
-        const char *run = work->dy + (sample * out_blocks + b) * desc->out_h * desc->out_w * pixel;
-        kernels->pack(run, first, count, desc->out_w, desc->out_w, 1, packed_dy);
+        pack_chunk(work, in, work->dy, b, out_blocks, desc->out_h, desc->out_w, 1, packed_dy);
         for (int64_t column = 0; column < in_blocks; column += COLUMN_BLOCKS) {
             for (int64_t lane = 0; lane < block; lane += ROWS) {
                 kernels->outer_products(packed_dy, lane, packed_x + column * steps * block, steps * block, steps,
@@ -89,17 +103,20 @@ static void run_part(void *argument, int64_t task, int32_t worker) {
     const int64_t part = task / work->groups, group = task % work->groups, block = work->format->block;
     const int64_t out_blocks = desc->out_c / block, pixels = desc->out_h * desc->out_w;
     const int64_t begin = group * out_blocks / work->groups, end = (group + 1) * out_blocks / work->groups;
-    const int64_t chunk = steps_per_chunk(desc) * work->format->kernels->pixels_per_step;
+    const int64_t per_step = work->format->kernels->pixels_per_step;
+    const int64_t most = steps_per_chunk(desc) * per_step;
+    const int64_t whole = moco_max_i64(1, steps_per_chunk(desc) / moco_ceil_divide(pixels, per_step));
     float *packed_x = work->packed + worker * work->thread_floats;
     float *packed_dy = packed_x + steps_per_chunk(desc) * desc->c;
     float *dweight = work->partial + part * desc->out_c * desc->c;
     if (work->parts > 1 || !work->accumulate) {
         memset(dweight + begin * block * desc->c, 0, (size_t) ((end - begin) * block * desc->c) * sizeof *dweight);
     }
-    for (int64_t sample = part * desc->n / work->parts; sample < (part + 1) * desc->n / work->parts; ++sample) {
-        for (int64_t first = 0; first < pixels; first += chunk) {
-            add_chunk(work, sample, first, moco_min_i64(chunk, pixels - first), begin, end, packed_x, packed_dy,
-                      dweight);
+    const int64_t last = (part + 1) * desc->n / work->parts;
+    for (int64_t sample = part * desc->n / work->parts; sample < last; sample += whole) {
+        for (int64_t first = 0; first < pixels; first += most) {
+            const chunk in = {sample, moco_min_i64(whole, last - sample), first, moco_min_i64(most, pixels - first)};
+            add_chunk(work, &in, begin, end, packed_x, packed_dy, dweight);
         }
     }
 }
