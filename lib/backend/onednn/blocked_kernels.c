@@ -5,9 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#ifdef BF16
 #include <immintrin.h>
-#endif
 
 typedef float vec __attribute__((vector_size(4 * BLOCK)));
 typedef int32_t ivec __attribute__((vector_size(4 * BLOCK)));
@@ -16,7 +14,7 @@ typedef uint8_t bvec __attribute__((vector_size(BLOCK)));
 #define VECTORS(pointer)       ((vec *) (void *) (pointer))
 #define CONST_VECTORS(pointer) ((const vec *) (const void *) (pointer))
 
-/* Pixel i of a run of activations: BLOCK elements, as float32. */
+/* Pixel i of a run of activations: BLOCK elements, as float32. Streaming leaves them out of the cache. */
 #ifdef BF16
 typedef uint16_t element;
 
@@ -29,6 +27,10 @@ static inline vec load(const void *x, int64_t i) {
 static inline void store(void *y, int64_t i, vec value) {
     _mm256_store_si256((__m256i *) y + i, (__m256i) _mm512_cvtneps_pbh((__m512) value));
 }
+
+static inline void stream(void *y, int64_t i, vec value) {
+    _mm256_stream_si256((__m256i *) y + i, (__m256i) _mm512_cvtneps_pbh((__m512) value));
+}
 #else
 typedef float element;
 
@@ -38,6 +40,14 @@ static inline vec load(const void *x, int64_t i) {
 
 static inline void store(void *y, int64_t i, vec value) {
     VECTORS(y)[i] = value;
+}
+
+static inline void stream(void *y, int64_t i, vec value) {
+#if BLOCK == 16
+    _mm512_stream_ps((float *) y + i * BLOCK, (__m512) value);
+#else
+    _mm256_stream_ps((float *) y + i * BLOCK, (__m256) value);
+#endif
 }
 #endif
 
@@ -103,17 +113,29 @@ static void moments(const void *x, int64_t spatial, float *mean, float *squares)
     *VECTORS(squares) = sum_of(square);
 }
 
-static void normalise(const void *x, const void *residual, int32_t relu, const float *mean, const float *scale,
-                      const float *shift, int64_t spatial, void *y) {
+typedef void (*store_fn)(void *y, int64_t i, vec value);
+
+static inline void normalise_to(store_fn to, const void *x, const void *residual, int32_t relu, const float *mean,
+                                const float *scale, const float *shift, int64_t spatial, void *y) {
     const vec m = *CONST_VECTORS(mean), a = *CONST_VECTORS(scale), b = *CONST_VECTORS(shift);
     if (residual != NULL && relu) {
-        for (int64_t i = 0; i < spatial; ++i) store(y, i, rectify((load(x, i) - m) * a + b + load(residual, i)));
+        for (int64_t i = 0; i < spatial; ++i) to(y, i, rectify((load(x, i) - m) * a + b + load(residual, i)));
     } else if (residual != NULL) {
-        for (int64_t i = 0; i < spatial; ++i) store(y, i, (load(x, i) - m) * a + b + load(residual, i));
+        for (int64_t i = 0; i < spatial; ++i) to(y, i, (load(x, i) - m) * a + b + load(residual, i));
     } else if (relu) {
-        for (int64_t i = 0; i < spatial; ++i) store(y, i, rectify((load(x, i) - m) * a + b));
+        for (int64_t i = 0; i < spatial; ++i) to(y, i, rectify((load(x, i) - m) * a + b));
     } else {
-        for (int64_t i = 0; i < spatial; ++i) store(y, i, (load(x, i) - m) * a + b);
+        for (int64_t i = 0; i < spatial; ++i) to(y, i, (load(x, i) - m) * a + b);
+    }
+}
+
+static void normalise(const void *x, const void *residual, int32_t relu, const float *mean, const float *scale,
+                      const float *shift, int64_t spatial, void *y, int32_t streaming) {
+    if (streaming) {
+        normalise_to(stream, x, residual, relu, mean, scale, shift, spatial, y);
+        _mm_sfence();
+    } else {
+        normalise_to(store, x, residual, relu, mean, scale, shift, spatial, y);
     }
 }
 
@@ -148,27 +170,32 @@ static void gradient_sums(const void *dy, const void *y, const void *x, int32_t 
 }
 
 static inline void apply_with(const gradient_input *in, int mask, vec offset, vec slope, int64_t spatial, void *dx,
-                              void *d_residual) {
+                              void *d_residual, int32_t streaming) {
     vec centered;
     for (int64_t i = 0; i < spatial; ++i) {
         const vec dz = masked_gradient(in, mask, i, &centered);
-        if (d_residual != NULL) store(d_residual, i, dz);
+        if (d_residual != NULL && streaming) {
+            stream(d_residual, i, dz);
+        } else if (d_residual != NULL) {
+            store(d_residual, i, dz);
+        }
         if (dx != NULL) store(dx, i, in->scale * (dz - offset - centered * slope));
     }
 }
 
 static void gradient_apply(const void *dy, const void *y, const void *x, int32_t relu, const float *mean,
                            const float *scale, const float *shift, const float *offset, const float *slope,
-                           int64_t spatial, void *dx, void *d_residual) {
+                           int64_t spatial, void *dx, void *d_residual, int32_t streaming) {
     const gradient_input in = gradient_input_of(dy, y, x, mean, scale, shift);
     const vec o = *CONST_VECTORS(offset), k = *CONST_VECTORS(slope);
     if (!relu) {
-        apply_with(&in, MASK_NONE, o, k, spatial, dx, d_residual);
+        apply_with(&in, MASK_NONE, o, k, spatial, dx, d_residual, streaming);
     } else if (y != NULL) {
-        apply_with(&in, MASK_OUTPUT, o, k, spatial, dx, d_residual);
+        apply_with(&in, MASK_OUTPUT, o, k, spatial, dx, d_residual, streaming);
     } else {
-        apply_with(&in, MASK_INPUT, o, k, spatial, dx, d_residual);
+        apply_with(&in, MASK_INPUT, o, k, spatial, dx, d_residual, streaming);
     }
+    if (streaming) _mm_sfence();
 }
 
 /* The part of a window that lies inside the image: [*begin, *end) of its `kernel` rows or columns. */

@@ -48,12 +48,16 @@ typedef struct norm_work {
     float *offset, *slope; /* groups x c: backward's two means */
     int32_t accumulate;
     int32_t evaluate;
+    int32_t streaming; /* results are too large for the cache to keep until somebody reads them */
 } norm_work;
 
 static int64_t group_of(const moco_layer_desc *desc, int64_t sample) {
     const int64_t groups = desc->bn_groups;
     return desc->bn_strided ? sample % groups : ((sample + 1) * groups - 1) / desc->n;
 }
+
+/* A tensor of this size has left a usual cache before anybody reads it again. */
+#define STREAMED_BYTES ((int64_t) 12 << 20)
 
 static norm_work work_of(const onednn_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
     norm_work work;
@@ -75,6 +79,7 @@ static norm_work work_of(const onednn_backend *backend, const moco_layer_desc *d
     work.running_var = (float *) moco_host_address(&args->running_var);
     work.accumulate = args->accumulate;
     work.evaluate = args->mode == 2;
+    work.streaming = desc->n * work.blocks * work.run_bytes >= STREAMED_BYTES;
     float *scratch = (float *) moco_host_address(&args->scratch);
     const int64_t per_sample = desc->n * desc->c, per_group = work.groups * desc->c;
     work.partial_a = scratch;
@@ -184,7 +189,7 @@ static void normalise_one(const norm_work *work, int64_t task) {
     scale_of(work, channel, at, scale);
     work->kernels->normalise(work->x + offset, work->residual == NULL ? NULL : work->residual + offset,
                              work->desc->relu, work->mean + at, scale, work->bias + channel, work->spatial,
-                             work->y + offset);
+                             work->y + offset, work->streaming && work->y != work->x);
 }
 
 static void normalise(void *argument, int64_t begin, int64_t end) {
@@ -281,10 +286,11 @@ static void apply_gradient_to(const norm_work *work, int64_t task) {
     const int64_t at = statistics_of(work, task);
     const int64_t offset = task * work->run_bytes;
     scale_of(work, channel, at, scale);
-    work->kernels->gradient_apply(
-        work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset, work->x + offset, work->desc->relu,
-        work->mean + at, scale, work->bias + channel, work->offset + at, work->slope + at, work->spatial,
-        work->dx == NULL ? NULL : work->dx + offset, work->d_residual == NULL ? NULL : work->d_residual + offset);
+    work->kernels->gradient_apply(work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset,
+                                  work->x + offset, work->desc->relu, work->mean + at, scale, work->bias + channel,
+                                  work->offset + at, work->slope + at, work->spatial,
+                                  work->dx == NULL ? NULL : work->dx + offset,
+                                  work->d_residual == NULL ? NULL : work->d_residual + offset, work->streaming);
 }
 
 static void apply_gradient(void *argument, int64_t begin, int64_t end) {
