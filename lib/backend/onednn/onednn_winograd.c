@@ -1,8 +1,7 @@
-/* 3 x 3 convolutions by Winograd's algorithm (winograd_kernels.h). Tiles
- * are taken block by block, so that all that belongs to a block stays in a thread's cache from one step to the next,
- * and a thread transforms itself what it multiplies: cores that share no cache would pay dearly for each other's.
- * Forward and the gradient of the input are the same convolution, the latter with the filters turned. No sum depends on
- * the number of threads.
+/* 3 x 3 convolutions by Winograd's algorithm (winograd_kernels.h). Tiles are taken block by block, so that all that
+ * belongs to a block stays in a thread's cache from one step to the next, and a thread transforms itself what it
+ * multiplies: cores that share no cache would pay dearly for each other's. Forward and the gradient of the input are
+ * the same convolution, the latter with the filters turned. No sum depends on the number of threads.
  */
 #include <string.h>
 
@@ -348,7 +347,7 @@ void onednn_winograd_weight_gradient(const onednn_backend *backend, const moco_l
     moco_parallel_for_static(context, desc->out_c, transform_filters, &work);
 }
 
-/* --- */
+/* --- Working memory: that of the pass that needs most --- */
 
 static uint64_t block_scratch(const onednn_backend *backend, const moco_layer_desc *desc, int64_t c, int64_t out_c) {
     block_work work = {0};
