@@ -26,11 +26,12 @@ enum {
 enum {
     MOCO_COMPUTE_F32 = 0,
     MOCO_COMPUTE_BF16 = 1, /* bfloat16 where the processor and the backend have it (AVX512-BF16 and oneDNN), else
-                              float32, and a warning in the log says why. Large 3x3 convolutions go
-                              through Winograd's algorithm, whose factors are rounded to bfloat16 as well */
+                              float32, and a warning in the log says why. Winograd's algorithm as below, its factors
+                              rounded to bfloat16, too */
     MOCO_COMPUTE_BF16_REQUIRED = 2, /* bfloat16, or creating the encoder is UNSUPPORTED */
-    MOCO_COMPUTE_F32_DIRECT = 3 /* float32 without Winograd's algorithm, by which F32 makes large 3x3 convolutions in
-                                   half the time, to within 2e-5 of the largest output as any other way */
+    MOCO_COMPUTE_F32_DIRECT = 3 /* float32 without Winograd's algorithm, by which F32 makes 3x3 convolutions of stride 1
+                                   between multiples of 64 channels (in training, with AVX-512) in half the time, to
+                                   within 2e-5 of the largest output as any other way */
 };
 
 enum {

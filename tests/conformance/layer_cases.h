@@ -228,6 +228,7 @@ static void test_blocked_layers(void **state) {
         {1, 32, 7, 6, 64, 1, 2, 1},    {2, 64, 1, 1, 64, 3, 1, 1},    {2, 3, 9, 11, 16, 7, 2, 1},
         {2, 3, 8, 8, 32, 3, 1, 1},     {2, 128, 6, 6, 128, 3, 1, 8},  {2, 256, 4, 4, 256, 3, 2, 32},
         {5, 32, 12, 12, 16, 3, 1, 1},  {3, 64, 14, 11, 64, 3, 1, 1},  {2, 128, 7, 7, 64, 3, 1, 1},
+        {1, 64, 1, 259, 64, 3, 1, 1},  {5, 64, 259, 1, 64, 3, 1, 1},  {5, 128, 17, 11, 128, 3, 1, 1},
         {3, 64, 13, 16, 128, 3, 1, 1}, {2, 128, 24, 23, 64, 3, 1, 1}, {9, 192, 7, 9, 192, 3, 1, 1},
     };
     for (size_t i = 0; i < sizeof convolutions / sizeof convolutions[0]; ++i) {
@@ -249,6 +250,12 @@ static void test_blocked_layers(void **state) {
             check_layer_all_ways(&desc, &random, 100.0);
         }
     }
+    /* 12 MiB, which are streamed past the cache. */
+    moco_layer_desc large =
+        layer_desc(MOCO_LAYER_BATCH_NORM, offered_compute_dtype == MOCO_DTYPE_BF16 ? 6 : 3, 16, 257, 257);
+    large.relu = large.residual = 1;
+    const layer_run once = {0};
+    check_layer(&large, &once, &random, 0.5);
     moco_layer_desc pool = layer_desc(MOCO_LAYER_MAX_POOL, 3, 32, 9, 12);
     set_window(&pool, 3, 2, 1);
     check_layer_all_ways(&pool, &random, 0.0);

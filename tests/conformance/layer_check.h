@@ -136,11 +136,17 @@ static void avoid_kinks(const moco_layer_desc *desc, const layer_run *run, layer
     layer_data_free(&copy);
 }
 
-/* A 3 x 3 convolution may be Winograd's (F(4 x 4) in float32's tolerance already), which rounds its factors once more.
- */
+/* Whether a backend may take a convolution for Winograd's algorithm: the oneDNN one does. */
+static int32_t may_be_winograd(const moco_layer_desc *desc) {
+    const int64_t least_pixels = offered_compute_dtype == MOCO_DTYPE_BF16 ? 1 : 4;
+    return desc->kind == MOCO_LAYER_CONV2D && desc->kernel == 3 && desc->stride == 1 && desc->padding == 1 &&
+           desc->groups == 1 && desc->c % 64 == 0 && desc->out_c % 64 == 0 &&
+           desc->n * desc->h * desc->w >= least_pixels * desc->c;
+}
+
+/* In bfloat16 that rounds the factors once more. */
 static double winograd_factor(const moco_layer_desc *desc) {
-    const int32_t possible = desc->kind == MOCO_LAYER_CONV2D && desc->kernel == 3 && desc->stride == 1;
-    return possible && offered_compute_dtype == MOCO_DTYPE_BF16 ? 2.0 : 1.0;
+    return offered_compute_dtype == MOCO_DTYPE_BF16 && may_be_winograd(desc) ? 2.0 : 1.0;
 }
 
 static void compare_tensor(const moco_layer_desc *desc, const layer_run *run, const layer_data *input,

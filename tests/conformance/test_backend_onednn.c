@@ -23,12 +23,10 @@ static int find_own_layout(void) {
     return found || moco_fail(MOCO_UNSUPPORTED, "this processor has no bfloat16") == MOCO_OK;
 }
 
-/* oneDNN cuts the sums of a weight gradient by the number of threads. The 3 x 3 convolutions that are not oneDNN's have
- * the same bits for any. */
+/* oneDNN cuts the sums of a weight gradient by the number of threads; Winograd's convolutions, which are not oneDNN's,
+ * have the same bits for any. */
 static int32_t bits_by_threads(const moco_layer_desc *desc) {
-    const int32_t ours = desc->kernel == 3 && desc->stride == 1 && desc->padding == 1 && desc->groups == 1 &&
-                         desc->c % 64 == 0 && desc->out_c % 64 == 0 && desc->n * desc->h * desc->w >= 4 * desc->c;
-    return desc->kind == MOCO_LAYER_CONV2D && !ours;
+    return desc->kind == MOCO_LAYER_CONV2D && !may_be_winograd(desc);
 }
 
 int main(int argc, char **argv) {

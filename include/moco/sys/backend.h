@@ -79,7 +79,7 @@ typedef struct moco_layer_desc {
     int32_t compute_dtype;    /* F32, or BF16: activations and copies of the weights may be bfloat16. Only a wish: what
                                  can't be had is computed as `dtype` */
     int32_t constant_weights; /* 1: weights rarely change between calls: worth keeping reordered copies of them */
-    int32_t direct_convolution; /* 1: convolutions as plain sums of products; 0: any float32 algorithm */
+    int32_t direct_convolution; /* 1: convolutions as plain sums of products; 0: by any algorithm */
 } moco_layer_desc;
 
 /* What the backend answers when it plans a layer. */

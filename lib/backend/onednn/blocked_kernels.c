@@ -326,15 +326,8 @@ static void pack(const void *x, int64_t first, int64_t count, int64_t out_w, int
 
 #endif
 
+#if BLOCK == 16
 /* --- Products of a weight gradient --- */
-
-static inline vec broadcast(float value) {
-#ifdef BF16
-    return (vec) _mm512_set1_ps(value); /* copies the bits, whatever they mean */
-#else
-    return (vec){0} + value;
-#endif
-}
 
 static inline vec multiply_add(vec sum, vec x, vec dy) {
 #ifdef BF16
@@ -344,29 +337,28 @@ static inline vec multiply_add(vec sum, vec x, vec dy) {
 #endif
 }
 
-enum { ROWS = 8 };
-
 static void outer_products(const float *dy, int64_t lane, const float *x, int64_t x_next, int64_t steps, float *dw,
                            int64_t row) {
-    vec sum[ROWS][2];
-    for (int r = 0; r < ROWS; ++r) {
+    vec sum[PRODUCT_ROWS][PRODUCT_BLOCKS];
+    for (int r = 0; r < PRODUCT_ROWS; ++r) {
         memcpy(&sum[r][0], dw + r * row, sizeof(vec));
         memcpy(&sum[r][1], dw + r * row + BLOCK, sizeof(vec));
     }
     dy += lane;
     for (int64_t i = 0; i < steps; ++i) {
         const vec x0 = CONST_VECTORS(x)[i], x1 = CONST_VECTORS(x + x_next)[i];
-        for (int r = 0; r < ROWS; ++r) {
-            const vec all = broadcast(dy[i * BLOCK + r]);
+        for (int r = 0; r < PRODUCT_ROWS; ++r) {
+            const vec all = (vec) _mm512_set1_ps(dy[i * BLOCK + r]);
             sum[r][0] = multiply_add(sum[r][0], x0, all);
             sum[r][1] = multiply_add(sum[r][1], x1, all);
         }
     }
-    for (int r = 0; r < ROWS; ++r) {
+    for (int r = 0; r < PRODUCT_ROWS; ++r) {
         memcpy(dw + r * row, &sum[r][0], sizeof(vec));
         memcpy(dw + r * row + BLOCK, &sum[r][1], sizeof(vec));
     }
 }
+#endif
 #ifdef BF16
 #define TABLE_NAME_(block) blocked_kernels_bf16_##block
 #else
@@ -387,7 +379,9 @@ const blocked_kernels TABLE_NAME(BLOCK) = {
     .from_plain = from_plain,
     .from_float = from_float,
     .add = add,
+#if BLOCK == 16
     .outer_products = outer_products,
+#endif
 #ifdef BF16
     .pixels_per_step = 2,
     .pack = pack,

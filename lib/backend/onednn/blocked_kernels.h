@@ -13,6 +13,9 @@ typedef struct blocked_pool_shape {
     int64_t kernel, stride, padding;
 } blocked_pool_shape;
 
+/* What outer_products() makes at once. */
+enum { PRODUCT_ROWS = 8, PRODUCT_BLOCKS = 2 };
+
 /* Activations (x, y, residual and their gradients; void here) have element_bytes each and are aligned to a pixel's B
  * elements; all else is float32: mean, scale and the like have B entries. */
 typedef struct blocked_kernels {
@@ -44,8 +47,9 @@ typedef struct blocked_kernels {
     void (*from_float)(const float *source, int64_t runs, void *target);
     void (*add)(void *target, const void *source, int64_t runs);
 
-    /* dw[8 x 2 B] += over `steps` packed steps of 8 channels of dy, from lane `lane`, and of two blocks of x, `x_next`
-     * floats apart. Rows of dw are `row` floats apart. A step is B floats, or B pairs of bfloat16 in their room. */
+    /* dw[PRODUCT_ROWS x PRODUCT_BLOCKS B] += over `steps` packed steps of 8 channels of dy, from lane `lane`, and of
+     * two blocks of x, `x_next` floats apart. Rows of dw are `row` floats apart. A step is B floats, or B pairs of
+     * bfloat16 in their room. NULL for B = 8. */
     void (*outer_products)(const float *dy, int64_t lane, const float *x, int64_t x_next, int64_t steps, float *dw,
                            int64_t row);
     /* For the weight gradient of a 1 x 1 convolution in bfloat16, where a step takes two pixels; else NULL: output

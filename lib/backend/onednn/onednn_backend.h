@@ -1,5 +1,6 @@
-/* What the files of the oneDNN backend share. Convolutions are oneDNN's; what lies between them (BatchNorm, ReLU,
- * residuals, pooling) is our own code on the same channel-blocked layout, because there only memory traffic counts.
+/* What the files of the oneDNN backend share. Convolutions are oneDNN's, but for those that our own code makes faster;
+ * what lies between them (BatchNorm, ReLU, residuals, pooling) is our own on the same channel-blocked layout, because
+ * there only memory traffic counts.
  */
 #ifndef MOCO_ONEDNN_BACKEND_H
 #define MOCO_ONEDNN_BACKEND_H

@@ -1,7 +1,7 @@
-/* One planned convolution: oneDNN's three passes, each with the weights' layout (and for bfloat16 their dtype) that it
- * likes best. The caller's weights stay plain float32 (out x in/groups x k x k). In training they change with every
- * step, so a pass makes its own copy in working memory each time; only constant weights have a copy that stays, made
- * anew when they have changed after all.
+/* One planned convolution: oneDNN's three passes, where our own kernels do not take them, each with the weights' layout
+ * (and for bfloat16 their dtype) that it likes best. The caller's weights stay plain float32 (out x in/groups x k x k).
+ * In training they change with every step, so a pass makes its own copy in working memory each time; only constant
+ * weights have a copy that stays, made anew when they have changed after all.
  */
 #include <string.h>
 

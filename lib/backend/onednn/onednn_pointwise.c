@@ -9,8 +9,6 @@
 #include "backend/onednn/onednn_backend.h"
 #include "core/checked.h"
 
-enum { ROWS = 8, COLUMN_BLOCKS = 2 };
-
 /* Packed pixels of all input channels should take about so much: half of a usual second-level cache. */
 #define CHUNK_BYTES ((int64_t) 512 << 10)
 
@@ -26,7 +24,7 @@ static int64_t steps_per_chunk(const moco_layer_desc *desc) {
 int32_t onednn_pointwise_takes(const onednn_backend *backend, const moco_layer_desc *desc) {
     const onednn_format *format = onednn_format_of(backend, desc);
     return format->kernels->pack != NULL && desc->kernel == 1 && desc->padding == 0 && desc->groups == 1 &&
-           desc->input_layout == format->layout && desc->c % (COLUMN_BLOCKS * format->block) == 0;
+           desc->input_layout == format->layout && desc->c % (PRODUCT_BLOCKS * format->block) == 0;
 }
 
 typedef struct pointwise_work {
@@ -87,8 +85,8 @@ static void add_chunk(const pointwise_work *work, const chunk *in, int64_t begin
     }
     for (int64_t b = begin; b < end; ++b) {
         pack_chunk(work, in, work->dy, b, out_blocks, desc->out_h, desc->out_w, 1, packed_dy);
-        for (int64_t column = 0; column < in_blocks; column += COLUMN_BLOCKS) {
-            for (int64_t lane = 0; lane < block; lane += ROWS) {
+        for (int64_t column = 0; column < in_blocks; column += PRODUCT_BLOCKS) {
+            for (int64_t lane = 0; lane < block; lane += PRODUCT_ROWS) {
                 kernels->outer_products(packed_dy, lane, packed_x + column * steps * block, steps * block, steps,
                                         dweight + (b * block + lane) * desc->c + column * block, desc->c);
             }

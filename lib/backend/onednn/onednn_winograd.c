@@ -26,7 +26,7 @@ enum { LANES = WINOGRAD_LANES, TILES = WINOGRAD_TILES, CHANNELS = WINOGRAD_CHANN
 enum { STAGGER = 16 };
 
 /* With fewer channels, transforming the tiles costs more than the multiplications saved; with few pixels, transforming
- * the weights does. */
+ * the weights does. Constant weights are oneDNN's, which keeps its copy of them. */
 int32_t onednn_winograd_takes(const onednn_backend *backend, const moco_layer_desc *desc) {
     const onednn_format *format = onednn_format_of(backend, desc);
     return format->winograd != NULL && desc->input_layout == format->layout && !desc->constant_weights &&
@@ -245,8 +245,10 @@ static void plan_gradient(gradient_work *work, const onednn_backend *backend, co
     work->blocked = onednn_format_of(backend, desc)->kernels;
     work->tiling = tiling_of(desc, kernels->tile);
     work->units = moco_ceil_divide(desc->n, kernels->per_step) * work->tiling.rows * work->tiling.columns;
-    const int64_t fitting = moco_max_i64(1, PARTS_BYTES / (du_elements(work) * (int64_t) sizeof(float)));
-    work->parts = moco_min_i64(fitting, moco_min_i64(MOST_PARTS, work->units));
+    const int64_t du_bytes = du_elements(work) * (int64_t) sizeof(float);
+    const int64_t most = moco_min_i64(MOST_PARTS, work->units);
+    work->parts = 1; /* a power of two, as the number of threads is mostly */
+    while (2 * work->parts <= most && 2 * work->parts * du_bytes <= PARTS_BYTES) work->parts *= 2;
     work->groups = moco_min_i64(blocks, moco_ceil_divide(backend->host.context->threads, work->parts));
     const int64_t group = moco_ceil_divide(blocks, work->groups) * LANES;
     const int64_t unit_bytes = kernels->elements * (desc->c + group) * (int64_t) sizeof(uint32_t);
@@ -279,8 +281,6 @@ static void transform_units(const gradient_work *work, const char *images, int64
     }
 }
 
-enum { GRADIENT_ROWS = 8, GRADIENT_COLUMNS = 2 * LANES };
-
 /* dU of `count` blocks of output channels += the products of `units` transformed units. */
 static void add_products(const gradient_work *work, const uint32_t *v, const uint32_t *w, int64_t count, int64_t units,
                          int32_t first, float *du) {
@@ -288,10 +288,10 @@ static void add_products(const gradient_work *work, const uint32_t *v, const uin
     for (int64_t e = 0; e < work->kernels->elements; ++e, du += work->desc->out_c * c) {
         const float *from_v = (const float *) (const void *) (v + e * work->next_v);
         const float *from_w = (const float *) (const void *) (w + e * work->next_w);
-        for (int64_t row = 0; row < count * LANES; row += GRADIENT_ROWS) {
+        for (int64_t row = 0; row < count * LANES; row += PRODUCT_ROWS) {
             float *to = du + row * c;
-            if (first) memset(to, 0, (size_t) (GRADIENT_ROWS * c) * sizeof *to);
-            for (int64_t column = 0; column < c; column += GRADIENT_COLUMNS) {
+            if (first) memset(to, 0, (size_t) (PRODUCT_ROWS * c) * sizeof *to);
+            for (int64_t column = 0; column < c; column += PRODUCT_BLOCKS * LANES) {
                 work->blocked->outer_products(from_w + row / LANES * next_block, row % LANES,
                                               from_v + column / LANES * next_block, next_block, units, to + column, c);
             }

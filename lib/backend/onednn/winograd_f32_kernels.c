@@ -1,8 +1,9 @@
 /* F(4 x 4, 3 x 3) in float32: see winograd_kernels.h. Compiled with AVX-512 (see CMakeLists.txt). */
+#include "backend/onednn/winograd_kernels.h"
+
+#include <immintrin.h>
 #include <stddef.h>
 #include <string.h>
-
-#include "backend/onednn/winograd_kernels.h"
 
 typedef float vec __attribute__((vector_size(64)));
 
@@ -120,7 +121,7 @@ static void products(const uint32_t *v, int64_t next_tile, const uint32_t *u, in
         vec w[BLOCKS];
         for (int b = 0; b < BLOCKS; ++b) w[b] = load(weights, step * BLOCKS + b);
         for (int t = 0; t < WINOGRAD_TILES; ++t) {
-            const vec all = (vec){0} + pixels[t * next_tile];
+            const vec all = (vec) _mm512_set1_ps(pixels[t * next_tile]);
             for (int b = 0; b < BLOCKS; ++b) sum[t][b] += w[b] * all;
         }
     }
