@@ -14,6 +14,7 @@ typedef struct pretrain_options {
     int32_t augment; /* MOCO_AUGMENT_* */
     int64_t size;
     double crop_min;
+    int64_t reduced_decoding;
     int64_t workers;
     int64_t cache_bytes;
     int32_t cache; /* MOCO_CACHE_* */

@@ -89,7 +89,7 @@ void make_parts(pretrain_parts *parts, const pretrain_options *options) {
     parts->context = open_context(options->backend, (int32_t) options->threads);
     open_data(&parts->data, parts->context, options->data, options->test_data, options->test_count);
     parts->augment = open_augment(parts->context, parts->data.train, augment_names[options->augment], options->size,
-                                  options->crop_min, (uint64_t) options->seed);
+                                  options->crop_min, (uint64_t) options->seed, (int32_t) options->reduced_decoding);
     make_loader(parts, options);
     make_encoder(parts, options);
     make_momentum_encoder(parts, options);

@@ -110,7 +110,7 @@ static int common_shape(const moco_dataset *dataset, int64_t *h, int64_t *w) {
 }
 
 moco_augment *open_augment(moco_context *context, const moco_dataset *dataset, const char *recipe, int64_t size,
-                           double crop_min, uint64_t seed) {
+                           double crop_min, uint64_t seed, int32_t reduced_decoding) {
     int32_t number = 0;
     while (augment_names[number] != NULL && strcmp(augment_names[number], recipe) != 0) ++number;
     if (augment_names[number] == NULL) stop("there is no augmentation recipe \"%s\"", recipe);
@@ -128,6 +128,7 @@ moco_augment *open_augment(moco_context *context, const moco_dataset *dataset, c
     if (are_alike && config.height == h && config.width == w) config.eval_resize = 1;
     if (crop_min > 0) config.crop_min = crop_min;
     config.seed = seed;
+    config.reduced_decoding = reduced_decoding;
     moco_augment *augment = NULL;
     check_choice(moco_augment_create(&augment, context, &config));
     return augment;

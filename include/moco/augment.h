@@ -68,6 +68,11 @@ typedef struct moco_augment_config {
     int32_t interpolation;     /* MOCO_INTERPOLATION_*, of crops and of the evaluation resize; default bilinear */
     int32_t order[MOCO_AUGMENT_ORDER]; /* MOCO_PART_*, first to last, each at most once, then MOCO_PART_NONE; a part
                                           with a probability above 0 must be there; default: the recipe's order */
+    int32_t reduced_decoding; /* 1: a loader may decode a JPEG at 1/2, 1/4 or 1/8 of its size where the crops are at
+                                 least 5 times that factor larger than the views: quicker for photos of over 2240 px at
+                                 224 px; views differ by a mean of up to 0.5/255 (in 95 % of the crops), single pixels
+                                 by up to 7/255. Default 0: every view has the pixels that decoding in full gives */
+    int32_t reserved;
 } moco_augment_config;
 
 /* The values of `recipe`. INVALID_ARGUMENT for a recipe that is none. */

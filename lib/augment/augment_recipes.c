@@ -143,6 +143,8 @@ static moco_status check_config(const moco_augment_config *c) {
     MOCO_TRY(require_within("eval_resize", c->eval_resize, 1.0, 16.0));
     MOCO_REQUIRE(c->interpolation == MOCO_INTERPOLATION_BILINEAR || c->interpolation == MOCO_INTERPOLATION_BICUBIC,
                  "interpolation is %d; it must be MOCO_INTERPOLATION_BILINEAR (0) or _BICUBIC (1)", c->interpolation);
+    MOCO_REQUIRE(c->reduced_decoding == 0 || c->reduced_decoding == 1, "reduced_decoding is %d; it must be 0 or 1",
+                 c->reduced_decoding);
     MOCO_TRY(check_order(c));
     MOCO_REQUIRE(c->recipe != MOCO_AUGMENT_PLAIN ||
                      (c->crop_min == 1.0 && c->flip_p == 0.0 && c->jitter_p == 0.0 && c->grey_p == 0.0 &&

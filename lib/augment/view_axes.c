@@ -4,11 +4,11 @@
 
 #include "core/checked.h"
 
-/* An image is decoded smaller by a factor r only where its crop has at least this many times r the view's rows and
- * columns: what is left is made smaller still by the antialiased filter, which then decides the result. Measured on
- * photos, bilinear, against decoding in full: from 5 times on the mean difference is within 0.5/255 in 95 % of the
- * crops at r = 2 (222 crops) and in all at 4 (44), single pixels differ by up to 7; at 4 times within 0.5 in 85 % and
- * 91 %, at 3 times in 50 % and 55 %. At r = 8 nothing over 3.5 times was large enough to be measured. */
+/* With reduced_decoding, an image is decoded smaller by a factor r where its crop has at least this many times r the
+ * view's rows and columns: what is left is made smaller still by the antialiased filter, which then decides the result.
+ * Measured on photos, bilinear, against decoding in full: from 5 times on the mean difference is within 0.5/255 in 95 %
+ * of the crops at r = 2 (222 crops) and in all at 4 (44), single pixels differ by up to 7; at 4 times within 0.5 in 85
+ * % and 91 %, at 3 times in 50 % and 55 %. At r = 8 nothing over 3.5 times was large enough to be measured. */
 #define OVERSAMPLING 5.0
 
 /* As torchvision's Resize(shorter) and CenterCrop: the longer side is rounded down, the crop's corner to even. Only the
@@ -61,7 +61,7 @@ static int32_t reduction_of(const moco_resample_axis *vertical, const moco_resam
 void moco_augment_wanted(const moco_augment *augment, const moco_view_draw *draws, int32_t count, int64_t h, int64_t w,
                          moco_augment_window *wanted) {
     int64_t top = h, left = w, bottom = 0, right = 0;
-    wanted->max_reduction = 8;
+    wanted->max_reduction = augment->config.reduced_decoding ? 8 : 1;
     for (int32_t i = 0; i < count; ++i) {
         moco_resample_axis vertical, horizontal;
         int64_t begin, end;

@@ -27,7 +27,7 @@ typedef struct layout_row {
 
 /* clang-format off */
 static const layout_row rows[] = {
-    SIZE(moco_augment_config, 256),
+    SIZE(moco_augment_config, 264),
     FIELD(moco_augment_config, struct_size, 0),
     FIELD(moco_augment_config, recipe, 4),
     FIELD(moco_augment_config, height, 8),
@@ -56,6 +56,8 @@ static const layout_row rows[] = {
     FIELD(moco_augment_config, key_solarize_p, 216),
     FIELD(moco_augment_config, interpolation, 224),
     FIELD(moco_augment_config, order, 228),
+    FIELD(moco_augment_config, reduced_decoding, 256),
+    FIELD(moco_augment_config, reserved, 260),
     SIZE(moco_context_config, 64),
     FIELD(moco_context_config, struct_size, 0),
     FIELD(moco_context_config, threads, 4),

@@ -2,7 +2,7 @@
  * against torchvision (Pillow, transforms v2, a DataLoader with as many worker processes as we have threads), in turns.
  *
  *   bench_loader --folder DIR [--recipe v2|cifar] [--size N] [--batch N] [--images N] [--workers N] [--reps N]
- *                [--cache none|encoded|decoded] [--cache-bytes N] [--python PATH] [--no-peer]
+ *                [--cache none|encoded|decoded] [--cache-bytes N] [--reduced-decoding] [--python PATH] [--no-peer]
  *
  * DIR has a folder for each class. A run is `images` images (0: as many as whole batches allow). Prints one JSON
  * object; the shares are of the workers' time.
@@ -22,6 +22,7 @@ typedef struct settings {
     int64_t size, batch, images, workers, reps;
     int32_t cache;
     uint64_t cache_bytes;
+    int32_t reduced_decoding;
 } settings;
 
 typedef struct ours {
@@ -41,6 +42,7 @@ static int read_settings(settings *s, int argc, char **argv) {
     s->images = bench_option(argc, argv, "--images", 0);
     s->workers = bench_option(argc, argv, "--workers", 2);
     s->reps = bench_option(argc, argv, "--reps", 5);
+    s->reduced_decoding = bench_flag(argc, argv, "--reduced-decoding");
     const char *cache = bench_option_string(argc, argv, "--cache", "none");
     s->cache = strcmp(cache, "decoded") == 0 ? MOCO_CACHE_DECODED : MOCO_CACHE_ENCODED;
     s->cache_bytes =
@@ -60,6 +62,7 @@ static moco_status set_up(ours *o, const settings *s) {
     moco_augment_config_init(&augment, sizeof augment,
                              strcmp(s->recipe, "v2") == 0 ? MOCO_AUGMENT_V2 : MOCO_AUGMENT_CIFAR);
     augment.height = augment.width = (int32_t) s->size;
+    augment.reduced_decoding = s->reduced_decoding;
     status = moco_augment_create(&o->augment, o->context, &augment);
     if (status != MOCO_OK) return status;
     moco_loader_config_init(&loader, sizeof loader);

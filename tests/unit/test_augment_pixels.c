@@ -52,6 +52,7 @@ static moco_augment *create(int32_t recipe, int32_t h, int32_t w, int32_t interp
     config.height = h;
     config.width = w;
     config.interpolation = interpolation;
+    config.reduced_decoding = 1;
     assert_int_equal(moco_augment_create(&augment, context, &config), MOCO_OK);
     return augment;
 }
@@ -207,7 +208,8 @@ static void test_reduction(void **state) {
     free(pixels);
 }
 
-/* The rule: a factor r where rows and columns are at least 4 r times the view's, in all of the views. */
+/* The rule: a factor r where rows and columns are at least 5 r times the view's, in all of the views, and only if asked
+ * for. */
 static void test_reduction_rule(void **state) {
     (void) state;
     moco_augment *augment = create(MOCO_AUGMENT_V2, 10, 20, 0);
@@ -228,6 +230,19 @@ static void test_reduction_rule(void **state) {
         assert_true(window.top == 5 && window.left == 6 && window.h == 1000 && window.w == 2000);
     }
     moco_augment_destroy(augment);
+
+    moco_augment_config config;
+    moco_augment_window window;
+    const moco_view_draw huge = {.crop_h = 1000, .crop_w = 2000};
+    assert_int_equal(moco_augment_config_init(&config, sizeof config, MOCO_AUGMENT_V2), MOCO_OK);
+    assert_int_equal(config.reduced_decoding, 0);
+    config.height = config.width = 10;
+    assert_int_equal(moco_augment_create(&augment, context, &config), MOCO_OK);
+    moco_augment_wanted(augment, &huge, 1, 2000, 3000, &window);
+    assert_int_equal(window.max_reduction, 1);
+    moco_augment_destroy(augment);
+    config.reduced_decoding = 2;
+    assert_int_equal(moco_augment_create(&augment, context, &config), MOCO_INVALID_ARGUMENT);
 }
 
 /* --- The same bits from every kernel set, at sizes that leave rests of every vector --- */
