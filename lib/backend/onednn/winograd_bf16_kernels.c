@@ -1,13 +1,13 @@
 /* F(2 x 2, 3 x 3) in bfloat16: see winograd_kernels.h. Compiled with AVX-512 and its bfloat16 instructions (see
  * CMakeLists.txt). */
-#include "backend/onednn/winograd_kernels.h"
+#include "backend/onednn/winograd_weights.h"
 
 #include <immintrin.h>
 #include <string.h>
 
-typedef float vec __attribute__((vector_size(64)));
+typedef winograd_vec vec;
 
-enum { LANES = WINOGRAD_LANES, TILE = 2, ELEMENTS = 16, WEIGHTS = 9 };
+enum { LANES = WINOGRAD_LANES, TILE = 2, ELEMENTS = 16, WEIGHTS = WINOGRAD_WEIGHTS };
 
 /* Rows of pixels of two planes, one for each row of a tile. Those outside of the image, and all of a plane that is not
  * there, are zero. */
@@ -185,21 +185,13 @@ static inline void transform_filters(const vec g[WEIGHTS], vec u[ELEMENTS]) {
     for (int i = 0; i < 4; ++i) transform_three(columns[0][i], columns[1][i], columns[2][i], u + 4 * i);
 }
 
-/* The weights of one channel for 16 lanes. */
-static inline void collect(const float *g, int64_t next_lane, int32_t turned, vec weights[WEIGHTS]) {
-    for (int i = 0; i < WEIGHTS; ++i) {
-        const float *from = g + (turned ? WEIGHTS - 1 - i : i);
-        for (int lane = 0; lane < LANES; ++lane) weights[i][lane] = from[lane * next_lane];
-    }
-}
-
 static void transform_weights(const float *g, int64_t next_lane, int64_t next_channel, int32_t turned, uint32_t *u,
                               int64_t next_element, int64_t next_step) {
     for (int k = 0; k < LANES; k += 2, g += 2 * next_channel, u += next_step) {
         vec weights[WEIGHTS], low[ELEMENTS], high[ELEMENTS];
-        collect(g, next_lane, turned, weights);
+        winograd_collect(g, next_lane, turned, weights);
         transform_filters(weights, low);
-        collect(g + next_channel, next_lane, turned, weights);
+        winograd_collect(g + next_channel, next_lane, turned, weights);
         transform_filters(weights, high);
         for (int e = 0; e < ELEMENTS; ++e) put(u + e * next_element, low[e], high[e], 1);
     }
@@ -225,12 +217,7 @@ static void weight_gradient(const float *du, int64_t next_element, int64_t parts
     for (int i = 0; i < 4; ++i) gather_three(u[4 * i], u[4 * i + 1], u[4 * i + 2], u[4 * i + 3], rows[i]);
     for (int j = 0; j < 3; ++j) {
         gather_three(rows[0][j], rows[1][j], rows[2][j], rows[3][j], result);
-        for (int i = 0; i < 3; ++i) {
-            for (int lane = 0; lane < LANES; ++lane) {
-                float *target = dg + lane * WEIGHTS + 3 * i + j;
-                *target = accumulate ? *target + result[i][lane] : result[i][lane];
-            }
-        }
+        for (int i = 0; i < 3; ++i) winograd_deal_out(result[i], 3 * i + j, accumulate, dg);
     }
 }
 

@@ -1,13 +1,13 @@
 /* F(4 x 4, 3 x 3) in float32: see winograd_kernels.h. Compiled with AVX-512 (see CMakeLists.txt). */
-#include "backend/onednn/winograd_kernels.h"
+#include "backend/onednn/winograd_weights.h"
 
 #include <immintrin.h>
 #include <stddef.h>
 #include <string.h>
 
-typedef float vec __attribute__((vector_size(64)));
+typedef winograd_vec vec;
 
-enum { LANES = WINOGRAD_LANES, TILE = 4, SIDE = 6, ELEMENTS = SIDE * SIDE, WEIGHTS = 9 };
+enum { LANES = WINOGRAD_LANES, TILE = 4, SIDE = 6, ELEMENTS = SIDE * SIDE, WEIGHTS = WINOGRAD_WEIGHTS };
 
 static inline vec load(const void *from, int64_t i) {
     return ((const vec *) from)[i];
@@ -178,10 +178,7 @@ static void transform_weights(const float *g, int64_t next_lane, int64_t next_ch
                               int64_t next_element, int64_t next_step) {
     for (int k = 0; k < LANES; ++k, g += next_channel, u += next_step) {
         vec weights[WEIGHTS], columns[3][SIDE], row[SIDE];
-        for (int i = 0; i < WEIGHTS; ++i) {
-            const float *from = g + (turned ? WEIGHTS - 1 - i : i);
-            for (int lane = 0; lane < LANES; ++lane) weights[i][lane] = from[lane * next_lane];
-        }
+        winograd_collect(g, next_lane, turned, weights);
         for (int j = 0; j < 3; ++j) transform_three(weights[j], weights[3 + j], weights[6 + j], columns[j]);
         for (int i = 0; i < SIDE; ++i) {
             transform_three(columns[0][i], columns[1][i], columns[2][i], row);
@@ -216,12 +213,7 @@ static void weight_gradient(const float *du, int64_t next_element, int64_t parts
         vec column[SIDE];
         for (int i = 0; i < SIDE; ++i) column[i] = rows[i][j];
         gather_three(column, result);
-        for (int i = 0; i < 3; ++i) {
-            for (int lane = 0; lane < LANES; ++lane) {
-                float *target = dg + lane * WEIGHTS + 3 * i + j;
-                *target = accumulate ? *target + result[i][lane] : result[i][lane];
-            }
-        }
+        for (int i = 0; i < 3; ++i) winograd_deal_out(result[i], 3 * i + j, accumulate, dg);
     }
 }
 
