@@ -63,18 +63,42 @@ static inline vec rectify(vec z) {
     return keep_where(~(z < (vec){0}), z);
 }
 
-/* Where a fused ReLU let the gradient through: everywhere (there is none), where its output y > 0, or where its input,
- * made again from x, is: the latter spares reading y where no residual was added. */
-enum { MASK_NONE, MASK_OUTPUT, MASK_INPUT };
+/* B bits of one pixel. */
+#if BLOCK == 16
+typedef uint16_t pixel_bits;
+
+static inline pixel_bits bits_where_positive(vec value) {
+    return _mm512_cmp_ps_mask((__m512) value, _mm512_setzero_ps(), _CMP_GT_OQ);
+}
+
+static inline vec keep_bits(pixel_bits bits, vec value) {
+    return (vec) _mm512_maskz_mov_ps(bits, (__m512) value);
+}
+#else
+typedef uint8_t pixel_bits;
+
+static inline pixel_bits bits_where_positive(vec value) {
+    return (pixel_bits) _mm256_movemask_ps(_mm256_cmp_ps((__m256) value, _mm256_setzero_ps(), _CMP_GT_OQ));
+}
+
+static inline vec keep_bits(pixel_bits bits, vec value) {
+    const ivec lanes = {1, 2, 4, 8, 16, 32, 64, 128};
+    return keep_where((lanes & (int32_t) bits) == lanes, value);
+}
+#endif
+
+/* Where a fused ReLU let the gradient through: everywhere (there is none), where the forward pass noted it, or where
+ * the ReLU's input, made again from x, is positive: possible where no residual was added. */
+enum { MASK_NONE, MASK_NOTED, MASK_INPUT };
 
 typedef struct gradient_input {
-    const void *dy, *y, *x;
+    const void *dy, *positive, *x;
     vec mean, scale, shift;
 } gradient_input;
 
-static inline gradient_input gradient_input_of(const void *dy, const void *y, const void *x, const float *mean,
+static inline gradient_input gradient_input_of(const void *dy, const void *positive, const void *x, const float *mean,
                                                const float *scale, const float *shift) {
-    const gradient_input in = {dy, y, x, *CONST_VECTORS(mean), *CONST_VECTORS(scale), *CONST_VECTORS(shift)};
+    const gradient_input in = {dy, positive, x, *CONST_VECTORS(mean), *CONST_VECTORS(scale), *CONST_VECTORS(shift)};
     return in;
 }
 
@@ -82,7 +106,7 @@ static inline gradient_input gradient_input_of(const void *dy, const void *y, co
 static inline vec masked_gradient(const gradient_input *in, int mask, int64_t i, vec *centered) {
     const vec dy = load(in->dy, i);
     *centered = load(in->x, i) - in->mean;
-    if (mask == MASK_OUTPUT) return keep_where(load(in->y, i) > (vec){0}, dy);
+    if (mask == MASK_NOTED) return keep_bits(((const pixel_bits *) in->positive)[i], dy);
     if (mask == MASK_INPUT) return keep_where(*centered * in->scale + in->shift > (vec){0}, dy);
     return dy;
 }
@@ -116,9 +140,16 @@ static void moments(const void *x, int64_t spatial, float *mean, float *squares)
 typedef void (*store_fn)(void *y, int64_t i, vec value);
 
 static inline void normalise_to(store_fn to, const void *x, const void *residual, int32_t relu, const float *mean,
-                                const float *scale, const float *shift, int64_t spatial, void *y) {
+                                const float *scale, const float *shift, int64_t spatial, void *y,
+                                pixel_bits *positive) {
     const vec m = *CONST_VECTORS(mean), a = *CONST_VECTORS(scale), b = *CONST_VECTORS(shift);
-    if (residual != NULL && relu) {
+    if (residual != NULL && relu && positive != NULL) {
+        for (int64_t i = 0; i < spatial; ++i) {
+            const vec value = rectify((load(x, i) - m) * a + b + load(residual, i));
+            positive[i] = bits_where_positive(value);
+            to(y, i, value);
+        }
+    } else if (residual != NULL && relu) {
         for (int64_t i = 0; i < spatial; ++i) to(y, i, rectify((load(x, i) - m) * a + b + load(residual, i)));
     } else if (residual != NULL) {
         for (int64_t i = 0; i < spatial; ++i) to(y, i, (load(x, i) - m) * a + b + load(residual, i));
@@ -130,12 +161,12 @@ static inline void normalise_to(store_fn to, const void *x, const void *residual
 }
 
 static void normalise(const void *x, const void *residual, int32_t relu, const float *mean, const float *scale,
-                      const float *shift, int64_t spatial, void *y, int32_t streaming) {
+                      const float *shift, int64_t spatial, void *y, void *positive, int32_t streaming) {
     if (streaming) {
-        normalise_to(stream, x, residual, relu, mean, scale, shift, spatial, y);
+        normalise_to(stream, x, residual, relu, mean, scale, shift, spatial, y, (pixel_bits *) positive);
         _mm_sfence();
     } else {
-        normalise_to(store, x, residual, relu, mean, scale, shift, spatial, y);
+        normalise_to(store, x, residual, relu, mean, scale, shift, spatial, y, (pixel_bits *) positive);
     }
 }
 
@@ -157,13 +188,13 @@ static inline void sums_with(const gradient_input *in, int mask, int64_t spatial
     *VECTORS(product_sum) = sum_of(p);
 }
 
-static void gradient_sums(const void *dy, const void *y, const void *x, int32_t relu, const float *mean,
+static void gradient_sums(const void *dy, const void *positive, const void *x, int32_t relu, const float *mean,
                           const float *scale, const float *shift, int64_t spatial, float *sum, float *product_sum) {
-    const gradient_input in = gradient_input_of(dy, y, x, mean, scale, shift);
+    const gradient_input in = gradient_input_of(dy, positive, x, mean, scale, shift);
     if (!relu) {
         sums_with(&in, MASK_NONE, spatial, sum, product_sum);
-    } else if (y != NULL) {
-        sums_with(&in, MASK_OUTPUT, spatial, sum, product_sum);
+    } else if (positive != NULL) {
+        sums_with(&in, MASK_NOTED, spatial, sum, product_sum);
     } else {
         sums_with(&in, MASK_INPUT, spatial, sum, product_sum);
     }
@@ -183,15 +214,15 @@ static inline void apply_with(const gradient_input *in, int mask, vec offset, ve
     }
 }
 
-static void gradient_apply(const void *dy, const void *y, const void *x, int32_t relu, const float *mean,
+static void gradient_apply(const void *dy, const void *positive, const void *x, int32_t relu, const float *mean,
                            const float *scale, const float *shift, const float *offset, const float *slope,
                            int64_t spatial, void *dx, void *d_residual, int32_t streaming) {
-    const gradient_input in = gradient_input_of(dy, y, x, mean, scale, shift);
+    const gradient_input in = gradient_input_of(dy, positive, x, mean, scale, shift);
     const vec o = *CONST_VECTORS(offset), k = *CONST_VECTORS(slope);
     if (!relu) {
         apply_with(&in, MASK_NONE, o, k, spatial, dx, d_residual, streaming);
-    } else if (y != NULL) {
-        apply_with(&in, MASK_OUTPUT, o, k, spatial, dx, d_residual, streaming);
+    } else if (positive != NULL) {
+        apply_with(&in, MASK_NOTED, o, k, spatial, dx, d_residual, streaming);
     } else {
         apply_with(&in, MASK_INPUT, o, k, spatial, dx, d_residual, streaming);
     }

@@ -22,17 +22,17 @@ typedef struct blocked_kernels {
     int64_t element_bytes;
     /* mean and sum of squared differences from it. */
     void (*moments)(const void *x, int64_t spatial, float *mean, float *squares);
-    /* y = (x - mean) * scale + shift [+ residual] [, then at least 0]; residual may be NULL. `streaming`: y is better
-     * left out of the cache. */
+    /* y = (x - mean) * scale + shift [+ residual] [, then at least 0]; residual may be NULL. `positive` (may be NULL;
+     * with residual and relu only): B bits a pixel, where y > 0. `streaming`: y is better left out of the cache. */
     void (*normalise)(const void *x, const void *residual, int32_t relu, const float *mean, const float *scale,
-                      const float *shift, int64_t spatial, void *y, int32_t streaming);
-    /* With relu, dz = dy where y > 0, or where y is NULL, where (x - mean) * scale + shift > 0; else dz = dy. The sums
-     * of dz and of dz * (x - mean). */
-    void (*gradient_sums)(const void *dy, const void *y, const void *x, int32_t relu, const float *mean,
+                      const float *shift, int64_t spatial, void *y, void *positive, int32_t streaming);
+    /* With relu, dz = dy where `positive`, or where that is NULL, where (x - mean) * scale + shift > 0; else dz = dy.
+     * The sums of dz and of dz * (x - mean). */
+    void (*gradient_sums)(const void *dy, const void *positive, const void *x, int32_t relu, const float *mean,
                           const float *scale, const float *shift, int64_t spatial, float *sum, float *product_sum);
     /* dx = scale * (dz - offset - (x - mean) * slope); d_residual = dz; either may be NULL. dx may be dy.
      * `streaming`: d_residual is better left out of the cache. */
-    void (*gradient_apply)(const void *dy, const void *y, const void *x, int32_t relu, const float *mean,
+    void (*gradient_apply)(const void *dy, const void *positive, const void *x, int32_t relu, const float *mean,
                            const float *scale, const float *shift, const float *offset, const float *slope,
                            int64_t spatial, void *dx, void *d_residual, int32_t streaming);
     /* index (may be NULL): position within the window of each maximum. */

@@ -23,11 +23,12 @@ moco_status onednn_norm_plan(const onednn_backend *backend, const moco_layer_des
     MOCO_TRY(onednn_bytes(MOCO_DTYPE_F32, desc->n, desc->c, 1, 2, &info->scratch_bytes));
     info->scratch_bytes += 2 * statistics; /* a key forward's own, and backward's offset and slope */
     info->saved_bytes = desc->training ? statistics : 0;
+    if (desc->training && desc->relu && desc->residual)
+        info->saved_bytes += info->output_bytes / (uint64_t) (8 * format->kernels->element_bytes);
     info->wanted_input_layout = format->layout;
     info->output_layout = format->layout;
     info->output_dtype = format->dtype;
     info->backward_needs_x = 1;
-    info->backward_needs_y = desc->relu && desc->residual; /* else its sign follows from x */
     return MOCO_OK;
 }
 
@@ -37,8 +38,9 @@ typedef struct norm_work {
     const moco_layer_desc *desc;
     int64_t block, blocks, spatial, groups;
     int64_t run_bytes; /* of a task's activations, which are char here */
-    const char *x, *y_kept, *dy, *residual;
+    const char *x, *dy, *residual;
     char *y, *dx, *d_residual;
+    char *positive; /* with residual and relu: a bit for each element of y; without residual its sign follows from x */
     const float *weight, *bias;
     float *dweight, *dbias;
     float *running_mean, *running_var;
@@ -90,12 +92,17 @@ static norm_work work_of(const onednn_backend *backend, const moco_layer_desc *d
     float *saved = (float *) moco_host_address(&args->saved);
     work.mean = args->mode == 0 && saved != NULL ? saved : statistics;
     work.rstd = work.mean + per_group;
+    if (work.mean == saved && desc->relu && desc->residual) work.positive = (char *) (saved + 2 * per_group);
     return work;
 }
 
 /* Where task i, a (sample, channel block), finds its group's statistics. */
 static int64_t statistics_of(const norm_work *work, int64_t i) {
     return group_of(work->desc, i / work->blocks) * work->desc->c + i % work->blocks * work->block;
+}
+
+static char *positive_of(const norm_work *work, int64_t task) {
+    return work->positive == NULL ? NULL : work->positive + task * work->spatial * work->block / 8;
 }
 
 static int64_t grain_of(const norm_work *work) {
@@ -189,7 +196,7 @@ static void normalise_one(const norm_work *work, int64_t task) {
     scale_of(work, channel, at, scale);
     work->kernels->normalise(work->x + offset, work->residual == NULL ? NULL : work->residual + offset,
                              work->desc->relu, work->mean + at, scale, work->bias + channel, work->spatial,
-                             work->y + offset, work->streaming && work->y != work->x);
+                             work->y + offset, positive_of(work, task), work->streaming && work->y != work->x);
 }
 
 static void normalise(void *argument, int64_t begin, int64_t end) {
@@ -242,10 +249,9 @@ static void gradient_sums_of(const norm_work *work, int64_t task) {
     const int64_t at = statistics_of(work, task);
     const int64_t offset = task * work->run_bytes;
     scale_of(work, channel, at, scale);
-    work->kernels->gradient_sums(work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset,
-                                 work->x + offset, work->desc->relu, work->mean + at, scale, work->bias + channel,
-                                 work->spatial, work->partial_a + task * work->block,
-                                 work->partial_b + task * work->block);
+    work->kernels->gradient_sums(work->dy + offset, positive_of(work, task), work->x + offset, work->desc->relu,
+                                 work->mean + at, scale, work->bias + channel, work->spatial,
+                                 work->partial_a + task * work->block, work->partial_b + task * work->block);
 }
 
 static void take_gradient_sums(void *argument, int64_t begin, int64_t end) {
@@ -286,10 +292,9 @@ static void apply_gradient_to(const norm_work *work, int64_t task) {
     const int64_t at = statistics_of(work, task);
     const int64_t offset = task * work->run_bytes;
     scale_of(work, channel, at, scale);
-    work->kernels->gradient_apply(work->dy + offset, work->y_kept == NULL ? NULL : work->y_kept + offset,
-                                  work->x + offset, work->desc->relu, work->mean + at, scale, work->bias + channel,
-                                  work->offset + at, work->slope + at, work->spatial,
-                                  work->dx == NULL ? NULL : work->dx + offset,
+    work->kernels->gradient_apply(work->dy + offset, positive_of(work, task), work->x + offset, work->desc->relu,
+                                  work->mean + at, scale, work->bias + channel, work->offset + at, work->slope + at,
+                                  work->spatial, work->dx == NULL ? NULL : work->dx + offset,
                                   work->d_residual == NULL ? NULL : work->d_residual + offset, work->streaming);
 }
 
@@ -311,7 +316,6 @@ moco_status onednn_norm_backward(const onednn_backend *backend, const moco_layer
                                  const moco_layer_args *args) {
     norm_work work = work_of(backend, desc, args);
     work.dy = (const char *) moco_host_address(&args->dy);
-    work.y_kept = desc->relu && desc->residual ? work.y : NULL;
     work.dx = (char *) moco_host_address(&args->dx);
     work.d_residual = (char *) moco_host_address(&args->d_residual);
     work.dweight = (float *) moco_host_address(&args->dweight);
