@@ -233,6 +233,9 @@ moco_status moco_layer_forward(const moco_planned_layer *layer, const moco_layer
 }
 
 moco_status moco_layer_backward(const moco_planned_layer *layer, const moco_layer_args *args) {
+    MOCO_REQUIRE(!args->accumulate_dx || layer->info.accumulates_dx,
+                 "this layer of backend '%s' does not add to dx; moco_layer_info.accumulates_dx says which do",
+                 layer->ops->name);
     return layer->ops->layer_backward(layer->backend, layer->layer, args);
 }
 

@@ -238,10 +238,12 @@ static void place_values(planner *p) {
 }
 
 /* The gradient of `value` out of step `s`, going backward: the first to give one writes, the others add. */
-static int32_t give_gradient(planner *p, int32_t value, int32_t s, int32_t *written, int64_t *part) {
+static int32_t give_gradient(planner *p, int32_t value, int32_t s, int32_t accumulates, int32_t *written,
+                             int64_t *part) {
     moco_plan_value *v = &p->plan->values[value];
     const int64_t now = backward_time(p->plan, s);
     if (v->producer < 0 && !p->plan->input_gradient) return MOCO_GRADIENT_NONE;
+    if (written[value] && accumulates) return MOCO_GRADIENT_ACCUMULATE;
     if (written[value]) {
         *part = add_block(p, v->bytes, now, now);
         return MOCO_GRADIENT_ADD;
@@ -264,7 +266,7 @@ static moco_status place_gradients(planner *p) {
             break;
         }
         if (step->residual >= 0) {
-            step->d_residual_use = give_gradient(p, step->residual, s, written, &step->d_residual_part);
+            step->d_residual_use = give_gradient(p, step->residual, s, 0, written, &step->d_residual_part);
         }
         moco_plan_value *x = &plan->values[step->x];
         const int64_t dy = plan->values[step->y].gradient;
@@ -274,7 +276,7 @@ static moco_status place_gradients(planner *p) {
             written[step->x] = 1;
             step->dx_use = MOCO_GRADIENT_WRITE;
         } else {
-            step->dx_use = give_gradient(p, step->x, s, written, &step->dx_part);
+            step->dx_use = give_gradient(p, step->x, s, step->layer.info.accumulates_dx, written, &step->dx_part);
         }
     }
     moco_deallocate(plan->context, written);

@@ -40,8 +40,8 @@ typedef struct moco_plan_value {
 } moco_plan_value;
 
 /* What a step does with the gradient of one of its inputs: a value with several readers has one that writes, the last
- * one, and the others add. */
-enum { MOCO_GRADIENT_NONE = 0, MOCO_GRADIENT_WRITE = 1, MOCO_GRADIENT_ADD = 2 };
+ * one. The others add: its layer accumulates by itself, or it writes a part, which is then added. */
+enum { MOCO_GRADIENT_NONE = 0, MOCO_GRADIENT_WRITE = 1, MOCO_GRADIENT_ACCUMULATE = 2, MOCO_GRADIENT_ADD = 3 };
 
 typedef struct moco_plan_step {
     moco_planned_layer layer;

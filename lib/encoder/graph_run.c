@@ -115,7 +115,8 @@ moco_status moco_graph_plan_backward(const moco_graph_plan *plan, void *arena, c
         args.dy = shaped(&run, step->y, plan->values[step->y].gradient, d_output);
         if (step->dx_use == MOCO_GRADIENT_ADD) {
             args.dx = shaped(&run, step->x, step->dx_part, NULL);
-        } else if (step->dx_use == MOCO_GRADIENT_WRITE) {
+        } else if (step->dx_use != MOCO_GRADIENT_NONE) {
+            args.accumulate_dx = step->dx_use == MOCO_GRADIENT_ACCUMULATE;
             args.dx = shaped(&run, step->x, plan->values[step->x].gradient, d_input);
         }
         if (step->d_residual_use == MOCO_GRADIENT_ADD) {

@@ -111,11 +111,11 @@ static const char *describe(const moco_layer_desc *d, const layer_run *run) {
     static char text[512];
     snprintf(text, sizeof text,
              "%s %lldx%lldx%lldx%lld -> %lldx%lldx%lld, kernel %d stride %d padding %d groups %d relu %d residual %d "
-             "bn_groups %d strided %d training %d skip %d; mode %d accumulate %d in_place %d between %d stale %d",
+             "bn_groups %d strided %d training %d skip %d; mode %d accumulate %d dx %d in_place %d between %d stale %d",
              layer_kind_names[d->kind], (long long) d->n, (long long) d->c, (long long) d->h, (long long) d->w,
              (long long) d->out_c, (long long) d->out_h, (long long) d->out_w, d->kernel, d->stride, d->padding,
              d->groups, d->relu, d->residual, d->bn_groups, d->bn_strided, d->training, d->skip_input_gradient,
-             run->mode, run->accumulate, run->in_place, run->evaluate_between, run->stale_weights);
+             run->mode, run->accumulate, run->accumulate_dx, run->in_place, run->evaluate_between, run->stale_weights);
     return text;
 }
 
@@ -169,7 +169,7 @@ static void check_filled_layer(const moco_layer_desc *desc, const layer_run *run
                threads = layer_data_copy(desc, input);
     moco_layer_desc oracle = *desc;
     oracle.dtype = MOCO_DTYPE_F64;
-    const layer_run plain = {.mode = run->mode, .accumulate = run->accumulate};
+    const layer_run plain = {.mode = run->mode, .accumulate = run->accumulate, .accumulate_dx = run->accumulate_dx};
     run_layer(suite.oracle, &oracle, &plain, &expected);
     const char *name = run_layer(suite.tested, desc, run, &actual);
     run_layer(suite.tested_threads, desc, run, &threads);
@@ -203,6 +203,7 @@ static void check_layer_all_ways(const moco_layer_desc *desc, moco_random *rando
     const int32_t elementwise = desc->kind == MOCO_LAYER_RELU || desc->kind == MOCO_LAYER_BATCH_NORM;
     const layer_run plain = {0};
     const layer_run busy = {.accumulate = 1,
+                            .accumulate_dx = !elementwise,
                             .in_place = elementwise,
                             .evaluate_between = desc->kind != MOCO_LAYER_L2_NORMALIZE,
                             .stale_weights = 1};

@@ -39,6 +39,7 @@ typedef struct layer_data {
 typedef struct layer_run {
     int32_t mode;
     int32_t accumulate;
+    int32_t accumulate_dx;
     int32_t in_place;         /* dx shares dy's memory */
     int32_t evaluate_between; /* an evaluating forward between forward and backward */
     int32_t stale_weights;    /* a forward with other weights before it */
@@ -178,6 +179,14 @@ static inline void download_values(moco_context *context, const moco_tensor *ten
     free(single);
 }
 
+static inline void add_values(moco_context *context, const moco_tensor *tensor, double *values) {
+    const int64_t count = moco_tensor_elements(tensor);
+    double *more = (double *) malloc(((size_t) count + 1) * sizeof(double));
+    download_values(context, tensor, more);
+    for (int64_t i = 0; i < count; ++i) values[i] += more[i];
+    free(more);
+}
+
 /* A flat tensor of at least `bytes` bytes in a buffer of its own, all of it NaN. */
 static inline moco_tensor nan_tensor(moco_context *context, int32_t dtype, int64_t elements, uint64_t bytes) {
     const uint64_t plain = (uint64_t) elements * moco_dtype_size(dtype);
@@ -287,6 +296,10 @@ static inline void convert_input(live_layer *live, int t, int32_t to_plain) {
     moco_buffer_destroy(live->context, copy.buffer);
 }
 
+static inline int32_t accumulates_dx(const live_layer *live, const layer_run *run) {
+    return run->accumulate_dx && live->layer.info.accumulates_dx;
+}
+
 static inline live_layer live_layer_open(moco_context *context, const moco_layer_desc *desc, const layer_data *data,
                                          const layer_run *run) {
     live_layer live;
@@ -304,7 +317,7 @@ static inline live_layer live_layer_open(moco_context *context, const moco_layer
             continue;
         }
         live.tensors[t] = nan_tensor(context, desc->dtype, data->elements[t], bytes);
-        const int32_t is_sum = (t == DWEIGHT || t == DBIAS) && run->accumulate;
+        const int32_t is_sum = (t == DWEIGHT || t == DBIAS) ? run->accumulate : t == DX && accumulates_dx(&live, run);
         if (t < DY || is_sum) upload_values(context, &live.tensors[t], data->values[t]);
     }
     for (int t = 0; t < LAYER_TENSORS; ++t) {
@@ -313,6 +326,7 @@ static inline live_layer live_layer_open(moco_context *context, const moco_layer
     }
     convert_input(&live, X, 0);
     convert_input(&live, RESIDUAL, 0);
+    if (accumulates_dx(&live, run)) convert_input(&live, DX, 0);
     if (info->saved_bytes > 0) {
         live.saved = nan_tensor(context, MOCO_DTYPE_BF16, (int64_t) ((info->saved_bytes + 1) / 2), 0);
     }
@@ -368,6 +382,7 @@ static inline moco_layer_args backward_args(const live_layer *live, const layer_
     memset(&args, 0, sizeof args);
     args.mode = run->mode;
     args.accumulate = run->accumulate;
+    args.accumulate_dx = accumulates_dx(live, run);
     args.weight_version = 2;
     if (info->backward_needs_x) args.x = t[X];
     if (info->backward_needs_y) args.y = t[Y];
@@ -428,7 +443,9 @@ static inline const char *run_layer(moco_context *context, const moco_layer_desc
         convert_input(&live, DX, 1);
         convert_input(&live, D_RESIDUAL, 1);
         for (int t = DX; t <= DBIAS; ++t) {
-            if (data->elements[t] > 0) download_values(context, &live.tensors[t], data->values[t]);
+            if (data->elements[t] == 0) continue;
+            const int32_t add = t == DX && run->accumulate_dx && !args.accumulate_dx;
+            (add ? add_values : download_values)(context, &live.tensors[t], data->values[t]);
         }
     }
     live_layer_close(&live);

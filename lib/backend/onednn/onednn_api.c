@@ -95,10 +95,10 @@ void onednn_md_destroy(onednn_md md) {
 }
 
 moco_status onednn_convolution_pd(dnnl_primitive_desc_t *out, onednn_pass pass, const onednn_convolution_mds *mds,
-                                  int training, dnnl_engine_t engine, const_dnnl_primitive_desc_t hint) {
+                                  int training, int add, dnnl_engine_t engine, const_dnnl_primitive_desc_t hint) {
     const dnnl_dims_t no_dilation = {0};
     dnnl_primitive_attr_t attributes = NULL;
-    MOCO_TRY(create_attributes(&attributes, 0));
+    MOCO_TRY(create_attributes(&attributes, add));
     dnnl_status_t status;
     switch (pass) {
     case ONEDNN_FORWARD:
@@ -145,7 +145,7 @@ void onednn_md_destroy(onednn_md md) {
 }
 
 moco_status onednn_convolution_pd(dnnl_primitive_desc_t *out, onednn_pass pass, const onednn_convolution_mds *mds,
-                                  int training, dnnl_engine_t engine, const_dnnl_primitive_desc_t hint) {
+                                  int training, int add, dnnl_engine_t engine, const_dnnl_primitive_desc_t hint) {
     dnnl_convolution_desc_t desc;
     dnnl_status_t status;
     switch (pass) {
@@ -166,7 +166,7 @@ moco_status onednn_convolution_pd(dnnl_primitive_desc_t *out, onednn_pass pass, 
     }
     MOCO_TRY(onednn_check(status, "a convolution"));
     dnnl_primitive_attr_t attributes = NULL;
-    MOCO_TRY(create_attributes(&attributes, 0));
+    MOCO_TRY(create_attributes(&attributes, add));
     status = dnnl_primitive_desc_create(out, &desc, attributes, engine, hint);
     dnnl_primitive_attr_destroy(attributes);
     return onednn_check(status, "a convolution's descriptor");

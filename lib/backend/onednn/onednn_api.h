@@ -43,9 +43,9 @@ typedef struct onednn_convolution_mds {
 } onednn_convolution_mds;
 
 /* The primitive descriptor of one pass of a convolution with the caller's scratchpad; `hint` is the forward's
- * descriptor for the backward passes. */
+ * descriptor for the backward passes. `add`: a forward pass that adds to its target. */
 moco_status onednn_convolution_pd(dnnl_primitive_desc_t *out, onednn_pass pass, const onednn_convolution_mds *mds,
-                                  int training, dnnl_engine_t engine, const_dnnl_primitive_desc_t hint);
+                                  int training, int add, dnnl_engine_t engine, const_dnnl_primitive_desc_t hint);
 
 /* A reorder, which overwrites its target or adds to it. */
 moco_status onednn_reorder_create(dnnl_primitive_t *out, onednn_const_md from, onednn_const_md to, int add,

@@ -12,10 +12,14 @@
 #include <omp.h>
 #endif
 
+/* Behind oneDNN's three: the gradient of the input, added to what is there. */
+enum { ADD_INPUT_GRADIENT = ONEDNN_BACKWARD_WEIGHTS + 1, PASSES };
+
 typedef struct pass_state {
     dnnl_primitive_t primitive; /* NULL: not planned */
     dnnl_memory_t source;
     dnnl_memory_t weights;
+    dnnl_memory_t plain_weights; /* the caller's */
     dnnl_memory_t target;
     dnnl_memory_t scratchpad;
     dnnl_primitive_t reorder;     /* plain -> own weights; for BACKWARD_WEIGHTS own -> plain. NULL: they are the same */
@@ -28,11 +32,11 @@ typedef struct pass_state {
 } pass_state;
 
 struct onednn_convolution {
-    pass_state pass[3]; /* by onednn_pass */
+    pass_state pass[PASSES]; /* by onednn_pass */
     moco_layer_desc desc;
-    int32_t pointwise; /* 1: the weight gradient is our own kernel's */
-    int32_t winograd;  /* 1: all three passes are */
-    dnnl_memory_t plain_weights;
+    int32_t pointwise;             /* 1: the weight gradient is our own kernel's */
+    int32_t winograd;              /* 1: all three passes are */
+    int32_t transposed;            /* 1: the gradient of the input is a forward pass with transposed weights */
     const blocked_kernels *narrow; /* bfloat16: of a PLAIN float32 image; else NULL */
     int64_t image_elements;        /* the narrowed image lies at the start of the call's scratch */
 };
@@ -63,9 +67,18 @@ typedef struct planning {
     onednn_md weights_any;
     onednn_md d_weights_any; /* float32 */
     onednn_md weights_plain; /* float32 */
+    onednn_md transposed_any;
+    onednn_md transposed_plain;
     uint64_t image_bytes;
     uint64_t scratch_bytes;
 } planning;
+
+/* Without stride and padding the gradient of the input is the convolution of dy with the transposed weights. As a
+ * forward pass oneDNN can add it to what is there, which spares a residual's gradient passes over memory. */
+static int32_t may_transpose(const onednn_format *format, const moco_layer_desc *desc) {
+    return desc->kernel == 1 && desc->stride == 1 && desc->padding == 0 && desc->groups == 1 &&
+           desc->input_layout == format->layout;
+}
 
 static moco_status describe(planning *plan, const onednn_format *format, const moco_layer_desc *desc) {
     const dnnl_dims_t source = {desc->n, desc->c, desc->h, desc->w};
@@ -82,7 +95,11 @@ static moco_status describe(planning *plan, const onednn_format *format, const m
     MOCO_TRY(onednn_md_create(&plan->target, 4, target, type, blocked));
     MOCO_TRY(onednn_md_create(&plan->weights_any, rank, weights, type, dnnl_format_tag_any));
     MOCO_TRY(onednn_md_create(&plan->d_weights_any, rank, weights, dnnl_f32, dnnl_format_tag_any));
-    return onednn_md_create(&plan->weights_plain, rank, weights, dnnl_f32, rank == 5 ? dnnl_goihw : dnnl_oihw);
+    MOCO_TRY(onednn_md_create(&plan->weights_plain, rank, weights, dnnl_f32, rank == 5 ? dnnl_goihw : dnnl_oihw));
+    if (!may_transpose(format, desc)) return MOCO_OK;
+    const dnnl_dims_t transposed = {desc->c, desc->out_c, 1, 1};
+    MOCO_TRY(onednn_md_create(&plan->transposed_any, 4, transposed, type, dnnl_format_tag_any));
+    return onednn_md_create(&plan->transposed_plain, 4, transposed, dnnl_f32, dnnl_iohw);
 }
 
 /* Generic code is slower than the next backend's: better to hand such a layer on. */
@@ -101,14 +118,10 @@ static uint64_t aligned(uint64_t bytes) {
 
 /* How the pass comes by its weights, or how its gradient of them becomes the caller's; `*scratch` grows by what that
  * needs. */
-static moco_status plan_weights(onednn_convolution *convolution, onednn_backend *backend, pass_state *state,
-                                onednn_pass pass, const planning *plan, int32_t constant, onednn_const_md own,
-                                uint64_t *scratch) {
-    const onednn_const_md plain = plan->weights_plain;
+static moco_status plan_weights(onednn_backend *backend, pass_state *state, int pass, onednn_const_md plain,
+                                int32_t constant, onednn_const_md own, uint64_t *scratch) {
     MOCO_TRY(onednn_memory_create(&state->weights, own, backend->engine));
-    if (convolution->plain_weights == NULL) {
-        MOCO_TRY(onednn_memory_create(&convolution->plain_weights, plain, backend->engine));
-    }
+    MOCO_TRY(onednn_memory_create(&state->plain_weights, plain, backend->engine));
     if (pass != ONEDNN_BACKWARD_WEIGHTS && onednn_md_equal(own, plain)) return MOCO_OK;
     if (pass != ONEDNN_BACKWARD_WEIGHTS && constant) {
         state->kept_weights = moco_allocate(backend->host.context, onednn_md_size(own));
@@ -123,8 +136,9 @@ static moco_status plan_weights(onednn_convolution *convolution, onednn_backend 
 }
 
 static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
-                             const moco_layer_desc *desc, onednn_pass pass, const_dnnl_primitive_desc_t hint,
+                             const moco_layer_desc *desc, int pass, const_dnnl_primitive_desc_t hint,
                              dnnl_primitive_desc_t *pd) {
+    const int32_t transposed = convolution->transposed && (pass == ONEDNN_BACKWARD_DATA || pass == ADD_INPUT_GRADIENT);
     onednn_convolution_mds mds = {
         .source = plan->source,
         .weights = pass == ONEDNN_BACKWARD_WEIGHTS ? plan->d_weights_any : plan->weights_any,
@@ -132,8 +146,15 @@ static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *ba
         .strides = {desc->stride, desc->stride},
         .padding = {desc->padding, desc->padding},
     };
+    onednn_pass as = (onednn_pass) pass;
+    if (transposed) {
+        mds.source = plan->target;
+        mds.weights = plan->transposed_any;
+        mds.target = plan->source;
+        as = ONEDNN_FORWARD;
+    }
     pass_state *state = &convolution->pass[pass];
-    MOCO_TRY(onednn_convolution_pd(pd, pass, &mds, desc->training, backend->engine, hint));
+    MOCO_TRY(onednn_convolution_pd(pd, as, &mds, desc->training, pass == ADD_INPUT_GRADIENT, backend->engine, hint));
     MOCO_TRY(refuse_generic(*pd));
     ONEDNN_TRY(dnnl_primitive_create(&state->primitive, *pd));
 
@@ -141,12 +162,12 @@ static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *ba
     const onednn_const_md scratchpad = onednn_pd_md(*pd, dnnl_query_scratchpad_md);
     state->scratchpad_offset = plan->image_bytes;
     uint64_t scratch = plan->image_bytes + aligned(onednn_md_size(scratchpad));
-    MOCO_TRY(onednn_memory_create(&state->source, plan->source, backend->engine));
-    MOCO_TRY(onednn_memory_create(&state->target, plan->target, backend->engine));
+    MOCO_TRY(onednn_memory_create(&state->source, mds.source, backend->engine));
+    MOCO_TRY(onednn_memory_create(&state->target, mds.target, backend->engine));
     MOCO_TRY(onednn_memory_create(&state->scratchpad, scratchpad, backend->engine));
     const dnnl_query_t weights = pass == ONEDNN_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
-    MOCO_TRY(plan_weights(convolution, backend, state, pass, plan, desc->constant_weights, onednn_pd_md(*pd, weights),
-                          &scratch));
+    MOCO_TRY(plan_weights(backend, state, pass, transposed ? plan->transposed_plain : plan->weights_plain,
+                          desc->constant_weights, onednn_pd_md(*pd, weights), &scratch));
     if (scratch > plan->scratch_bytes) plan->scratch_bytes = scratch;
     return MOCO_OK;
 }
@@ -158,7 +179,7 @@ static moco_status plan_all(onednn_convolution *convolution, onednn_backend *bac
         plan->scratch_bytes = onednn_winograd_scratch(backend, desc);
         return MOCO_OK;
     }
-    dnnl_primitive_desc_t pd[3] = {NULL, NULL, NULL};
+    dnnl_primitive_desc_t pd[PASSES] = {NULL};
     moco_status status = plan_pass(convolution, backend, plan, desc, ONEDNN_FORWARD, NULL, &pd[ONEDNN_FORWARD]);
     convolution->pointwise = status == MOCO_OK && onednn_pointwise_takes(backend, desc);
     if (convolution->pointwise && desc->training) {
@@ -171,8 +192,11 @@ static moco_status plan_all(onednn_convolution *convolution, onednn_backend *bac
     if (status == MOCO_OK && desc->training && !desc->skip_input_gradient) {
         status = plan_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_DATA, pd[ONEDNN_FORWARD],
                            &pd[ONEDNN_BACKWARD_DATA]);
+        if (status == MOCO_OK && convolution->transposed) {
+            status = plan_pass(convolution, backend, plan, desc, ADD_INPUT_GRADIENT, NULL, &pd[ADD_INPUT_GRADIENT]);
+        }
     }
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < PASSES; ++i) {
         if (pd[i] != NULL) dnnl_primitive_desc_destroy(pd[i]);
     }
     return status;
@@ -199,6 +223,7 @@ moco_status onednn_convolution_create(onednn_convolution **out, onednn_backend *
     if (convolution == NULL) return MOCO_OUT_OF_MEMORY;
     convolution->desc = *desc;
     const onednn_format *format = onednn_format_of(backend, desc);
+    convolution->transposed = may_transpose(format, desc);
     planning plan;
     memset(&plan, 0, sizeof plan);
     const int before = enter_threads(backend);
@@ -213,6 +238,7 @@ moco_status onednn_convolution_create(onednn_convolution **out, onednn_backend *
         info->output_bytes = onednn_md_size(plan.target);
         info->scratch_bytes = plan.scratch_bytes;
         info->backward_needs_x = 1;
+        info->accumulates_dx = convolution->winograd || convolution->transposed;
         *out = convolution;
     } else {
         onednn_convolution_destroy(backend, convolution);
@@ -222,6 +248,8 @@ moco_status onednn_convolution_create(onednn_convolution **out, onednn_backend *
     onednn_md_destroy(plan.weights_any);
     onednn_md_destroy(plan.d_weights_any);
     onednn_md_destroy(plan.weights_plain);
+    onednn_md_destroy(plan.transposed_any);
+    onednn_md_destroy(plan.transposed_plain);
     return status;
 }
 
@@ -235,18 +263,18 @@ static void destroy_primitive(dnnl_primitive_t primitive) {
 
 void onednn_convolution_destroy(onednn_backend *backend, onednn_convolution *convolution) {
     if (convolution == NULL) return;
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < PASSES; ++i) {
         pass_state *state = &convolution->pass[i];
         destroy_primitive(state->primitive);
         destroy_primitive(state->reorder);
         destroy_primitive(state->reorder_add);
         destroy_memory(state->source);
         destroy_memory(state->weights);
+        destroy_memory(state->plain_weights);
         destroy_memory(state->target);
         destroy_memory(state->scratchpad);
         moco_deallocate(backend->host.context, state->kept_weights);
     }
-    destroy_memory(convolution->plain_weights);
     moco_deallocate(backend->host.context, convolution);
 }
 
@@ -264,8 +292,7 @@ static char *scratch_at(const moco_layer_args *args, uint64_t offset) {
 }
 
 /* Points the pass at its weights, in its own layout. */
-static moco_status prepare_weights(onednn_backend *backend, onednn_convolution *convolution, pass_state *state,
-                                   const moco_layer_args *args) {
+static moco_status prepare_weights(onednn_backend *backend, pass_state *state, const moco_layer_args *args) {
     if (state->reorder == NULL) {
         ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, moco_host_address(&args->weight)));
         return MOCO_OK;
@@ -273,8 +300,8 @@ static moco_status prepare_weights(onednn_backend *backend, onednn_convolution *
     void *own = state->kept_weights != NULL ? state->kept_weights : scratch_at(args, state->own_offset);
     ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, own));
     if (state->kept_is_current && state->weight_version == args->weight_version) return MOCO_OK;
-    ONEDNN_TRY(dnnl_memory_set_data_handle(convolution->plain_weights, moco_host_address(&args->weight)));
-    MOCO_TRY(run_reorder(backend, state->reorder, convolution->plain_weights, state->weights));
+    ONEDNN_TRY(dnnl_memory_set_data_handle(state->plain_weights, moco_host_address(&args->weight)));
+    MOCO_TRY(run_reorder(backend, state->reorder, state->plain_weights, state->weights));
     state->weight_version = args->weight_version;
     state->kept_is_current = state->kept_weights != NULL;
     return MOCO_OK;
@@ -316,10 +343,10 @@ static void *source_of(const onednn_backend *backend, const onednn_convolution *
     return work.to;
 }
 
-static moco_status run_pass(onednn_backend *backend, pass_state *state, void *source, const moco_tensor *target,
+static moco_status run_pass(onednn_backend *backend, pass_state *state, void *source, void *target,
                             const moco_layer_args *args, const int argument_index[3]) {
     ONEDNN_TRY(dnnl_memory_set_data_handle(state->source, source));
-    ONEDNN_TRY(dnnl_memory_set_data_handle(state->target, moco_host_address(target)));
+    ONEDNN_TRY(dnnl_memory_set_data_handle(state->target, target));
     ONEDNN_TRY(dnnl_memory_set_data_handle(state->scratchpad, scratch_at(args, state->scratchpad_offset)));
     const dnnl_exec_arg_t arguments[] = {
         {argument_index[0], state->source},
@@ -331,15 +358,39 @@ static moco_status run_pass(onednn_backend *backend, pass_state *state, void *so
     return MOCO_OK;
 }
 
+static const int forward_arguments[3] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
+
 static moco_status forward(onednn_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
-    static const int indices[3] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
     if (convolution->winograd) {
         onednn_winograd_forward(backend, &convolution->desc, args);
         return MOCO_OK;
     }
     pass_state *state = &convolution->pass[ONEDNN_FORWARD];
-    MOCO_TRY(prepare_weights(backend, convolution, state, args));
-    return run_pass(backend, state, source_of(backend, convolution, args), &args->y, args, indices);
+    MOCO_TRY(prepare_weights(backend, state, args));
+    return run_pass(backend, state, source_of(backend, convolution, args), moco_host_address(&args->y), args,
+                    forward_arguments);
+}
+
+static moco_status weight_gradient(onednn_backend *backend, onednn_convolution *convolution,
+                                   const moco_layer_args *args) {
+    static const int arguments[3] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST};
+    pass_state *state = &convolution->pass[ONEDNN_BACKWARD_WEIGHTS];
+    ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, scratch_at(args, state->own_offset)));
+    MOCO_TRY(
+        run_pass(backend, state, source_of(backend, convolution, args), moco_host_address(&args->dy), args, arguments));
+    ONEDNN_TRY(dnnl_memory_set_data_handle(state->plain_weights, moco_host_address(&args->dweight)));
+    return run_reorder(backend, args->accumulate ? state->reorder_add : state->reorder, state->weights,
+                       state->plain_weights);
+}
+
+static moco_status input_gradient(onednn_backend *backend, onednn_convolution *convolution,
+                                  const moco_layer_args *args) {
+    static const int arguments[3] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST};
+    pass_state *state = &convolution->pass[args->accumulate_dx ? ADD_INPUT_GRADIENT : ONEDNN_BACKWARD_DATA];
+    void *dx = moco_host_address(&args->dx), *dy = moco_host_address(&args->dy);
+    MOCO_TRY(prepare_weights(backend, state, args));
+    if (convolution->transposed) return run_pass(backend, state, dy, dx, args, forward_arguments);
+    return run_pass(backend, state, dx, dy, args, arguments);
 }
 
 static moco_status backward(onednn_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
@@ -351,20 +402,9 @@ static moco_status backward(onednn_backend *backend, onednn_convolution *convolu
     if (args->dweight.buffer != NULL && convolution->pointwise) {
         onednn_pointwise_gradient(backend, &convolution->desc, args);
     } else if (args->dweight.buffer != NULL) {
-        static const int indices[3] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST};
-        pass_state *state = &convolution->pass[ONEDNN_BACKWARD_WEIGHTS];
-        ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, scratch_at(args, state->own_offset)));
-        MOCO_TRY(run_pass(backend, state, source_of(backend, convolution, args), &args->dy, args, indices));
-        ONEDNN_TRY(dnnl_memory_set_data_handle(convolution->plain_weights, moco_host_address(&args->dweight)));
-        MOCO_TRY(run_reorder(backend, args->accumulate ? state->reorder_add : state->reorder, state->weights,
-                             convolution->plain_weights));
+        MOCO_TRY(weight_gradient(backend, convolution, args));
     }
-    if (args->dx.buffer != NULL) {
-        static const int indices[3] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST};
-        pass_state *state = &convolution->pass[ONEDNN_BACKWARD_DATA];
-        MOCO_TRY(prepare_weights(backend, convolution, state, args));
-        MOCO_TRY(run_pass(backend, state, moco_host_address(&args->dx), &args->dy, args, indices));
-    }
+    if (args->dx.buffer != NULL) MOCO_TRY(input_gradient(backend, convolution, args));
     return MOCO_OK;
 }
 

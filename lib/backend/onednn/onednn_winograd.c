@@ -70,6 +70,7 @@ typedef struct block_work {
     const float *weights;
     int64_t next_lane, next_channel; /* of the weights */
     int32_t turned;
+    int32_t accumulate; /* 1: y is added to */
     uint32_t *u;
     char *thread_memory;
     int64_t thread_bytes;
@@ -147,7 +148,7 @@ static void transform_results(const block_work *work, int64_t first, int64_t end
         for (int64_t block = 0; block < CHANNELS / LANES; ++block) {
             char *y = work->y + (sample * blocks + chunk * CHANNELS / LANES + block) * plane;
             work->kernels->transform_products(m + (tile - first) * next_tile + block * LANES, CHANNELS, next_tile, &run,
-                                              y);
+                                              work->accumulate, y);
         }
         tile += run.count;
     }
@@ -206,6 +207,7 @@ void onednn_winograd_input_gradient(const onednn_backend *backend, const moco_la
         .next_lane = 9,
         .next_channel = desc->c * 9,
         .turned = 1,
+        .accumulate = args->accumulate_dx,
     };
     plan_blocks(&work, backend, desc, desc->out_c, desc->c);
     run_blocks(backend, &work, desc, args);

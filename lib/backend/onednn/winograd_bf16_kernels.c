@@ -143,13 +143,14 @@ static inline void gather(const vec m[4], vec *y0, vec *y1) {
     *y1 = m[1] - m[2] - m[3];
 }
 
-/* Rounds to nearest, ties to even. */
-static inline __m256i narrow(vec value) {
-    return (__m256i) _mm512_cvtneps_pbh((__m512) value);
+/* A pixel, or its sum with what is there; rounds to nearest, ties to even. */
+static inline void put_pixel(__m256i *pixel, vec value, int32_t accumulate) {
+    if (accumulate) value += (vec) _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_load_si256(pixel)), 16);
+    _mm256_store_si256(pixel, (__m256i) _mm512_cvtneps_pbh((__m512) value));
 }
 
 static void transform_products(const float *m, int64_t next_element, int64_t next_tile, const winograd_run *run,
-                               void *plane) {
+                               int32_t accumulate, void *plane) {
     __m256i *top = (__m256i *) plane + 2 * run->row * run->w;
     __m256i *bottom = 2 * run->row + 1 < run->h ? top + run->w : NULL;
     for (int64_t tile = run->first; tile < run->first + run->count; ++tile, m += next_tile) {
@@ -162,11 +163,11 @@ static void transform_products(const float *m, int64_t next_element, int64_t nex
         gather(upper, &y[0], &y[1]);
         gather(lower, &y[2], &y[3]);
         const int64_t x = 2 * tile;
-        _mm256_store_si256(top + x, narrow(y[0]));
-        if (x + 1 < run->w) _mm256_store_si256(top + x + 1, narrow(y[1]));
+        put_pixel(top + x, y[0], accumulate);
+        if (x + 1 < run->w) put_pixel(top + x + 1, y[1], accumulate);
         if (bottom == NULL) continue;
-        _mm256_store_si256(bottom + x, narrow(y[2]));
-        if (x + 1 < run->w) _mm256_store_si256(bottom + x + 1, narrow(y[3]));
+        put_pixel(bottom + x, y[2], accumulate);
+        if (x + 1 < run->w) put_pixel(bottom + x + 1, y[3], accumulate);
     }
 }
 

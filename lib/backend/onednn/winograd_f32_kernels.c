@@ -140,7 +140,7 @@ static inline void gather(const vec m[SIDE], vec y[TILE]) {
 }
 
 static void transform_products(const float *m, int64_t next_element, int64_t next_tile, const winograd_run *run,
-                               void *plane) {
+                               int32_t accumulate, void *plane) {
     const int64_t first_row = TILE * run->row;
     const int rows = run->h - first_row < TILE ? (int) (run->h - first_row) : TILE;
     vec *top = (vec *) plane + first_row * run->w;
@@ -157,7 +157,8 @@ static void transform_products(const float *m, int64_t next_element, int64_t nex
             vec row[SIDE], y[TILE];
             for (int j = 0; j < SIDE; ++j) row[j] = columns[j][i];
             gather(row, y);
-            for (int j = 0; j < width; ++j) top[i * run->w + left + j] = y[j];
+            vec *to = top + i * run->w + left;
+            for (int j = 0; j < width; ++j) to[j] = accumulate ? to[j] + y[j] : y[j];
         }
     }
 }

@@ -51,9 +51,9 @@ typedef struct winograd_kernels {
                              int64_t next_tile);
     /* m[6 tiles][64 channels] = sum over `steps` units of V times U. */
     void (*products)(const uint32_t *v, int64_t next_tile, const uint32_t *u, int64_t steps, float *m, int64_t next_m);
-    /* Y = A' M A of 16 channels. */
+    /* Y = A' M A [added to Y] of 16 channels. */
     void (*transform_products)(const float *m, int64_t next_element, int64_t next_tile, const winograd_run *run,
-                               void *plane);
+                               int32_t accumulate, void *plane);
     /* U = G g G' of 16 x 16 filters: lane l and channel k have their nine weights at g + l * next_lane + k *
      * next_channel, turned by half a circle if `turned`. Units of channels are `next_step` apart. */
     void (*transform_weights)(const float *g, int64_t next_lane, int64_t next_channel, int32_t turned, uint32_t *u,
