@@ -333,13 +333,14 @@ static void add(void *target, const void *source, int64_t runs) {
     for (int64_t i = 0; i < runs; ++i) store(target, i, load(target, i) + load(source, i));
 }
 
-#ifdef BF16
+#if BLOCK == 16
 /* --- The weight gradient of 1 x 1 convolutions --- */
 
 static int64_t source_pixel(int64_t out, int64_t out_w, int64_t w, int64_t stride) {
     return stride == 1 ? out : out / out_w * stride * w + out % out_w * stride;
 }
 
+#ifdef BF16
 /* Pixel `first` in the low halves, `second` in the high ones, as vdpbf16ps takes them. */
 static inline vec pair_of(__m256i first, __m256i second) {
     return (vec) _mm512_or_si512(_mm512_cvtepu16_epi32(first), _mm512_slli_epi32(_mm512_cvtepu16_epi32(second), 16));
@@ -354,10 +355,12 @@ static void pack(const void *x, int64_t first, int64_t count, int64_t out_w, int
         VECTORS(packed)[i / 2] = pair_of(low, high);
     }
 }
-
+#else
+static void pack(const void *x, int64_t first, int64_t count, int64_t out_w, int64_t w, int64_t stride, float *packed) {
+    for (int64_t i = 0; i < count; ++i) VECTORS(packed)[i] = load(x, source_pixel(first + i, out_w, w, stride));
+}
 #endif
 
-#if BLOCK == 16
 /* --- Products of a weight gradient --- */
 
 static inline vec multiply_add(vec sum, vec x, vec dy) {
@@ -390,6 +393,7 @@ static void outer_products(const float *dy, int64_t lane, const float *x, int64_
     }
 }
 #endif
+
 #ifdef BF16
 #define TABLE_NAME_(block) blocked_kernels_bf16_##block
 #else
@@ -412,9 +416,7 @@ const blocked_kernels TABLE_NAME(BLOCK) = {
     .add = add,
 #if BLOCK == 16
     .outer_products = outer_products,
-#endif
-#ifdef BF16
-    .pixels_per_step = 2,
+    .pixels_per_step = 4 / sizeof(element),
     .pack = pack,
 #endif
 };

@@ -52,9 +52,9 @@ typedef struct blocked_kernels {
      * bfloat16 in their room. NULL for B = 8. */
     void (*outer_products)(const float *dy, int64_t lane, const float *x, int64_t x_next, int64_t steps, float *dw,
                            int64_t row);
-    /* For the weight gradient of a 1 x 1 convolution in bfloat16, where a step takes two pixels; else NULL: output
-     * pixels [first, first + count) of a run of out_w columns, each `stride` apart in rows of w, packed into whole
-     * steps, zeros behind the last pixel. */
+    /* For the weight gradient of a 1 x 1 convolution: output pixels [first, first + count) of a run of out_w columns,
+     * each `stride` apart in rows of w, packed into whole steps, zeros behind the last pixel. A step takes one pixel,
+     * in bfloat16 two. NULL for B = 8. */
     int64_t pixels_per_step;
     void (*pack)(const void *x, int64_t first, int64_t count, int64_t out_w, int64_t w, int64_t stride, float *packed);
 } blocked_kernels;

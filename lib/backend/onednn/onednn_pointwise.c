@@ -1,8 +1,8 @@
-/* The weight gradient of 1 x 1 convolutions, which oneDNN computes slower than the other passes, in bfloat16 by far: dW
- * = dY X^T, summed over all pixels. A thread goes through the pixels of some samples chunk by chunk, packed into its
- * cache. Small gradients are summed in parts, each of some samples; where the gradient is too large for that, threads
- * share out the output channels instead, and each packs x for itself. What is summed in what order depends on the shape
- * alone.
+/* The weight gradient of 1 x 1 convolutions where oneDNN computes it slower than the other passes, which is in bfloat16
+ * always, by far, and in float32 where it is large: dW = dY X^T, summed over all pixels. A thread goes through the
+ * pixels of some samples chunk by chunk, packed into its cache. Small gradients are summed in parts, each of some
+ * samples; where the gradient is too large for that, threads share out the output channels instead, and each packs x
+ * for itself. What is summed in what order depends on the shape alone.
  */
 #include <string.h>
 
@@ -21,9 +21,14 @@ static int64_t steps_per_chunk(const moco_layer_desc *desc) {
 #define PARTS_BYTES ((int64_t) 2 << 20)
 #define MOST_PARTS  8
 
+static int64_t gradient_bytes(const moco_layer_desc *desc) {
+    return desc->out_c * desc->c * (int64_t) sizeof(float);
+}
+
 int32_t onednn_pointwise_takes(const onednn_backend *backend, const moco_layer_desc *desc) {
     const onednn_format *format = onednn_format_of(backend, desc);
-    return format->kernels->pack != NULL && desc->kernel == 1 && desc->padding == 0 && desc->groups == 1 &&
+    const int32_t slow = format->dtype == MOCO_DTYPE_BF16 || gradient_bytes(desc) > PARTS_BYTES;
+    return format->kernels->pack != NULL && slow && desc->kernel == 1 && desc->padding == 0 && desc->groups == 1 &&
            desc->input_layout == format->layout && desc->c % (PRODUCT_BLOCKS * format->block) == 0;
 }
 
@@ -40,10 +45,9 @@ typedef struct pointwise_work {
 } pointwise_work;
 
 static void plan_work(pointwise_work *work, const onednn_backend *backend, const moco_layer_desc *desc) {
-    const int64_t gradient_bytes = desc->out_c * desc->c * (int64_t) sizeof(float);
     work->format = onednn_format_of(backend, desc);
     work->desc = desc;
-    work->parts = moco_max_i64(1, moco_min_i64(PARTS_BYTES / gradient_bytes, moco_min_i64(MOST_PARTS, desc->n)));
+    work->parts = moco_max_i64(1, moco_min_i64(PARTS_BYTES / gradient_bytes(desc), moco_min_i64(MOST_PARTS, desc->n)));
     work->groups =
         moco_min_i64(desc->out_c / work->format->block, moco_ceil_divide(backend->host.context->threads, work->parts));
     work->thread_floats = steps_per_chunk(desc) * (desc->c + work->format->block);
