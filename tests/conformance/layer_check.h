@@ -138,10 +138,11 @@ static void avoid_kinks(const moco_layer_desc *desc, const layer_run *run, layer
 
 /* Whether a backend may take a convolution for Winograd's algorithm: the oneDNN one does. */
 static int32_t may_be_winograd(const moco_layer_desc *desc) {
-    const int64_t least_pixels = offered_compute_dtype == MOCO_DTYPE_BF16 ? 1 : 4;
+    const int64_t tile = offered_compute_dtype == MOCO_DTYPE_BF16 ? 2 : 4;
+    const int64_t tiles = (desc->h + tile - 1) / tile * ((desc->w + tile - 1) / tile);
     return desc->kind == MOCO_LAYER_CONV2D && desc->kernel == 3 && desc->stride == 1 && desc->padding == 1 &&
-           desc->groups == 1 && desc->c % 64 == 0 && desc->out_c % 64 == 0 &&
-           desc->n * desc->h * desc->w >= least_pixels * desc->c;
+           desc->groups == 1 && desc->c % 64 == 0 && desc->out_c % 64 == 0 && desc->n * desc->h * desc->w >= desc->c &&
+           5 * (tile + 2) * (tile + 2) * tiles <= 4 * (3 * desc->h - 2) * (3 * desc->w - 2);
 }
 
 /* In bfloat16 that rounds the factors once more. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend/onednn/winograd_tiles.h"
+#include "backend/onednn/winograd_wide.h"
 #include "core/checked.h"
 
 /* What a block of tiles may take of a usual second-level cache of 1 MiB, if that leaves enough of them to be worth
@@ -19,6 +20,16 @@
 #define PARTS_BYTES ((int64_t) 4 << 20)
 #define MOST_PARTS  16
 
+/* Where the tiles take 4 / 5 of the multiplications or less: those of small images lie mostly outside of them. */
+static int32_t is_worth_it(const winograd_kernels *kernels, const moco_layer_desc *desc) {
+    const int64_t rows = moco_ceil_divide(desc->h, kernels->tile), columns = moco_ceil_divide(desc->w, kernels->tile);
+    return 5 * kernels->elements * rows * columns <= 4 * (3 * desc->h - 2) * (3 * desc->w - 2);
+}
+
+static int32_t is_wide(const onednn_backend *backend, const moco_layer_desc *desc) {
+    return desc->n * desc->h * desc->w < onednn_format_of(backend, desc)->winograd->wide_pixels * desc->c;
+}
+
 /* With fewer channels, transforming the tiles costs more than the multiplications saved; with few pixels, transforming
  * the weights does. Constant weights are oneDNN's, which keeps its copy of them. */
 int32_t onednn_winograd_takes(const onednn_backend *backend, const moco_layer_desc *desc) {
@@ -26,7 +37,7 @@ int32_t onednn_winograd_takes(const onednn_backend *backend, const moco_layer_de
     return format->winograd != NULL && desc->input_layout == format->layout && !desc->constant_weights &&
            !desc->direct_convolution && desc->kernel == 3 && desc->stride == 1 && desc->padding == 1 &&
            desc->groups == 1 && desc->c % CHANNELS == 0 && desc->out_c % CHANNELS == 0 &&
-           desc->n * desc->h * desc->w >= format->winograd->least_pixels * desc->c;
+           desc->n * desc->h * desc->w >= desc->c && is_worth_it(format->winograd, desc);
 }
 
 static int64_t round_up(int64_t value, int64_t multiple) {
@@ -102,7 +113,7 @@ static void run_block(void *argument, int64_t index, int32_t worker) {
         for (int64_t e = 0; e < elements; ++e) {
             const uint32_t *u = work->u + (e * chunks + chunk) * steps * CHANNELS;
             for (int64_t tile = 0; tile < end - first; tile += TILES) {
-                work->x.kernels->products(v + e * work->next_element + tile * steps, steps, u, steps,
+                work->x.kernels->products(v + e * work->next_element + tile * steps, steps, u, steps, 0,
                                           m + (tile * elements + e) * CHANNELS, elements * CHANNELS);
             }
         }
@@ -121,6 +132,10 @@ static void run_blocks(const onednn_backend *backend, block_work *work, const mo
 }
 
 void onednn_winograd_forward(const onednn_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+    if (is_wide(backend, desc)) {
+        onednn_winograd_wide_forward(backend, desc, args);
+        return;
+    }
     block_work work = {
         .weights = (const float *) moco_host_address(&args->weight),
         .next_lane = desc->c * 9,
@@ -132,6 +147,10 @@ void onednn_winograd_forward(const onednn_backend *backend, const moco_layer_des
 
 void onednn_winograd_input_gradient(const onednn_backend *backend, const moco_layer_desc *desc,
                                     const moco_layer_args *args) {
+    if (is_wide(backend, desc)) {
+        onednn_winograd_wide_input_gradient(backend, desc, args);
+        return;
+    }
     block_work work = {
         .weights = (const float *) moco_host_address(&args->weight),
         .next_lane = 9,
@@ -242,6 +261,10 @@ static void transform_filters(void *argument, int64_t out, int32_t worker) {
 
 void onednn_winograd_weight_gradient(const onednn_backend *backend, const moco_layer_desc *desc,
                                      const moco_layer_args *args) {
+    if (is_wide(backend, desc)) {
+        onednn_winograd_wide_weight_gradient(backend, desc, args);
+        return;
+    }
     moco_context *context = backend->host.context;
     gradient_work work = {
         .thread_memory = (char *) moco_host_address(&args->scratch),
@@ -272,6 +295,7 @@ static uint64_t gradient_scratch(const onednn_backend *backend, const moco_layer
 }
 
 uint64_t onednn_winograd_scratch(const onednn_backend *backend, const moco_layer_desc *desc) {
+    if (is_wide(backend, desc)) return onednn_winograd_wide_scratch(backend, desc);
     const uint64_t forward = block_scratch(backend, desc, desc->c, desc->out_c);
     if (!desc->training) return forward;
     const uint64_t input_gradient = block_scratch(backend, desc, desc->out_c, desc->c);

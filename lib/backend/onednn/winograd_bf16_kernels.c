@@ -121,10 +121,12 @@ static void pair_gradients(const winograd_planes *planes, const winograd_run *ru
 
 enum { BLOCKS = WINOGRAD_CHANNELS / WINOGRAD_LANES };
 
-static void products(const uint32_t *v, int64_t next_tile, const uint32_t *u, int64_t steps, float *m, int64_t next_m) {
+static void products(const uint32_t *v, int64_t next_tile, const uint32_t *u, int64_t steps, int32_t accumulate,
+                     float *m, int64_t next_m) {
     __m512 sum[WINOGRAD_TILES][BLOCKS];
     for (int t = 0; t < WINOGRAD_TILES; ++t)
-        for (int b = 0; b < BLOCKS; ++b) sum[t][b] = _mm512_setzero_ps();
+        for (int b = 0; b < BLOCKS; ++b)
+            sum[t][b] = accumulate ? _mm512_loadu_ps(m + t * next_m + b * LANES) : _mm512_setzero_ps();
     for (int64_t step = 0; step < steps; ++step, u += WINOGRAD_CHANNELS, ++v) {
         __m512bh weights[BLOCKS];
         for (int b = 0; b < BLOCKS; ++b) weights[b] = (__m512bh) _mm512_loadu_si512(u + b * LANES);
@@ -208,7 +210,7 @@ static inline void gather_three(vec u0, vec u1, vec u2, vec u3, vec g[3]) {
 
 static void weight_gradient(const float *du, int64_t next_element, int64_t parts, int64_t next_part, int32_t accumulate,
                             float *dg) {
-    vec u[ELEMENTS], rows[4][3], result[3];
+    vec u[ELEMENTS], rows[4][3], result[3], weights[WEIGHTS];
     for (int e = 0; e < ELEMENTS; ++e) {
         u[e] = (vec){0};
         for (int64_t part = 0; part < parts; ++part) {
@@ -218,15 +220,16 @@ static void weight_gradient(const float *du, int64_t next_element, int64_t parts
     for (int i = 0; i < 4; ++i) gather_three(u[4 * i], u[4 * i + 1], u[4 * i + 2], u[4 * i + 3], rows[i]);
     for (int j = 0; j < 3; ++j) {
         gather_three(rows[0][j], rows[1][j], rows[2][j], rows[3][j], result);
-        for (int i = 0; i < 3; ++i) winograd_deal_out(result[i], 3 * i + j, accumulate, dg);
+        for (int i = 0; i < 3; ++i) weights[3 * i + j] = result[i];
     }
+    winograd_deal_out(weights, accumulate, dg);
 }
 
 const winograd_kernels winograd_kernels_bf16 = {
     .tile = TILE,
     .elements = ELEMENTS,
     .per_step = 2,
-    .least_pixels = 1,
+    .wide_pixels = 0,
     .transform_pixels = transform_pixels,
     .products = products,
     .transform_products = transform_products,

@@ -113,10 +113,13 @@ static void pair_gradients(const winograd_planes *planes, const winograd_run *ru
 
 enum { BLOCKS = WINOGRAD_CHANNELS / WINOGRAD_LANES };
 
-static void products(const uint32_t *v, int64_t next_tile, const uint32_t *u, int64_t steps, float *m, int64_t next_m) {
+static void products(const uint32_t *v, int64_t next_tile, const uint32_t *u, int64_t steps, int32_t accumulate,
+                     float *m, int64_t next_m) {
     const float *pixels = (const float *) (const void *) v;
     const void *weights = u;
     vec sum[WINOGRAD_TILES][BLOCKS] = {{{0}}};
+    for (int t = 0; accumulate && t < WINOGRAD_TILES; ++t)
+        for (int b = 0; b < BLOCKS; ++b) memcpy(&sum[t][b], m + t * next_m + b * LANES, sizeof(vec));
     for (int64_t step = 0; step < steps; ++step, ++pixels) {
         vec w[BLOCKS];
         for (int b = 0; b < BLOCKS; ++b) w[b] = load(weights, step * BLOCKS + b);
@@ -198,7 +201,7 @@ static inline void gather_three(const vec u[SIDE], vec g[3]) {
 
 static void weight_gradient(const float *du, int64_t next_element, int64_t parts, int64_t next_part, int32_t accumulate,
                             float *dg) {
-    vec rows[SIDE][3], result[3];
+    vec rows[SIDE][3], result[3], weights[WEIGHTS];
     for (int i = 0; i < SIDE; ++i) {
         vec u[SIDE] = {{0}};
         for (int j = 0; j < SIDE; ++j) {
@@ -214,15 +217,16 @@ static void weight_gradient(const float *du, int64_t next_element, int64_t parts
         vec column[SIDE];
         for (int i = 0; i < SIDE; ++i) column[i] = rows[i][j];
         gather_three(column, result);
-        for (int i = 0; i < 3; ++i) winograd_deal_out(result[i], 3 * i + j, accumulate, dg);
+        for (int i = 0; i < 3; ++i) weights[3 * i + j] = result[i];
     }
+    winograd_deal_out(weights, accumulate, dg);
 }
 
 const winograd_kernels winograd_kernels_f32 = {
     .tile = TILE,
     .elements = ELEMENTS,
     .per_step = 1,
-    .least_pixels = 4,
+    .wide_pixels = 4,
     .transform_pixels = transform_pixels,
     .products = products,
     .transform_products = transform_products,

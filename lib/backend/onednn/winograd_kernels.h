@@ -40,17 +40,17 @@ typedef struct winograd_planes {
  * of two channels, or for the weight gradient of two tiles. Distances (next_...) are in such units; the elements of a
  * tile are `next_element` apart. */
 typedef struct winograd_kernels {
-    int64_t tile;     /* m */
-    int64_t elements; /* (m + 2)^2 */
-    int64_t per_step; /* factors in a unit: 1 or 2 */
-    /* For each channel; with fewer pixels, transforming the weights costs more than the multiplications saved. */
-    int64_t least_pixels;
+    int64_t tile;        /* m */
+    int64_t elements;    /* (m + 2)^2 */
+    int64_t per_step;    /* factors in a unit: 1 or 2 */
+    int64_t wide_pixels; /* for each channel: with fewer, it is better to go through the weights once, not the tiles */
 
     /* V = B' d B of `per_step` planes of one sample, whose channels lie side by side. */
     void (*transform_pixels)(const winograd_planes *planes, const winograd_run *run, uint32_t *v, int64_t next_element,
                              int64_t next_tile);
-    /* m[6 tiles][64 channels] = sum over `steps` units of V times U. */
-    void (*products)(const uint32_t *v, int64_t next_tile, const uint32_t *u, int64_t steps, float *m, int64_t next_m);
+    /* m[6 tiles][64 channels] = sum over `steps` units of V times U [added to m]. */
+    void (*products)(const uint32_t *v, int64_t next_tile, const uint32_t *u, int64_t steps, int32_t accumulate,
+                     float *m, int64_t next_m);
     /* Y = A' M A [added to Y] of 16 channels. */
     void (*transform_products)(const float *m, int64_t next_element, int64_t next_tile, const winograd_run *run,
                                int32_t accumulate, void *plane);
