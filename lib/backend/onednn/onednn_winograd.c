@@ -50,18 +50,18 @@ typedef struct block_work {
     winograd_images x, y;
     int64_t c, out_c;
     int64_t tiles, blocks;
-    int64_t next_element; /* of V */
     const float *weights;
     int64_t next_lane, next_channel; /* of the weights */
     int32_t turned;
     int32_t accumulate; /* 1: y is added to */
-    uint32_t *u;
+    uint32_t *u;        /* [element][lanes / 64][units of channels][64 lanes] */
     char *thread_memory;
+    int64_t next_u, next_v; /* elements of U and V */
     int64_t thread_bytes;
 } block_work;
 
-static uint64_t u_bytes(const winograd_kernels *kernels, const moco_layer_desc *desc) {
-    return (uint64_t) (kernels->elements * desc->c * desc->out_c / kernels->per_step) * sizeof(uint32_t);
+static uint64_t u_bytes(const block_work *work) {
+    return (uint64_t) (work->x.kernels->elements * work->next_u) * sizeof(uint32_t);
 }
 
 static void plan_blocks(block_work *work, const onednn_backend *backend, const moco_layer_desc *desc, int64_t c,
@@ -78,23 +78,23 @@ static void plan_blocks(block_work *work, const onednn_backend *backend, const m
     const int64_t groups = moco_ceil_divide(work->tiles, TILES);
     work->blocks = moco_min_i64(groups, round_up(moco_ceil_divide(work->tiles, most), backend->host.context->threads));
     const int64_t per_block = moco_ceil_divide(groups, work->blocks) * TILES;
-    work->next_element = per_block * steps + WINOGRAD_STAGGER;
-    work->thread_bytes = kernels->elements * (work->next_element + per_block * CHANNELS) * (int64_t) sizeof(uint32_t);
+    work->next_u = steps * out_c + WINOGRAD_STAGGER;
+    work->next_v = per_block * steps + WINOGRAD_STAGGER;
+    work->thread_bytes = kernels->elements * (work->next_v + per_block * CHANNELS) * (int64_t) sizeof(uint32_t);
 }
 
-/* One task: 64 lanes of U for all channels. U is [element][lanes / 64][units of channels][64 lanes]. */
+/* One task: 64 lanes of U for all channels. */
 static void transform_weights(void *argument, int64_t chunk, int32_t worker) {
     (void) worker;
     const block_work *work = (const block_work *) argument;
     const int64_t per_step = work->x.kernels->per_step;
-    const int64_t chunk_size = work->c / per_step * CHANNELS;
-    const int64_t chunks = work->out_c / CHANNELS;
-    for (int64_t lane = 0; lane < CHANNELS; lane += LANES) {
-        for (int64_t channel = 0; channel < work->c; channel += LANES) {
-            work->x.kernels->transform_weights(
-                work->weights + (chunk * CHANNELS + lane) * work->next_lane + channel * work->next_channel,
-                work->next_lane, work->next_channel, work->turned,
-                work->u + chunk * chunk_size + channel / per_step * CHANNELS + lane, chunks * chunk_size, CHANNELS);
+    uint32_t *u = work->u + chunk * work->c / per_step * CHANNELS;
+    for (int64_t channel = 0; channel < work->c; channel += LANES) {
+        for (int64_t lane = 0; lane < CHANNELS; lane += LANES) {
+            work->x.kernels->transform_weights(work->weights + (chunk * CHANNELS + lane) * work->next_lane +
+                                                   channel * work->next_channel,
+                                               work->next_lane, work->next_channel, work->turned,
+                                               u + channel / per_step * CHANNELS + lane, work->next_u, CHANNELS);
         }
     }
 }
@@ -107,13 +107,13 @@ static void run_block(void *argument, int64_t index, int32_t worker) {
     const int64_t elements = work->x.kernels->elements, steps = work->c / work->x.kernels->per_step;
     const int64_t chunks = work->out_c / CHANNELS;
     uint32_t *v = (uint32_t *) (void *) (work->thread_memory + worker * work->thread_bytes);
-    float *m = (float *) (void *) (v + elements * work->next_element);
-    winograd_transform_tiles(&work->x, first, end, 0, work->x.blocks, v, work->next_element, steps);
+    float *m = (float *) (void *) (v + elements * work->next_v);
+    winograd_transform_tiles(&work->x, first, end, 0, work->x.blocks, v, work->next_v, steps);
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
         for (int64_t e = 0; e < elements; ++e) {
-            const uint32_t *u = work->u + (e * chunks + chunk) * steps * CHANNELS;
+            const uint32_t *u = work->u + e * work->next_u + chunk * steps * CHANNELS;
             for (int64_t tile = 0; tile < end - first; tile += TILES) {
-                work->x.kernels->products(v + e * work->next_element + tile * steps, steps, u, steps, 0,
+                work->x.kernels->products(v + e * work->next_v + tile * steps, steps, u, steps, 0,
                                           m + (tile * elements + e) * CHANNELS, elements * CHANNELS);
             }
         }
@@ -121,12 +121,11 @@ static void run_block(void *argument, int64_t index, int32_t worker) {
     }
 }
 
-static void run_blocks(const onednn_backend *backend, block_work *work, const moco_layer_desc *desc,
-                       const moco_layer_args *args) {
+static void run_blocks(const onednn_backend *backend, block_work *work, const moco_layer_args *args) {
     moco_context *context = backend->host.context;
     char *scratch = (char *) moco_host_address(&args->scratch);
     work->u = (uint32_t *) (void *) scratch;
-    work->thread_memory = scratch + u_bytes(work->x.kernels, desc);
+    work->thread_memory = scratch + u_bytes(work);
     moco_parallel_for_static(context, work->out_c / CHANNELS, transform_weights, work);
     moco_parallel_for_static(context, work->blocks, run_block, work);
 }
@@ -142,7 +141,7 @@ void onednn_winograd_forward(const onednn_backend *backend, const moco_layer_des
         .next_channel = 9,
     };
     plan_blocks(&work, backend, desc, desc->c, &args->x, desc->out_c, &args->y);
-    run_blocks(backend, &work, desc, args);
+    run_blocks(backend, &work, args);
 }
 
 void onednn_winograd_input_gradient(const onednn_backend *backend, const moco_layer_desc *desc,
@@ -159,7 +158,7 @@ void onednn_winograd_input_gradient(const onednn_backend *backend, const moco_la
         .accumulate = args->accumulate_dx,
     };
     plan_blocks(&work, backend, desc, desc->out_c, &args->dy, desc->c, &args->dx);
-    run_blocks(backend, &work, desc, args);
+    run_blocks(backend, &work, args);
 }
 
 /* --- The gradient of the weights --- */
@@ -283,7 +282,7 @@ static uint64_t block_scratch(const onednn_backend *backend, const moco_layer_de
     const moco_tensor none = moco_tensor_none();
     block_work work = {0};
     plan_blocks(&work, backend, desc, c, &none, out_c, &none);
-    return u_bytes(work.x.kernels, desc) + (uint64_t) (work.thread_bytes * backend->host.context->threads);
+    return u_bytes(&work) + (uint64_t) (work.thread_bytes * backend->host.context->threads);
 }
 
 static uint64_t gradient_scratch(const onednn_backend *backend, const moco_layer_desc *desc) {

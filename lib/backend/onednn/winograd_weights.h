@@ -47,12 +47,16 @@ static inline void winograd_transpose(const __m512 rows[16], __m512 columns[16])
     }
 }
 
+/* Bytes: filters of the next 16 channels, or lanes, follow one another, and the processor does not guess it. */
+#define WINOGRAD_AHEAD (WINOGRAD_LANES * WINOGRAD_WEIGHTS * sizeof(float))
+
 /* The weights of one channel for 16 lanes, `next_lane` apart; turned by half a circle if asked to. */
 static inline void winograd_collect(const float *g, int64_t next_lane, int32_t turned,
                                     winograd_vec weights[WINOGRAD_WEIGHTS]) {
     __m512 filters[WINOGRAD_LANES], columns[16];
     for (int lane = 0; lane < WINOGRAD_LANES; ++lane) {
         filters[lane] = _mm512_maskz_loadu_ps(WINOGRAD_WEIGHT_MASK, g + lane * next_lane);
+        _mm_prefetch((const char *) ((uintptr_t) (g + lane * next_lane) + WINOGRAD_AHEAD), _MM_HINT_T0);
     }
     winograd_transpose(filters, columns);
     if (turned) {
