@@ -33,11 +33,12 @@ static void destroy(void *self) {
 
 static moco_status choose_formats(onednn_backend *backend) {
 #if defined(__x86_64__)
-    static const onednn_format f32_16 = {ONEDNN_LAYOUT_BLOCKED_16, 16, MOCO_DTYPE_F32, &blocked_kernels_16,
-                                         &winograd_kernels_f32};
-    static const onednn_format f32_8 = {ONEDNN_LAYOUT_BLOCKED_8, 8, MOCO_DTYPE_F32, &blocked_kernels_8, NULL};
-    static const onednn_format bf16_16 = {ONEDNN_LAYOUT_BLOCKED_16_BF16, 16, MOCO_DTYPE_BF16, &blocked_kernels_bf16_16,
-                                          &winograd_kernels_bf16};
+    static const onednn_format f32_16 = {
+        ONEDNN_LAYOUT_BLOCKED_16, 16, MOCO_DTYPE_F32, &blocked_kernels_16, &winograd_kernels_f32, &weight_kernels_f32};
+    static const onednn_format f32_8 = {ONEDNN_LAYOUT_BLOCKED_8, 8, MOCO_DTYPE_F32, &blocked_kernels_8, NULL, NULL};
+    static const onednn_format bf16_16 = {
+        ONEDNN_LAYOUT_BLOCKED_16_BF16, 16, MOCO_DTYPE_BF16, &blocked_kernels_bf16_16, &winograd_kernels_bf16,
+        &weight_kernels_bf16};
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) {
         backend->f32 = f32_16;
         if (__builtin_cpu_supports("avx512bf16")) backend->bf16 = bf16_16;

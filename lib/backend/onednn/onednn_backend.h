@@ -9,6 +9,7 @@
 #include "backend/host_memory.h"
 #include "backend/onednn/blocked_kernels.h"
 #include "backend/onednn/onednn_api.h"
+#include "backend/onednn/weight_kernels.h"
 #include "backend/onednn/winograd_kernels.h"
 
 /* n x (c / B) x h x w x B, with B channels side by side: one SIMD register of float32. B is fixed by the processor. */
@@ -23,6 +24,7 @@ typedef struct onednn_format {
     int32_t dtype;   /* MOCO_DTYPE_* */
     const blocked_kernels *kernels;
     const winograd_kernels *winograd; /* NULL: none for this processor */
+    const weight_kernels *weights;    /* likewise */
 } onednn_format;
 
 typedef struct onednn_backend {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend/onednn/onednn_backend.h"
+#include "backend/onednn/onednn_weights.h"
 #include "core/checked.h"
 
 #ifdef _OPENMP
@@ -18,17 +19,10 @@ enum { ADD_INPUT_GRADIENT = ONEDNN_BACKWARD_WEIGHTS + 1, PASSES };
 typedef struct pass_state {
     dnnl_primitive_t primitive; /* NULL: not planned */
     dnnl_memory_t source;
-    dnnl_memory_t weights;
-    dnnl_memory_t plain_weights; /* the caller's */
     dnnl_memory_t target;
     dnnl_memory_t scratchpad;
-    dnnl_primitive_t reorder;     /* plain -> own weights; for BACKWARD_WEIGHTS own -> plain. NULL: they are the same */
-    dnnl_primitive_t reorder_add; /* BACKWARD_WEIGHTS: own added to plain */
-    uint64_t scratchpad_offset;   /* in the call's scratch: oneDNN's working memory, */
-    uint64_t own_offset;          /* and the pass's own weights */
-    void *kept_weights;           /* where weights are constant: these instead */
-    uint64_t weight_version;
-    int32_t kept_is_current;
+    uint64_t scratchpad_offset; /* in the call's scratch */
+    onednn_weights weights;
 } pass_state;
 
 struct onednn_convolution {
@@ -116,25 +110,6 @@ static uint64_t aligned(uint64_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
 
-/* How the pass comes by its weights, or how its gradient of them becomes the caller's; `*scratch` grows by what that
- * needs. */
-static moco_status plan_weights(onednn_backend *backend, pass_state *state, int pass, onednn_const_md plain,
-                                int32_t constant, onednn_const_md own, uint64_t *scratch) {
-    MOCO_TRY(onednn_memory_create(&state->weights, own, backend->engine));
-    MOCO_TRY(onednn_memory_create(&state->plain_weights, plain, backend->engine));
-    if (pass != ONEDNN_BACKWARD_WEIGHTS && onednn_md_equal(own, plain)) return MOCO_OK;
-    if (pass != ONEDNN_BACKWARD_WEIGHTS && constant) {
-        state->kept_weights = moco_allocate(backend->host.context, onednn_md_size(own));
-        if (state->kept_weights == NULL) return MOCO_OUT_OF_MEMORY;
-    } else {
-        state->own_offset = *scratch;
-        *scratch += aligned(onednn_md_size(own));
-    }
-    if (pass != ONEDNN_BACKWARD_WEIGHTS) return onednn_reorder_create(&state->reorder, plain, own, 0, backend->engine);
-    MOCO_TRY(onednn_reorder_create(&state->reorder, own, plain, 0, backend->engine));
-    return onednn_reorder_create(&state->reorder_add, own, plain, 1, backend->engine);
-}
-
 static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
                              const moco_layer_desc *desc, int pass, const_dnnl_primitive_desc_t hint,
                              dnnl_primitive_desc_t *pd) {
@@ -165,9 +140,14 @@ static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *ba
     MOCO_TRY(onednn_memory_create(&state->source, mds.source, backend->engine));
     MOCO_TRY(onednn_memory_create(&state->target, mds.target, backend->engine));
     MOCO_TRY(onednn_memory_create(&state->scratchpad, scratchpad, backend->engine));
-    const dnnl_query_t weights = pass == ONEDNN_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
-    MOCO_TRY(plan_weights(backend, state, pass, transposed ? plan->transposed_plain : plan->weights_plain,
-                          desc->constant_weights, onednn_pd_md(*pd, weights), &scratch));
+    const int32_t gradient = pass == ONEDNN_BACKWARD_WEIGHTS;
+    const onednn_weights_kind kind = {
+        .own = onednn_pd_md(*pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md),
+        .plain = transposed ? plan->transposed_plain : plan->weights_plain,
+        .gradient = gradient,
+        .transposed = transposed,
+    };
+    MOCO_TRY(onednn_weights_plan(&state->weights, backend, desc, &kind, &scratch));
     if (scratch > plan->scratch_bytes) plan->scratch_bytes = scratch;
     return MOCO_OK;
 }
@@ -257,54 +237,23 @@ static void destroy_memory(dnnl_memory_t memory) {
     if (memory != NULL) dnnl_memory_destroy(memory);
 }
 
-static void destroy_primitive(dnnl_primitive_t primitive) {
-    if (primitive != NULL) dnnl_primitive_destroy(primitive);
-}
-
 void onednn_convolution_destroy(onednn_backend *backend, onednn_convolution *convolution) {
     if (convolution == NULL) return;
     for (int i = 0; i < PASSES; ++i) {
         pass_state *state = &convolution->pass[i];
-        destroy_primitive(state->primitive);
-        destroy_primitive(state->reorder);
-        destroy_primitive(state->reorder_add);
+        if (state->primitive != NULL) dnnl_primitive_destroy(state->primitive);
         destroy_memory(state->source);
-        destroy_memory(state->weights);
-        destroy_memory(state->plain_weights);
         destroy_memory(state->target);
         destroy_memory(state->scratchpad);
-        moco_deallocate(backend->host.context, state->kept_weights);
+        onednn_weights_release(&state->weights, backend);
     }
     moco_deallocate(backend->host.context, convolution);
 }
 
 /* --- Execution --- */
 
-static moco_status run_reorder(onednn_backend *backend, dnnl_primitive_t reorder, dnnl_memory_t from,
-                               dnnl_memory_t to) {
-    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-    ONEDNN_TRY(dnnl_primitive_execute(reorder, backend->stream, 2, arguments));
-    return MOCO_OK;
-}
-
 static char *scratch_at(const moco_layer_args *args, uint64_t offset) {
     return (char *) moco_host_address(&args->scratch) + offset;
-}
-
-/* Points the pass at its weights, in its own layout. */
-static moco_status prepare_weights(onednn_backend *backend, pass_state *state, const moco_layer_args *args) {
-    if (state->reorder == NULL) {
-        ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, moco_host_address(&args->weight)));
-        return MOCO_OK;
-    }
-    void *own = state->kept_weights != NULL ? state->kept_weights : scratch_at(args, state->own_offset);
-    ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, own));
-    if (state->kept_is_current && state->weight_version == args->weight_version) return MOCO_OK;
-    ONEDNN_TRY(dnnl_memory_set_data_handle(state->plain_weights, moco_host_address(&args->weight)));
-    MOCO_TRY(run_reorder(backend, state->reorder, state->plain_weights, state->weights));
-    state->weight_version = args->weight_version;
-    state->kept_is_current = state->kept_weights != NULL;
-    return MOCO_OK;
 }
 
 typedef struct narrowing {
@@ -350,7 +299,7 @@ static moco_status run_pass(onednn_backend *backend, pass_state *state, void *so
     ONEDNN_TRY(dnnl_memory_set_data_handle(state->scratchpad, scratch_at(args, state->scratchpad_offset)));
     const dnnl_exec_arg_t arguments[] = {
         {argument_index[0], state->source},
-        {argument_index[1], state->weights},
+        {argument_index[1], state->weights.own},
         {argument_index[2], state->target},
         {DNNL_ARG_SCRATCHPAD, state->scratchpad},
     };
@@ -366,7 +315,7 @@ static moco_status forward(onednn_backend *backend, onednn_convolution *convolut
         return MOCO_OK;
     }
     pass_state *state = &convolution->pass[ONEDNN_FORWARD];
-    MOCO_TRY(prepare_weights(backend, state, args));
+    MOCO_TRY(onednn_weights_prepare(&state->weights, backend, args));
     return run_pass(backend, state, source_of(backend, convolution, args), moco_host_address(&args->y), args,
                     forward_arguments);
 }
@@ -375,12 +324,10 @@ static moco_status weight_gradient(onednn_backend *backend, onednn_convolution *
                                    const moco_layer_args *args) {
     static const int arguments[3] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST};
     pass_state *state = &convolution->pass[ONEDNN_BACKWARD_WEIGHTS];
-    ONEDNN_TRY(dnnl_memory_set_data_handle(state->weights, scratch_at(args, state->own_offset)));
+    MOCO_TRY(onednn_weights_receive(&state->weights, args));
     MOCO_TRY(
         run_pass(backend, state, source_of(backend, convolution, args), moco_host_address(&args->dy), args, arguments));
-    ONEDNN_TRY(dnnl_memory_set_data_handle(state->plain_weights, moco_host_address(&args->dweight)));
-    return run_reorder(backend, args->accumulate ? state->reorder_add : state->reorder, state->weights,
-                       state->plain_weights);
+    return onednn_weights_hand_over(&state->weights, backend, args);
 }
 
 static moco_status input_gradient(onednn_backend *backend, onednn_convolution *convolution,
@@ -388,7 +335,7 @@ static moco_status input_gradient(onednn_backend *backend, onednn_convolution *c
     static const int arguments[3] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST};
     pass_state *state = &convolution->pass[args->accumulate_dx ? ADD_INPUT_GRADIENT : ONEDNN_BACKWARD_DATA];
     void *dx = moco_host_address(&args->dx), *dy = moco_host_address(&args->dy);
-    MOCO_TRY(prepare_weights(backend, state, args));
+    MOCO_TRY(onednn_weights_prepare(&state->weights, backend, args));
     if (convolution->transposed) return run_pass(backend, state, dy, dx, args, forward_arguments);
     return run_pass(backend, state, dx, dy, args, arguments);
 }
