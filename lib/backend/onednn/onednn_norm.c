@@ -58,6 +58,23 @@ static int64_t group_of(const moco_layer_desc *desc, int64_t sample) {
     return desc->bn_strided ? sample % groups : ((sample + 1) * groups - 1) / desc->n;
 }
 
+/* The samples of a group: first, first + next ... before end. */
+typedef struct sample_range {
+    int64_t first, end, next, count;
+} sample_range;
+
+static sample_range samples_of(const moco_layer_desc *desc, int64_t group) {
+    const int64_t groups = desc->bn_groups;
+    sample_range range = {group, desc->n, groups, moco_ceil_divide(desc->n - group, groups)};
+    if (!desc->bn_strided) {
+        range.first = group * desc->n / groups;
+        range.end = (group + 1) * desc->n / groups;
+        range.next = 1;
+        range.count = range.end - range.first;
+    }
+    return range;
+}
+
 /* A tensor of this size has left a usual cache before anybody reads it again. */
 #define STREAMED_BYTES ((int64_t) 12 << 20)
 
@@ -144,21 +161,18 @@ static void combine_moments(void *argument, int64_t begin, int64_t end) {
     for (int64_t channel = begin; channel < end; ++channel) {
         double running_mean = 0, running_var = 0;
         for (int64_t group = 0; group < work->groups; ++group) {
+            const sample_range samples = samples_of(desc, group);
             double sum = 0, squares = 0;
-            int64_t samples = 0;
-            for (int64_t i = 0; i < desc->n; ++i) {
-                if (group_of(desc, i) != group) continue;
+            for (int64_t i = samples.first; i < samples.end; i += samples.next) {
                 sum += (double) work->partial_a[i * desc->c + channel];
-                ++samples;
             }
-            const double mean = sum / (double) samples;
-            for (int64_t i = 0; i < desc->n; ++i) {
-                if (group_of(desc, i) != group) continue;
+            const double mean = sum / (double) samples.count;
+            for (int64_t i = samples.first; i < samples.end; i += samples.next) {
                 const double difference = (double) work->partial_a[i * desc->c + channel] - mean;
                 squares +=
                     (double) work->partial_b[i * desc->c + channel] + (double) work->spatial * difference * difference;
             }
-            const double count = (double) (samples * work->spatial);
+            const double count = (double) (samples.count * work->spatial);
             work->mean[group * desc->c + channel] = (float) mean;
             work->rstd[group * desc->c + channel] = (float) (1.0 / sqrt(squares / count + desc->bn_eps));
             running_mean += mean;
@@ -264,16 +278,14 @@ static void combine_gradient_sums(void *argument, int64_t begin, int64_t end) {
     for (int64_t channel = begin; channel < end; ++channel) {
         double dweight = 0, dbias = 0;
         for (int64_t group = 0; group < work->groups; ++group) {
+            const sample_range samples = samples_of(desc, group);
             double sum = 0, product_sum = 0;
-            int64_t samples = 0;
-            for (int64_t i = 0; i < desc->n; ++i) {
-                if (group_of(desc, i) != group) continue;
+            for (int64_t i = samples.first; i < samples.end; i += samples.next) {
                 sum += (double) work->partial_a[i * desc->c + channel];
                 product_sum += (double) work->partial_b[i * desc->c + channel];
-                ++samples;
             }
             const int64_t at = group * desc->c + channel;
-            const double count = (double) (samples * work->spatial), rstd = (double) work->rstd[at];
+            const double count = (double) (samples.count * work->spatial), rstd = (double) work->rstd[at];
             work->offset[at] = (float) (sum / count);
             work->slope[at] = (float) (rstd * rstd * product_sum / count);
             dbias += sum;
