@@ -30,6 +30,15 @@ static winograd_run run_at(const winograd_images *in, int64_t tile, int64_t end,
     return run;
 }
 
+/* The rows of a plane that a run of tiles looks at: too short a stretch for the processor to guess it. */
+static void prefetch_rows(const winograd_images *images, const char *plane, const winograd_run *run) {
+    const int64_t tile = images->kernels->tile, row_bytes = images->plane_bytes / images->h;
+    const int64_t end = moco_min_i64(images->h, (run->row + 1) * tile + 1) * row_bytes;
+    for (int64_t at = moco_max_i64(0, run->row * tile - 1) * row_bytes; at < end; at += 64) {
+        __builtin_prefetch(plane + at, 0, 2);
+    }
+}
+
 void winograd_transform_tiles(const winograd_images *x, int64_t first, int64_t end, int64_t block, int64_t blocks,
                               uint32_t *v, int64_t next_element, int64_t next_tile) {
     const winograd_kernels *kernels = x->kernels;
@@ -39,6 +48,9 @@ void winograd_transform_tiles(const winograd_images *x, int64_t first, int64_t e
         for (int64_t b = 0; b < blocks; b += kernels->per_step) {
             const char *plane = x->data + (sample * x->blocks + block + b) * x->plane_bytes;
             const winograd_planes planes = {{plane, kernels->per_step == 2 ? plane + x->plane_bytes : NULL}};
+            for (int64_t next = kernels->per_step; next < 2 * kernels->per_step && b + next < blocks; ++next) {
+                prefetch_rows(x, plane + next * x->plane_bytes, &run);
+            }
             kernels->transform_pixels(&planes, &run, v + (tile - first) * next_tile + b / kernels->per_step * LANES,
                                       next_element, next_tile);
         }
@@ -75,7 +87,12 @@ void winograd_transform_units(const winograd_images *images, int64_t first, int6
         const int32_t has_second = per_step == 2 && sample + 1 < images->n;
         for (int64_t b = 0; b < blocks; ++b) {
             const char *one = images->data + (sample * images->blocks + block + b) * images->plane_bytes;
-            const winograd_planes planes = {{one, has_second ? one + images->blocks * images->plane_bytes : NULL}};
+            const char *second = has_second ? one + images->blocks * images->plane_bytes : NULL;
+            const winograd_planes planes = {{one, second}};
+            if (b + 1 < blocks) {
+                prefetch_rows(images, one + images->plane_bytes, &run);
+                if (has_second) prefetch_rows(images, second + images->plane_bytes, &run);
+            }
             transform(&planes, &run, to + b * next_block + (tile - first) * LANES, next_element);
         }
         tile += run.count;
