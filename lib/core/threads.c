@@ -73,5 +73,5 @@ static void run_range(void *argument, int64_t task, int32_t worker) {
 
 void moco_parallel_range(moco_context *context, int64_t count, int64_t grain, moco_range_fn function, void *argument) {
     range_work work = {function, argument, count, moco_max_i64(1, grain)};
-    moco_parallel_for(context, moco_ceil_divide(moco_max_i64(0, count), work.grain), run_range, &work);
+    moco_parallel_for_static(context, moco_ceil_divide(moco_max_i64(0, count), work.grain), run_range, &work);
 }

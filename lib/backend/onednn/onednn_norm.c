@@ -122,24 +122,60 @@ static char *positive_of(const norm_work *work, int64_t task) {
     return work->positive == NULL ? NULL : work->positive + task * work->spatial * work->block / 8;
 }
 
-static int64_t grain_of(const norm_work *work) {
-    return onednn_grain(work->spatial * work->block);
+typedef void (*norm_task_fn)(const norm_work *work, int64_t task);
+
+/* One way through channel blocks [first, first + count) of all samples. */
+typedef struct norm_pass {
+    const norm_work *work;
+    norm_task_fn task;
+    moco_range_fn combine;
+    int64_t first, count;
+    int64_t shares;
+    int32_t backwards;
+} norm_pass;
+
+static void run_share(void *argument, int64_t share, int32_t worker) {
+    (void) worker;
+    const norm_pass *pass = (const norm_pass *) argument;
+    const int64_t tasks = pass->work->desc->n * pass->count;
+    const int64_t begin = share * tasks / pass->shares, end = (share + 1) * tasks / pass->shares;
+    for (int64_t i = begin; i < end; ++i) {
+        const int64_t at = pass->backwards ? begin + end - 1 - i : i;
+        pass->task(pass->work, at / pass->count * pass->work->blocks + pass->first + at % pass->count);
+    }
 }
 
-static void run(const onednn_backend *backend, norm_work *work, moco_range_fn function) {
-    moco_parallel_range(backend->host.context, work->desc->n * work->blocks, grain_of(work), function, work);
+static void combine_blocks(void *argument, int64_t begin, int64_t end) {
+    const norm_pass *pass = (const norm_pass *) argument;
+    const int64_t block = pass->work->block;
+    pass->combine((void *) pass->work, (pass->first + begin) * block, (pass->first + end) * block);
 }
 
-/* Whether to go through the tensor one channel block at a time, all samples, statistics and what follows from them: the
- * block is then still in the cache when it is read again. Needs blocks enough to keep all threads busy; the arithmetic
- * is the same either way. */
-static int32_t by_blocks(const onednn_backend *backend, const norm_work *work) {
-    const int64_t threads = backend->host.context->threads;
-    return work->blocks % threads == 0 || work->blocks >= 4 * threads;
+static void run_pass(const onednn_backend *backend, norm_pass *pass, norm_task_fn task, int32_t backwards) {
+    const int64_t tasks = pass->work->desc->n * pass->count,
+                  grain = onednn_grain(pass->work->spatial * pass->work->block);
+    pass->task = task;
+    pass->backwards = backwards;
+    pass->shares = moco_min_i64(backend->host.context->threads, moco_ceil_divide(tasks, grain));
+    moco_parallel_for_static(backend->host.context, pass->shares, run_share, pass);
 }
 
-static void run_by_blocks(const onednn_backend *backend, norm_work *work, moco_range_fn function) {
-    moco_parallel_range(backend->host.context, work->blocks, 1, function, work);
+/* What of x should still be in a usual third-level cache when it is read again. */
+#define CACHED_BYTES ((int64_t) 8 << 20)
+
+/* Statistics, and what follows from them (`apply`; NULL: nothing), for so many channel blocks at a time that these are
+ * still in the cache for the second reading, which goes backwards: what was read last is the likeliest to be there. A
+ * thread keeps to its samples, as the convolutions around do: cores need not share a cache. */
+static void run_both(const onednn_backend *backend, const norm_work *work, norm_task_fn take, moco_range_fn combine,
+                     norm_task_fn apply) {
+    const int64_t at_once = moco_max_i64(1, CACHED_BYTES / (work->desc->n * work->run_bytes));
+    for (int64_t first = 0; first < work->blocks; first += at_once) {
+        norm_pass pass = {.work = work, .combine = combine, .first = first};
+        pass.count = moco_min_i64(at_once, work->blocks - first);
+        run_pass(backend, &pass, take, 0);
+        moco_parallel_range(backend->host.context, pass.count, 1, combine_blocks, &pass);
+        if (apply != NULL) run_pass(backend, &pass, apply, 1);
+    }
 }
 
 /* --- Forward --- */
@@ -147,10 +183,6 @@ static void run_by_blocks(const onednn_backend *backend, norm_work *work, moco_r
 static void moments_of(const norm_work *work, int64_t task) {
     work->kernels->moments(work->x + task * work->run_bytes, work->spatial, work->partial_a + task * work->block,
                            work->partial_b + task * work->block);
-}
-
-static void take_moments(void *argument, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) moments_of((const norm_work *) argument, i);
 }
 
 /* Statistics of channels [begin, end): the group's mean is its samples' mean (all have `spatial` values), its squares
@@ -202,7 +234,7 @@ static void scale_of(const norm_work *work, int64_t channel, int64_t at, float s
     for (int64_t c = 0; c < work->block; ++c) scale[c] = work->weight[channel + c] * work->rstd[at + c];
 }
 
-static void normalise_one(const norm_work *work, int64_t task) {
+static void normalise(const norm_work *work, int64_t task) {
     _Alignas(64) float scale[MAX_BLOCK];
     const int64_t channel = task % work->blocks * work->block;
     const int64_t at = statistics_of(work, task);
@@ -211,20 +243,6 @@ static void normalise_one(const norm_work *work, int64_t task) {
     work->kernels->normalise(work->x + offset, work->residual == NULL ? NULL : work->residual + offset,
                              work->desc->relu, work->mean + at, scale, work->bias + channel, work->spatial,
                              work->y + offset, positive_of(work, task), work->streaming && work->y != work->x);
-}
-
-static void normalise(void *argument, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) normalise_one((const norm_work *) argument, i);
-}
-
-/* What was read last is the likeliest to be cached still: the second pass goes backwards. */
-static void forward_blocks(void *argument, int64_t begin, int64_t end) {
-    const norm_work *work = (const norm_work *) argument;
-    for (int64_t block = begin; block < end; ++block) {
-        for (int64_t i = 0; i < work->desc->n; ++i) moments_of(work, i * work->blocks + block);
-        combine_moments(argument, block * work->block, (block + 1) * work->block);
-        for (int64_t i = work->desc->n - 1; i >= 0; --i) normalise_one(work, i * work->blocks + block);
-    }
 }
 
 static moco_status refuse_single_values(const moco_layer_desc *desc) {
@@ -241,17 +259,13 @@ moco_status onednn_norm_forward(const onednn_backend *backend, const moco_layer_
                                 const moco_layer_args *args) {
     norm_work work = work_of(backend, desc, args);
     if (work.evaluate) {
+        norm_pass pass = {.work = &work, .count = work.blocks};
         use_running(&work);
-    } else {
-        MOCO_TRY(refuse_single_values(desc));
-        if (by_blocks(backend, &work)) {
-            run_by_blocks(backend, &work, forward_blocks);
-            return MOCO_OK;
-        }
-        run(backend, &work, take_moments);
-        moco_parallel_range(backend->host.context, desc->c, work.block, combine_moments, &work);
+        run_pass(backend, &pass, normalise, 0);
+        return MOCO_OK;
     }
-    run(backend, &work, normalise);
+    MOCO_TRY(refuse_single_values(desc));
+    run_both(backend, &work, moments_of, combine_moments, normalise);
     return MOCO_OK;
 }
 
@@ -266,10 +280,6 @@ static void gradient_sums_of(const norm_work *work, int64_t task) {
     work->kernels->gradient_sums(work->dy + offset, positive_of(work, task), work->x + offset, work->desc->relu,
                                  work->mean + at, scale, work->bias + channel, work->spatial,
                                  work->partial_a + task * work->block, work->partial_b + task * work->block);
-}
-
-static void take_gradient_sums(void *argument, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) gradient_sums_of((const norm_work *) argument, i);
 }
 
 static void combine_gradient_sums(void *argument, int64_t begin, int64_t end) {
@@ -298,7 +308,7 @@ static void combine_gradient_sums(void *argument, int64_t begin, int64_t end) {
     }
 }
 
-static void apply_gradient_to(const norm_work *work, int64_t task) {
+static void apply_gradient(const norm_work *work, int64_t task) {
     _Alignas(64) float scale[MAX_BLOCK];
     const int64_t channel = task % work->blocks * work->block;
     const int64_t at = statistics_of(work, task);
@@ -310,20 +320,6 @@ static void apply_gradient_to(const norm_work *work, int64_t task) {
                                   work->d_residual == NULL ? NULL : work->d_residual + offset, work->streaming);
 }
 
-static void apply_gradient(void *argument, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) apply_gradient_to((const norm_work *) argument, i);
-}
-
-static void backward_blocks(void *argument, int64_t begin, int64_t end) {
-    const norm_work *work = (const norm_work *) argument;
-    const int32_t apply = work->dx != NULL || work->d_residual != NULL;
-    for (int64_t block = begin; block < end; ++block) {
-        for (int64_t i = 0; i < work->desc->n; ++i) gradient_sums_of(work, i * work->blocks + block);
-        combine_gradient_sums(argument, block * work->block, (block + 1) * work->block);
-        for (int64_t i = work->desc->n - 1; apply && i >= 0; --i) apply_gradient_to(work, i * work->blocks + block);
-    }
-}
-
 moco_status onednn_norm_backward(const onednn_backend *backend, const moco_layer_desc *desc,
                                  const moco_layer_args *args) {
     norm_work work = work_of(backend, desc, args);
@@ -332,12 +328,7 @@ moco_status onednn_norm_backward(const onednn_backend *backend, const moco_layer
     work.d_residual = (char *) moco_host_address(&args->d_residual);
     work.dweight = (float *) moco_host_address(&args->dweight);
     work.dbias = (float *) moco_host_address(&args->dbias);
-    if (by_blocks(backend, &work)) {
-        run_by_blocks(backend, &work, backward_blocks);
-        return MOCO_OK;
-    }
-    run(backend, &work, take_gradient_sums);
-    moco_parallel_range(backend->host.context, desc->c, work.block, combine_gradient_sums, &work);
-    if (work.dx != NULL || work.d_residual != NULL) run(backend, &work, apply_gradient);
+    const int32_t applies = work.dx != NULL || work.d_residual != NULL;
+    run_both(backend, &work, gradient_sums_of, combine_gradient_sums, applies ? apply_gradient : NULL);
     return MOCO_OK;
 }
