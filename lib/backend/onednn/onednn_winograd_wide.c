@@ -12,7 +12,7 @@
 
 /* What the products of a block of tiles with 64 channels may take: with U of 64 by 64 channels, 600 KiB in float32,
  * about a usual second-level cache. */
-#define PRODUCTS_BYTES ((int64_t) 640 << 10)
+#define PRODUCTS_BYTES ((int64_t) 320 << 10)
 
 /* Units of tiles that are transformed at once for the weight gradient: bounds V and A dY A'. */
 #define MOST_UNITS 96
@@ -45,8 +45,8 @@ static void plan_work(wide_work *work, const onednn_backend *backend, const moco
     work->steps = CHANNELS / kernels->per_step;
     work->chunks = out_c / CHANNELS;
     work->tiles = desc->n * work->x.rows * work->x.columns;
-    const int64_t most = moco_min_i64(work->tiles, PRODUCTS_BYTES / product_bytes);
-    work->per_block = moco_ceil_divide(most, (int64_t) TILES) * TILES;
+    const int64_t blocks = moco_ceil_divide(work->tiles, PRODUCTS_BYTES / product_bytes);
+    work->per_block = moco_ceil_divide(moco_ceil_divide(work->tiles, blocks), (int64_t) TILES) * TILES;
     work->blocks = moco_ceil_divide(work->tiles, work->per_block);
     work->shares = moco_min_i64(work->chunks, moco_ceil_divide(backend->host.context->threads, work->blocks));
     work->next_v = work->per_block * work->steps + WINOGRAD_STAGGER;
