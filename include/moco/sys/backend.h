@@ -96,15 +96,13 @@ typedef struct moco_layer_info {
 } moco_layer_info;
 
 /* The tensors of one call; which ones are present depends on the kind. Gradients (dweight, dbias) are overwritten, or
- * added to with accumulate = 1; so is dx, added to with accumulate_dx = 1, which only layers that accumulate dx are
- * asked to; d_residual is overwritten always. dx may share memory with dy only where a layer is elementwise (RELU,
- * BATCH_NORM) and dx is overwritten; d_residual never does. y shares memory with x only where no backward pass
- * reads x: in RELU, and in BATCH_NORM planned without training. */
+ * added to with accumulate = 1; dx is overwritten, or added to with accumulate_dx = 1, which only layers are asked for
+ * that say accumulates_dx; d_residual is overwritten always. dx may share memory with dy only where a layer is
+ * elementwise (RELU, BATCH_NORM) and dx is overwritten; d_residual never does. y shares memory with x only where no
+ * backward pass reads x: in RELU, and in BATCH_NORM planned without training. */
 typedef struct moco_layer_args {
     int32_t mode; /* MOCO_MODE_TRAIN.. of encoder_ops.h: 0 and 1 batch statistics (0 fills `saved`), 2 running ones */
     int32_t accumulate;
-    int32_t accumulate_dx;
-    int32_t reserved;
     uint64_t weight_version; /* changes whenever weights may have changed: a key for cached reordered copies */
     moco_tensor x;
     moco_tensor residual;
@@ -120,6 +118,8 @@ typedef struct moco_layer_args {
     moco_tensor dbias;
     moco_tensor saved;
     moco_tensor scratch;
+    int32_t accumulate_dx;
+    int32_t reserved;
 } moco_layer_args;
 
 /* --- Hot operators of momentum contrast --------------------------------------------------------------------------- */
