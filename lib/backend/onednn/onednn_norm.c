@@ -23,8 +23,9 @@ moco_status onednn_norm_plan(const onednn_backend *backend, const moco_layer_des
     MOCO_TRY(onednn_bytes(MOCO_DTYPE_F32, desc->n, desc->c, 1, 2, &info->scratch_bytes));
     info->scratch_bytes += 2 * statistics; /* a key forward's own, and backward's offset and slope */
     info->saved_bytes = desc->training ? statistics : 0;
-    if (desc->training && desc->relu && desc->residual)
+    if (desc->training && desc->relu && desc->residual) { /* a bit for each element */
         info->saved_bytes += info->output_bytes / (uint64_t) (8 * format->kernels->element_bytes);
+    }
     info->wanted_input_layout = format->layout;
     info->output_layout = format->layout;
     info->output_dtype = format->dtype;
@@ -168,7 +169,8 @@ static void run_pass(const onednn_backend *backend, norm_pass *pass, norm_task_f
  * thread keeps to its samples, as the convolutions around do: cores need not share a cache. */
 static void run_both(const onednn_backend *backend, const norm_work *work, norm_task_fn take, moco_range_fn combine,
                      norm_task_fn apply) {
-    const int64_t at_once = moco_max_i64(1, CACHED_BYTES / (work->desc->n * work->run_bytes));
+    const int64_t samples = work->desc->n, each = moco_ceil_divide(backend->host.context->threads, samples);
+    const int64_t at_once = moco_max_i64(each, CACHED_BYTES / (samples * work->run_bytes));
     for (int64_t first = 0; first < work->blocks; first += at_once) {
         norm_pass pass = {.work = work, .combine = combine, .first = first};
         pass.count = moco_min_i64(at_once, work->blocks - first);
