@@ -52,8 +52,7 @@ void moco_parallel_for(moco_context *context, int64_t tasks, moco_task_fn functi
  * after another, so that what it needs next may still be in its cache. */
 void moco_parallel_for_static(moco_context *context, int64_t tasks, moco_task_fn function, void *argument);
 
-/* As moco_parallel_for_static, over [0, count) in ranges of at least `grain` elements; the cuts depend on count and
- * grain only. */
+/* As moco_parallel_for_static, over [0, count) in ranges of `grain` elements, the last of what is left. */
 typedef void (*moco_range_fn)(void *argument, int64_t begin, int64_t end);
 void moco_parallel_range(moco_context *context, int64_t count, int64_t grain, moco_range_fn function, void *argument);
 

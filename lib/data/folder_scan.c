@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/checked.h"
 #include "data/file_bytes.h"
 #include <moco/dataset.h>
 
@@ -235,9 +236,11 @@ static moco_status scan_folder(folder_scan *scan, int32_t label) {
 /* --- Content --- */
 
 /* Files whose name does not say that they are images: looks at the first bytes. data_at keeps errno for later. */
-static void sniff_files(void *argument, int64_t begin, int64_t end) {
+static void sniff_files(void *argument, int64_t task, int32_t worker) {
+    (void) worker;
     const folder_scan *scan = (const folder_scan *) argument;
-    for (int64_t i = begin; i < end; ++i) {
+    const int64_t end = moco_min_i64(scan->builder->count, (task + 1) * SNIFF_GRAIN);
+    for (int64_t i = task * SNIFF_GRAIN; i < end; ++i) {
         moco_index_entry *entry = &scan->builder->entries[i];
         if (!(entry->flags & MOCO_INDEX_SNIFF)) continue;
         uint8_t bytes[MOCO_SIGNATURE_BYTES];
@@ -275,7 +278,7 @@ moco_status moco_folder_scan(moco_context *context, int descriptor, const char *
     scan->guards = guards;
     const moco_status status = scan_folder(scan, MOCO_NO_LABEL);
     if (status == MOCO_OK) {
-        moco_parallel_range(context, builder->count, SNIFF_GRAIN, sniff_files, scan);
+        moco_parallel_for(context, moco_ceil_divide(builder->count, SNIFF_GRAIN), sniff_files, scan);
         tell_unreadable(scan);
     }
     moco_deallocate(context, scan->visited.slots);

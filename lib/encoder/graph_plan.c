@@ -276,7 +276,8 @@ static moco_status place_gradients(planner *p) {
             written[step->x] = 1;
             step->dx_use = MOCO_GRADIENT_WRITE;
         } else {
-            step->dx_use = give_gradient(p, step->x, s, step->layer.info.accumulates_dx, written, &step->dx_part);
+            const int32_t accumulates = step->layer.info.accumulates_dx && step->residual != step->x;
+            step->dx_use = give_gradient(p, step->x, s, accumulates, written, &step->dx_part);
         }
     }
     moco_deallocate(plan->context, written);

@@ -40,7 +40,7 @@ typedef struct moco_plan_value {
 } moco_plan_value;
 
 /* What a step does with the gradient of one of its inputs: a value with several readers has one that writes, the last
- * one. The others add: its layer accumulates by itself, or it writes a part, which is then added. */
+ * one. The others' is added: by the layer where that accumulates, else it writes a part, which is added afterwards. */
 enum { MOCO_GRADIENT_NONE = 0, MOCO_GRADIENT_WRITE = 1, MOCO_GRADIENT_ACCUMULATE = 2, MOCO_GRADIENT_ADD = 3 };
 
 typedef struct moco_plan_step {

@@ -46,7 +46,7 @@ static int run_backend_suite(const char *name) {
         cmocka_unit_test(test_average_pool),
         cmocka_unit_test(test_l2_normalize),
         cmocka_unit_test(test_blocked_layers),
-        cmocka_unit_test(test_winograd_layers),
+        cmocka_unit_test(test_large_convolutions),
         cmocka_unit_test(test_small_groups_refused),
         cmocka_unit_test(test_float64_layers),
         cmocka_unit_test(test_momentum_update),

@@ -230,17 +230,18 @@ static void check_same_convolutions(const int64_t shapes[][8], size_t count, moc
     }
 }
 
-/* Those that Winograd's algorithm may take, and it alone makes something of: with corners of all kinds; with few pixels
- * for the channels, in more than one block of tiles at last. */
-static void test_winograd_layers(void **state) {
+/* For backends with a layout of their own: what Winograd's algorithm may take, with corners of all kinds, and with few
+ * pixels for the channels, in the end in more than one block of tiles; and large 1 x 1 weights. */
+static void test_large_convolutions(void **state) {
     (void) state;
     if (offered_layout == MOCO_LAYOUT_PLAIN) return;
     moco_random random = suite_random(22, 0);
     static const int64_t convolutions[][8] = {
-        {3, 64, 14, 11, 64, 3, 1, 1},  {2, 128, 7, 7, 64, 3, 1, 1},    {1, 64, 2, 259, 64, 3, 1, 1},
-        {5, 64, 259, 2, 64, 3, 1, 1},  {5, 128, 17, 11, 128, 3, 1, 1}, {3, 64, 13, 16, 128, 3, 1, 1},
-        {2, 128, 24, 23, 64, 3, 1, 1}, {9, 192, 7, 9, 192, 3, 1, 1},   {3, 64, 8, 9, 128, 3, 1, 1},
-        {5, 128, 7, 7, 128, 3, 1, 1},  {1, 256, 16, 17, 64, 3, 1, 1},  {11, 320, 11, 10, 64, 3, 1, 1},
+        {3, 64, 14, 11, 64, 3, 1, 1},    {2, 128, 7, 7, 64, 3, 1, 1},    {1, 64, 2, 259, 64, 3, 1, 1},
+        {5, 64, 259, 2, 64, 3, 1, 1},    {5, 128, 17, 11, 128, 3, 1, 1}, {3, 64, 13, 16, 128, 3, 1, 1},
+        {2, 128, 24, 23, 64, 3, 1, 1},   {9, 192, 7, 9, 192, 3, 1, 1},   {3, 64, 8, 9, 128, 3, 1, 1},
+        {5, 128, 7, 7, 128, 3, 1, 1},    {1, 256, 16, 17, 64, 3, 1, 1},  {11, 320, 11, 10, 64, 3, 1, 1},
+        {2, 1024, 11, 12, 544, 1, 1, 1}, {2, 1056, 3, 5, 512, 1, 2, 1},
     };
     check_same_convolutions(convolutions, sizeof convolutions / sizeof convolutions[0], &random);
 }
@@ -251,11 +252,10 @@ static void test_blocked_layers(void **state) {
     moco_random random = suite_random(20, 0);
     static const int64_t convolutions[][8] = {
         /* n, c, h, w, out_c, kernel, stride, groups */
-        {3, 16, 9, 7, 16, 3, 1, 1},    {2, 16, 8, 8, 32, 3, 2, 1},    {2, 64, 5, 5, 48, 1, 1, 1},
-        {1, 32, 7, 6, 64, 1, 2, 1},    {2, 64, 1, 1, 64, 3, 1, 1},    {2, 3, 9, 11, 16, 7, 2, 1},
-        {2, 3, 8, 8, 32, 3, 1, 1},     {2, 128, 6, 6, 128, 3, 1, 8},  {2, 256, 4, 4, 256, 3, 2, 32},
-        {5, 32, 12, 12, 16, 3, 1, 1},  {3, 64, 14, 11, 64, 3, 1, 1},  {1, 64, 1, 259, 64, 3, 1, 1},
-        {3, 1024, 5, 3, 544, 1, 1, 1}, {2, 1056, 3, 5, 512, 1, 2, 1},
+        {3, 16, 9, 7, 16, 3, 1, 1},   {2, 16, 8, 8, 32, 3, 2, 1},   {2, 64, 5, 5, 48, 1, 1, 1},
+        {1, 32, 7, 6, 64, 1, 2, 1},   {2, 64, 1, 1, 64, 3, 1, 1},   {2, 3, 9, 11, 16, 7, 2, 1},
+        {2, 3, 8, 8, 32, 3, 1, 1},    {2, 128, 6, 6, 128, 3, 1, 8}, {2, 256, 4, 4, 256, 3, 2, 32},
+        {5, 32, 12, 12, 16, 3, 1, 1}, {3, 64, 14, 11, 64, 3, 1, 1}, {1, 64, 1, 259, 64, 3, 1, 1},
     };
     check_same_convolutions(convolutions, sizeof convolutions / sizeof convolutions[0], &random);
     for (int32_t relu = 0; relu <= 1; ++relu) {
@@ -269,9 +269,9 @@ static void test_blocked_layers(void **state) {
             check_layer_all_ways(&desc, &random, 100.0);
         }
     }
-    /* 12 MiB, which are streamed past the cache. */
+    /* 12 MiB, which are streamed past the cache, and gone through in three parts. */
     moco_layer_desc large =
-        layer_desc(MOCO_LAYER_BATCH_NORM, offered_compute_dtype == MOCO_DTYPE_BF16 ? 6 : 3, 16, 257, 257);
+        layer_desc(MOCO_LAYER_BATCH_NORM, offered_compute_dtype == MOCO_DTYPE_BF16 ? 6 : 3, 48, 149, 149);
     large.relu = large.residual = 1;
     const layer_run once = {0};
     check_layer(&large, &once, &random, 0.5);

@@ -23,10 +23,19 @@ static int find_own_layout(void) {
     return found || moco_fail(MOCO_UNSUPPORTED, "this processor has no bfloat16") == MOCO_OK;
 }
 
-/* oneDNN cuts the sums of a weight gradient by the number of threads; Winograd's convolutions, which are not oneDNN's,
- * have the same bits for any. */
+static int32_t has_avx512(void) {
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+#else
+    return 0;
+#endif
+}
+
+/* oneDNN cuts the sums of a weight gradient by the number of threads; those that are our own, Winograd's and of large 1
+ * x 1 weights, have the same bits for any. */
 static int32_t bits_by_threads(const moco_layer_desc *desc) {
-    return desc->kind == MOCO_LAYER_CONV2D && !may_be_winograd(desc);
+    const int32_t pointwise = desc->kernel == 1 && desc->c % 32 == 0 && desc->c * desc->out_c > 1 << 19;
+    return desc->kind == MOCO_LAYER_CONV2D && !(has_avx512() && (may_be_winograd(desc) || pointwise));
 }
 
 int main(int argc, char **argv) {

@@ -98,8 +98,8 @@ typedef struct moco_layer_info {
 /* The tensors of one call; which ones are present depends on the kind. Gradients (dweight, dbias) are overwritten, or
  * added to with accumulate = 1; dx is overwritten, or added to with accumulate_dx = 1, which only layers are asked for
  * that say accumulates_dx; d_residual is overwritten always. dx may share memory with dy only where a layer is
- * elementwise (RELU, BATCH_NORM) and dx is overwritten; d_residual never does. y shares memory with x only where no
- * backward pass reads x: in RELU, and in BATCH_NORM planned without training. */
+ * elementwise (RELU, BATCH_NORM) and dx is overwritten; d_residual never does, nor with dx. y shares memory with x only
+ * where no backward pass reads x: in RELU, and in BATCH_NORM planned without training. */
 typedef struct moco_layer_args {
     int32_t mode; /* MOCO_MODE_TRAIN.. of encoder_ops.h: 0 and 1 batch statistics (0 fills `saved`), 2 running ones */
     int32_t accumulate;

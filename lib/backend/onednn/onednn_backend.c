@@ -39,7 +39,8 @@ static moco_status choose_formats(onednn_backend *backend) {
     static const onednn_format bf16_16 = {
         ONEDNN_LAYOUT_BLOCKED_16_BF16, 16, MOCO_DTYPE_BF16, &blocked_kernels_bf16_16, &winograd_kernels_bf16,
         &weight_kernels_bf16};
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) {
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("fma")) {
         backend->f32 = f32_16;
         if (__builtin_cpu_supports("avx512bf16")) backend->bf16 = bf16_16;
         return MOCO_OK;

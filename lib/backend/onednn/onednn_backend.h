@@ -79,7 +79,12 @@ moco_status onednn_pool_backward(const onednn_backend *backend, const moco_layer
 
 /* Bytes of n x c x h x w elements of `dtype`. */
 moco_status onednn_bytes(int32_t dtype, int64_t n, int64_t c, int64_t h, int64_t w, uint64_t *bytes);
-/* How many (sample, channel block) tasks make a range worth handing to a thread. */
+/* To whole cache lines. */
+static inline uint64_t onednn_aligned(uint64_t bytes) {
+    return (bytes + 63) / 64 * 64;
+}
+
+/* How many tasks of so many elements, say (sample, channel block), make a range worth handing to a thread. */
 int64_t onednn_grain(int64_t elements_each);
 
 #endif

@@ -26,7 +26,7 @@ typedef struct pass_state {
 } pass_state;
 
 struct onednn_convolution {
-    pass_state pass[PASSES]; /* by onednn_pass */
+    pass_state pass[PASSES]; /* by onednn_pass, and ADD_INPUT_GRADIENT */
     moco_layer_desc desc;
     int32_t pointwise;             /* 1: the weight gradient is our own kernel's */
     int32_t winograd;              /* 1: all three passes are */
@@ -106,10 +106,6 @@ static moco_status refuse_generic(const_dnnl_primitive_desc_t pd) {
     return MOCO_OK;
 }
 
-static uint64_t aligned(uint64_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
                              const moco_layer_desc *desc, int pass, const_dnnl_primitive_desc_t hint,
                              dnnl_primitive_desc_t *pd) {
@@ -136,7 +132,7 @@ static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *ba
     /* Working memory: the narrowed image, oneDNN's own, the weights. */
     const onednn_const_md scratchpad = onednn_pd_md(*pd, dnnl_query_scratchpad_md);
     state->scratchpad_offset = plan->image_bytes;
-    uint64_t scratch = plan->image_bytes + aligned(onednn_md_size(scratchpad));
+    uint64_t scratch = plan->image_bytes + onednn_aligned(onednn_md_size(scratchpad));
     MOCO_TRY(onednn_memory_create(&state->source, mds.source, backend->engine));
     MOCO_TRY(onednn_memory_create(&state->target, mds.target, backend->engine));
     MOCO_TRY(onednn_memory_create(&state->scratchpad, scratchpad, backend->engine));
@@ -150,6 +146,42 @@ static moco_status plan_pass(onednn_convolution *convolution, onednn_backend *ba
     MOCO_TRY(onednn_weights_plan(&state->weights, backend, desc, &kind, &scratch));
     if (scratch > plan->scratch_bytes) plan->scratch_bytes = scratch;
     return MOCO_OK;
+}
+
+static void release_pass(onednn_backend *backend, pass_state *state) {
+    if (state->primitive != NULL) dnnl_primitive_destroy(state->primitive);
+    if (state->source != NULL) dnnl_memory_destroy(state->source);
+    if (state->target != NULL) dnnl_memory_destroy(state->target);
+    if (state->scratchpad != NULL) dnnl_memory_destroy(state->scratchpad);
+    onednn_weights_release(&state->weights, backend);
+    memset(state, 0, sizeof *state);
+}
+
+/* A pass that may be left out: `*planned` says whether oneDNN has it. */
+static moco_status try_pass(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
+                            const moco_layer_desc *desc, int pass, const_dnnl_primitive_desc_t hint,
+                            dnnl_primitive_desc_t *pd, int32_t *planned) {
+    const moco_status status = plan_pass(convolution, backend, plan, desc, pass, hint, pd);
+    *planned = status == MOCO_OK;
+    if (status != MOCO_UNSUPPORTED) return status;
+    release_pass(backend, &convolution->pass[pass]);
+    if (*pd != NULL) dnnl_primitive_desc_destroy(*pd);
+    *pd = NULL;
+    return MOCO_OK;
+}
+
+static moco_status plan_input_gradient(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
+                                       const moco_layer_desc *desc, dnnl_primitive_desc_t pd[PASSES]) {
+    int32_t planned;
+    if (convolution->transposed) {
+        MOCO_TRY(try_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_DATA, NULL, &pd[ONEDNN_BACKWARD_DATA],
+                          &convolution->transposed));
+    }
+    if (convolution->transposed) {
+        return try_pass(convolution, backend, plan, desc, ADD_INPUT_GRADIENT, NULL, &pd[ADD_INPUT_GRADIENT], &planned);
+    }
+    return plan_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_DATA, pd[ONEDNN_FORWARD],
+                     &pd[ONEDNN_BACKWARD_DATA]);
 }
 
 static moco_status plan_all(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
@@ -170,11 +202,7 @@ static moco_status plan_all(onednn_convolution *convolution, onednn_backend *bac
                            &pd[ONEDNN_BACKWARD_WEIGHTS]);
     }
     if (status == MOCO_OK && desc->training && !desc->skip_input_gradient) {
-        status = plan_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_DATA, pd[ONEDNN_FORWARD],
-                           &pd[ONEDNN_BACKWARD_DATA]);
-        if (status == MOCO_OK && convolution->transposed) {
-            status = plan_pass(convolution, backend, plan, desc, ADD_INPUT_GRADIENT, NULL, &pd[ADD_INPUT_GRADIENT]);
-        }
+        status = plan_input_gradient(convolution, backend, plan, desc, pd);
     }
     for (int i = 0; i < PASSES; ++i) {
         if (pd[i] != NULL) dnnl_primitive_desc_destroy(pd[i]);
@@ -192,7 +220,7 @@ static moco_status plan_narrowing(onednn_convolution *convolution, const onednn_
     }
     convolution->narrow = format->kernels;
     convolution->image_elements = desc->n * desc->c * desc->h * desc->w;
-    plan->image_bytes = aligned(onednn_md_size(plan->source));
+    plan->image_bytes = onednn_aligned(onednn_md_size(plan->source));
     return MOCO_OK;
 }
 
@@ -218,7 +246,8 @@ moco_status onednn_convolution_create(onednn_convolution **out, onednn_backend *
         info->output_bytes = onednn_md_size(plan.target);
         info->scratch_bytes = plan.scratch_bytes;
         info->backward_needs_x = 1;
-        info->accumulates_dx = convolution->winograd || convolution->transposed;
+        info->accumulates_dx = desc->training && !desc->skip_input_gradient &&
+                               (convolution->winograd || convolution->pass[ADD_INPUT_GRADIENT].primitive != NULL);
         *out = convolution;
     } else {
         onednn_convolution_destroy(backend, convolution);
@@ -233,20 +262,9 @@ moco_status onednn_convolution_create(onednn_convolution **out, onednn_backend *
     return status;
 }
 
-static void destroy_memory(dnnl_memory_t memory) {
-    if (memory != NULL) dnnl_memory_destroy(memory);
-}
-
 void onednn_convolution_destroy(onednn_backend *backend, onednn_convolution *convolution) {
     if (convolution == NULL) return;
-    for (int i = 0; i < PASSES; ++i) {
-        pass_state *state = &convolution->pass[i];
-        if (state->primitive != NULL) dnnl_primitive_destroy(state->primitive);
-        destroy_memory(state->source);
-        destroy_memory(state->target);
-        destroy_memory(state->scratchpad);
-        onednn_weights_release(&state->weights, backend);
-    }
+    for (int i = 0; i < PASSES; ++i) release_pass(backend, &convolution->pass[i]);
     moco_deallocate(backend->host.context, convolution);
 }
 

@@ -166,11 +166,12 @@ static void run_pass(const onednn_backend *backend, norm_pass *pass, norm_task_f
 
 /* Statistics, and what follows from them (`apply`; NULL: nothing), for so many channel blocks at a time that these are
  * still in the cache for the second reading, which goes backwards: what was read last is the likeliest to be there. A
- * thread keeps to its samples, as the convolutions around do: cores need not share a cache. */
+ * thread keeps to its samples where there are enough, as the convolutions around do: cores need not share a cache. */
 static void run_both(const onednn_backend *backend, const norm_work *work, norm_task_fn take, moco_range_fn combine,
                      norm_task_fn apply) {
-    const int64_t samples = work->desc->n, each = moco_ceil_divide(backend->host.context->threads, samples);
-    const int64_t at_once = moco_max_i64(each, CACHED_BYTES / (samples * work->run_bytes));
+    const int64_t samples = work->desc->n, threads = backend->host.context->threads;
+    const int64_t least = samples % threads == 0 ? 1 : moco_ceil_divide(4 * threads, samples); /* to share out evenly */
+    const int64_t at_once = moco_max_i64(least, CACHED_BYTES / (samples * work->run_bytes));
     for (int64_t first = 0; first < work->blocks; first += at_once) {
         norm_pass pass = {.work = work, .combine = combine, .first = first};
         pass.count = moco_min_i64(at_once, work->blocks - first);

@@ -54,7 +54,7 @@ moco_status onednn_weights_plan(onednn_weights *weights, onednn_backend *backend
         if (weights->kept == NULL) return MOCO_OUT_OF_MEMORY;
     } else {
         weights->offset = *scratch;
-        *scratch += (bytes + 63) / 64 * 64;
+        *scratch += onednn_aligned(bytes);
     }
     MOCO_TRY(find_kernels(weights, backend, desc, kind));
     if (weights->kernels != NULL) return MOCO_OK;

@@ -8,13 +8,14 @@
 typedef struct onednn_weights {
     dnnl_memory_t own; /* as the pass takes them */
     dnnl_memory_t plain;
-    dnnl_primitive_t reorder;      /* from plain to own; of a gradient from own to plain. NULL: they are the same, */
-    dnnl_primitive_t reorder_add;  /* (a gradient's: own added to plain) */
-    const weight_kernels *kernels; /* or these do it */
-    int32_t turned;                /* tiles are */
-    int64_t rows, columns;
-    uint64_t offset; /* of own in the call's scratch, */
-    void *kept;      /* or where weights are constant this instead */
+    dnnl_primitive_t reorder;     /* from plain to own, of a gradient from own to plain. NULL: kernels do it; or without
+                                     those, plain weights are what the pass takes */
+    dnnl_primitive_t reorder_add; /* of a gradient: own added to plain */
+    const weight_kernels *kernels; /* NULL: the reorders do it */
+    int32_t turned;                /* 1: tiles lie column by column (weight_kernels.h) */
+    int64_t rows, columns;         /* out_c and c, of which plain weights are */
+    uint64_t offset;               /* of own in the call's scratch, */
+    void *kept;                    /* or where weights are constant this instead */
     uint64_t version;
     int32_t kept_is_current;
 } onednn_weights;

@@ -50,9 +50,7 @@ typedef struct block_work {
     winograd_images x, y;
     int64_t c, out_c;
     int64_t tiles, blocks;
-    const float *weights;
-    int64_t next_lane, next_channel; /* of the weights */
-    int32_t turned;
+    winograd_filters filters;
     int32_t accumulate; /* 1: y is added to */
     uint32_t *u;        /* [element][lanes / 64][units of channels][64 lanes] */
     char *thread_memory;
@@ -87,16 +85,10 @@ static void plan_blocks(block_work *work, const onednn_backend *backend, const m
 static void transform_weights(void *argument, int64_t chunk, int32_t worker) {
     (void) worker;
     const block_work *work = (const block_work *) argument;
-    const int64_t per_step = work->x.kernels->per_step;
-    uint32_t *u = work->u + chunk * work->c / per_step * CHANNELS;
-    for (int64_t channel = 0; channel < work->c; channel += LANES) {
-        for (int64_t lane = 0; lane < CHANNELS; lane += LANES) {
-            work->x.kernels->transform_weights(work->weights + (chunk * CHANNELS + lane) * work->next_lane +
-                                                   channel * work->next_channel,
-                                               work->next_lane, work->next_channel, work->turned,
-                                               u + channel / per_step * CHANNELS + lane, work->next_u, CHANNELS);
-        }
-    }
+    winograd_filters filters = work->filters;
+    filters.g += chunk * CHANNELS * filters.next_lane;
+    winograd_transform_filters(work->x.kernels, &filters, work->c,
+                               work->u + chunk * work->c / work->x.kernels->per_step * CHANNELS, work->next_u);
 }
 
 static void run_block(void *argument, int64_t index, int32_t worker) {
@@ -136,9 +128,7 @@ void onednn_winograd_forward(const onednn_backend *backend, const moco_layer_des
         return;
     }
     block_work work = {
-        .weights = (const float *) moco_host_address(&args->weight),
-        .next_lane = desc->c * 9,
-        .next_channel = 9,
+        .filters = {(const float *) moco_host_address(&args->weight), desc->c * 9, 9, 0},
     };
     plan_blocks(&work, backend, desc, desc->c, &args->x, desc->out_c, &args->y);
     run_blocks(backend, &work, args);
@@ -151,10 +141,7 @@ void onednn_winograd_input_gradient(const onednn_backend *backend, const moco_la
         return;
     }
     block_work work = {
-        .weights = (const float *) moco_host_address(&args->weight),
-        .next_lane = 9,
-        .next_channel = desc->c * 9,
-        .turned = 1,
+        .filters = {(const float *) moco_host_address(&args->weight), 9, desc->c * 9, 1},
         .accumulate = args->accumulate_dx,
     };
     plan_blocks(&work, backend, desc, desc->out_c, &args->dy, desc->c, &args->dx);
@@ -282,7 +269,7 @@ static uint64_t block_scratch(const onednn_backend *backend, const moco_layer_de
     const moco_tensor none = moco_tensor_none();
     block_work work = {0};
     plan_blocks(&work, backend, desc, c, &none, out_c, &none);
-    return u_bytes(&work) + (uint64_t) (work.thread_bytes * backend->host.context->threads);
+    return u_bytes(&work) + (uint64_t) (work.thread_bytes * moco_min_i64(backend->host.context->threads, work.blocks));
 }
 
 static uint64_t gradient_scratch(const onednn_backend *backend, const moco_layer_desc *desc) {

@@ -26,14 +26,25 @@ typedef struct wide_work {
     int64_t chunks; /* of 64 channels of y */
     int64_t tiles, per_block, blocks;
     int64_t shares; /* of the chunks: a task is a block of tiles and a share */
-    const float *weights;
-    int64_t next_lane, next_channel;
-    int32_t turned;
+    winograd_filters filters;
     int32_t accumulate;
     char *thread_memory; /* V: [group][element][tile][steps], U: [element][steps][64], and the products */
     int64_t next_v, next_u;
     int64_t thread_bytes;
 } wide_work;
+
+/* So many shares that the busiest thread has least to do; of those the fewest, since each transforms its tiles. */
+static int64_t best_shares(int64_t blocks, int64_t chunks, int64_t threads) {
+    int64_t best = 1, least = INT64_MAX;
+    for (int64_t shares = 1; shares <= moco_min_i64(chunks, threads); ++shares) {
+        const int64_t busiest = moco_ceil_divide(blocks * shares, threads) * moco_ceil_divide(chunks, shares);
+        if (busiest < least) {
+            best = shares;
+            least = busiest;
+        }
+    }
+    return best;
+}
 
 static void plan_work(wide_work *work, const onednn_backend *backend, const moco_layer_desc *desc, int64_t c,
                       const moco_tensor *x, int64_t out_c, const moco_tensor *y) {
@@ -48,7 +59,7 @@ static void plan_work(wide_work *work, const onednn_backend *backend, const moco
     const int64_t blocks = moco_ceil_divide(work->tiles, PRODUCTS_BYTES / product_bytes);
     work->per_block = moco_ceil_divide(moco_ceil_divide(work->tiles, blocks), (int64_t) TILES) * TILES;
     work->blocks = moco_ceil_divide(work->tiles, work->per_block);
-    work->shares = moco_min_i64(work->chunks, moco_ceil_divide(backend->host.context->threads, work->blocks));
+    work->shares = best_shares(work->blocks, work->chunks, backend->host.context->threads);
     work->next_v = work->per_block * work->steps + WINOGRAD_STAGGER;
     work->next_u = work->steps * CHANNELS + WINOGRAD_STAGGER;
     work->thread_bytes = kernels->elements * (work->groups * work->next_v + work->next_u + work->per_block * CHANNELS) *
@@ -56,15 +67,9 @@ static void plan_work(wide_work *work, const onednn_backend *backend, const moco
 }
 
 static void transform_weights(const wide_work *work, int64_t chunk, int64_t group, uint32_t *u) {
-    const winograd_kernels *kernels = work->x.kernels;
-    for (int64_t channel = 0; channel < CHANNELS; channel += LANES) {
-        for (int64_t lane = 0; lane < CHANNELS; lane += LANES) {
-            kernels->transform_weights(work->weights + (chunk * CHANNELS + lane) * work->next_lane +
-                                           (group * CHANNELS + channel) * work->next_channel,
-                                       work->next_lane, work->next_channel, work->turned,
-                                       u + channel / kernels->per_step * CHANNELS + lane, work->next_u, CHANNELS);
-        }
-    }
+    winograd_filters filters = work->filters;
+    filters.g += chunk * CHANNELS * filters.next_lane + group * CHANNELS * filters.next_channel;
+    winograd_transform_filters(work->x.kernels, &filters, CHANNELS, u, work->next_u);
 }
 
 /* 64 channels of tiles [first, end), whose V is given. */
@@ -110,9 +115,7 @@ static void run_tasks(const onednn_backend *backend, wide_work *work, const moco
 void onednn_winograd_wide_forward(const onednn_backend *backend, const moco_layer_desc *desc,
                                   const moco_layer_args *args) {
     wide_work work = {
-        .weights = (const float *) moco_host_address(&args->weight),
-        .next_lane = desc->c * 9,
-        .next_channel = 9,
+        .filters = {(const float *) moco_host_address(&args->weight), desc->c * 9, 9, 0},
     };
     plan_work(&work, backend, desc, desc->c, &args->x, desc->out_c, &args->y);
     run_tasks(backend, &work, args);
@@ -121,10 +124,7 @@ void onednn_winograd_wide_forward(const onednn_backend *backend, const moco_laye
 void onednn_winograd_wide_input_gradient(const onednn_backend *backend, const moco_layer_desc *desc,
                                          const moco_layer_args *args) {
     wide_work work = {
-        .weights = (const float *) moco_host_address(&args->weight),
-        .next_lane = 9,
-        .next_channel = desc->c * 9,
-        .turned = 1,
+        .filters = {(const float *) moco_host_address(&args->weight), 9, desc->c * 9, 1},
         .accumulate = args->accumulate_dx,
     };
     plan_work(&work, backend, desc, desc->out_c, &args->dy, desc->c, &args->dx);

@@ -12,11 +12,8 @@ static inline void load_rows(const float *plain, int64_t row, __m512 rows[WEIGHT
 #ifdef BF16
 /* Element by element in turns. */
 static inline void put_rows(const __m512 rows[WEIGHT_TILE], void *tile) {
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     for (int i = 0; i < WEIGHT_TILE; i += 2) {
-        const __m512i both = (__m512i) _mm512_cvtne2ps_pbh(rows[i + 1], rows[i]);
-        _mm512_storeu_si512((__m512i *) tile + i / 2, _mm512_permutexvar_epi16(order, both));
+        _mm512_storeu_si512((__m512i *) tile + i / 2, narrow_in_turns(rows[i], rows[i + 1]));
     }
 }
 #else

@@ -40,13 +40,8 @@ static inline vec pixel(const pixel_rows *rows, int plane, int row, int64_t colu
 /* Rounds to nearest, ties to even. The 16 values of the first come before those of the second, or in turns with them.
  */
 static inline void put(uint32_t *target, vec first, vec second, int in_turns) {
-    __m512i both = (__m512i) _mm512_cvtne2ps_pbh((__m512) second, (__m512) first);
-    if (in_turns) {
-        const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
-                                               6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-        both = _mm512_permutexvar_epi16(order, both);
-    }
-    _mm512_storeu_si512(target, both);
+    const __m512 low = (__m512) first, high = (__m512) second;
+    _mm512_storeu_si512(target, in_turns ? narrow_in_turns(low, high) : (__m512i) _mm512_cvtne2ps_pbh(high, low));
 }
 
 /* B' d of one column of a tile. */

@@ -30,6 +30,17 @@ static winograd_run run_at(const winograd_images *in, int64_t tile, int64_t end,
     return run;
 }
 
+void winograd_transform_filters(const winograd_kernels *kernels, const winograd_filters *filters, int64_t channels,
+                                uint32_t *u, int64_t next_element) {
+    for (int64_t channel = 0; channel < channels; channel += LANES) {
+        for (int64_t lane = 0; lane < CHANNELS; lane += LANES) {
+            kernels->transform_weights(filters->g + lane * filters->next_lane + channel * filters->next_channel,
+                                       filters->next_lane, filters->next_channel, filters->turned,
+                                       u + channel / kernels->per_step * CHANNELS + lane, next_element, CHANNELS);
+        }
+    }
+}
+
 /* The rows of a plane that a run of tiles looks at: too short a stretch for the processor to guess it. */
 static void prefetch_rows(const winograd_images *images, const char *plane, const winograd_run *run) {
     const int64_t tile = images->kernels->tile, row_bytes = images->plane_bytes / images->h;

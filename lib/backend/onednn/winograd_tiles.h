@@ -24,6 +24,16 @@ typedef struct winograd_images {
 winograd_images winograd_images_of(const onednn_backend *backend, const moco_layer_desc *desc, int64_t c,
                                    const moco_tensor *tensor);
 
+/* U of 64 lanes, from the first's weights `g` on, by `channels` channels: units of channels by 64 lanes. */
+typedef struct winograd_filters {
+    const float *g;
+    int64_t next_lane, next_channel;
+    int32_t turned;
+} winograd_filters;
+
+void winograd_transform_filters(const winograd_kernels *kernels, const winograd_filters *filters, int64_t channels,
+                                uint32_t *u, int64_t next_element);
+
 /* V of tiles [first, end), padded with zeros to whole groups of TILES, for blocks [block, block + blocks). */
 void winograd_transform_tiles(const winograd_images *x, int64_t first, int64_t end, int64_t block, int64_t blocks,
                               uint32_t *v, int64_t next_element, int64_t next_tile);
