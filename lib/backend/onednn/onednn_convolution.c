@@ -157,12 +157,10 @@ static void release_pass(onednn_backend *backend, pass_state *state) {
     memset(state, 0, sizeof *state);
 }
 
-/* A pass that may be left out: `*planned` says whether oneDNN has it. */
+/* A pass of the transposed kind, left out (its primitive stays NULL) where oneDNN doesn't have it. */
 static moco_status try_pass(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
-                            const moco_layer_desc *desc, int pass, const_dnnl_primitive_desc_t hint,
-                            dnnl_primitive_desc_t *pd, int32_t *planned) {
-    const moco_status status = plan_pass(convolution, backend, plan, desc, pass, hint, pd);
-    *planned = status == MOCO_OK;
+                            const moco_layer_desc *desc, int pass, dnnl_primitive_desc_t *pd) {
+    const moco_status status = plan_pass(convolution, backend, plan, desc, pass, NULL, pd);
     if (status != MOCO_UNSUPPORTED) return status;
     release_pass(backend, &convolution->pass[pass]);
     if (*pd != NULL) dnnl_primitive_desc_destroy(*pd);
@@ -172,13 +170,12 @@ static moco_status try_pass(onednn_convolution *convolution, onednn_backend *bac
 
 static moco_status plan_input_gradient(onednn_convolution *convolution, onednn_backend *backend, planning *plan,
                                        const moco_layer_desc *desc, dnnl_primitive_desc_t pd[PASSES]) {
-    int32_t planned;
     if (convolution->transposed) {
-        MOCO_TRY(try_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_DATA, NULL, &pd[ONEDNN_BACKWARD_DATA],
-                          &convolution->transposed));
+        MOCO_TRY(try_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_DATA, &pd[ONEDNN_BACKWARD_DATA]));
+        convolution->transposed = convolution->pass[ONEDNN_BACKWARD_DATA].primitive != NULL;
     }
     if (convolution->transposed) {
-        return try_pass(convolution, backend, plan, desc, ADD_INPUT_GRADIENT, NULL, &pd[ADD_INPUT_GRADIENT], &planned);
+        return try_pass(convolution, backend, plan, desc, ADD_INPUT_GRADIENT, &pd[ADD_INPUT_GRADIENT]);
     }
     return plan_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_DATA, pd[ONEDNN_FORWARD],
                      &pd[ONEDNN_BACKWARD_DATA]);

@@ -1,7 +1,5 @@
 #include "backend/onednn/onednn_weights.h"
 
-#include <string.h>
-
 #include "core/checked.h"
 
 /* --- Planning --- */

@@ -266,6 +266,7 @@ void onednn_winograd_weight_gradient(const onednn_backend *backend, const moco_l
 /* --- Working memory: that of the pass that needs most --- */
 
 static uint64_t block_scratch(const onednn_backend *backend, const moco_layer_desc *desc, int64_t c, int64_t out_c) {
+    if (is_wide(backend, desc)) return onednn_winograd_wide_scratch(backend, desc, c, out_c);
     const moco_tensor none = moco_tensor_none();
     block_work work = {0};
     plan_blocks(&work, backend, desc, c, &none, out_c, &none);
@@ -273,6 +274,7 @@ static uint64_t block_scratch(const onednn_backend *backend, const moco_layer_de
 }
 
 static uint64_t gradient_scratch(const onednn_backend *backend, const moco_layer_desc *desc) {
+    if (is_wide(backend, desc)) return onednn_winograd_wide_gradient_scratch(backend, desc);
     const moco_tensor none = moco_tensor_none();
     gradient_work work = {0};
     plan_gradient(&work, backend, desc, &none, &none);
@@ -281,7 +283,6 @@ static uint64_t gradient_scratch(const onednn_backend *backend, const moco_layer
 }
 
 uint64_t onednn_winograd_scratch(const onednn_backend *backend, const moco_layer_desc *desc) {
-    if (is_wide(backend, desc)) return onednn_winograd_wide_scratch(backend, desc);
     const uint64_t forward = block_scratch(backend, desc, desc->c, desc->out_c);
     if (!desc->training) return forward;
     const uint64_t input_gradient = block_scratch(backend, desc, desc->out_c, desc->c);

@@ -1,8 +1,8 @@
 /* Winograd's convolutions with so many channels for so few pixels that the transformed weights, U and dU, would be the
  * largest thing by far (at 512 channels of 7 x 7 in float32 38 MB, the weights four times over). Here a task transforms
- * all tiles, or a block of them, first; then it makes U of 64 channels of the result by 64 others in its
- * thread's cache, multiplies and forgets it. Tasks that share a block of tiles transform it each for itself: cores
- * that share no cache would pay dearly for each other's. No sum depends on the number of threads.
+ * all tiles, or a block of them, first; then it makes U of 64 channels of the result by 64 others in its thread's
+ * cache, multiplies and forgets it. Tasks that share a block of tiles transform it each for itself: cores that share no
+ * cache would pay dearly for each other's. No sum depends on the number of threads.
  */
 #include <string.h>
 
@@ -228,25 +228,17 @@ void onednn_winograd_wide_weight_gradient(const onednn_backend *backend, const m
 
 /* --- Working memory --- */
 
-static uint64_t forward_scratch(const onednn_backend *backend, const moco_layer_desc *desc, int64_t c, int64_t out_c) {
+uint64_t onednn_winograd_wide_scratch(const onednn_backend *backend, const moco_layer_desc *desc, int64_t c,
+                                      int64_t out_c) {
     const moco_tensor none = moco_tensor_none();
     wide_work work = {0};
     plan_work(&work, backend, desc, c, &none, out_c, &none);
     return (uint64_t) (work.thread_bytes * moco_min_i64(backend->host.context->threads, work.blocks * work.shares));
 }
 
-static uint64_t gradient_scratch(const onednn_backend *backend, const moco_layer_desc *desc) {
+uint64_t onednn_winograd_wide_gradient_scratch(const onednn_backend *backend, const moco_layer_desc *desc) {
     const moco_tensor none = moco_tensor_none();
     wide_gradient work = {0};
     plan_gradient(&work, backend, desc, &none, &none);
     return (uint64_t) (work.thread_bytes * work.shares);
-}
-
-uint64_t onednn_winograd_wide_scratch(const onednn_backend *backend, const moco_layer_desc *desc) {
-    const uint64_t forward = forward_scratch(backend, desc, desc->c, desc->out_c);
-    if (!desc->training) return forward;
-    const uint64_t input_gradient = forward_scratch(backend, desc, desc->out_c, desc->c);
-    const uint64_t weight_gradient = gradient_scratch(backend, desc);
-    const uint64_t more = input_gradient > weight_gradient ? input_gradient : weight_gradient;
-    return forward > more ? forward : more;
 }

@@ -4,7 +4,10 @@
 
 #include "backend/onednn/onednn_backend.h"
 
-uint64_t onednn_winograd_wide_scratch(const onednn_backend *backend, const moco_layer_desc *desc);
+/* Working memory of a convolution from c to out_c channels, and of its weight gradient. */
+uint64_t onednn_winograd_wide_scratch(const onednn_backend *backend, const moco_layer_desc *desc, int64_t c,
+                                      int64_t out_c);
+uint64_t onednn_winograd_wide_gradient_scratch(const onednn_backend *backend, const moco_layer_desc *desc);
 void onednn_winograd_wide_forward(const onednn_backend *backend, const moco_layer_desc *desc,
                                   const moco_layer_args *args);
 void onednn_winograd_wide_input_gradient(const onednn_backend *backend, const moco_layer_desc *desc,
