@@ -7,6 +7,7 @@
 #ifndef MOCO_TEST_BACKEND_SUITE_H
 #define MOCO_TEST_BACKEND_SUITE_H
 
+#include "conformance/large_convolution_cases.h"
 #include "conformance/layer_cases.h"
 #include "conformance/operator_cases.h"
 
