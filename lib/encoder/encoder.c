@@ -2,9 +2,9 @@
 #include <string.h>
 
 #include "backend/backend_chain.h"
+#include "backend/host_tensor.h"
 #include "core/config.h"
 #include "encoder/encoder_handle.h"
-#include "encoder/host_tensor.h"
 
 static const moco_encoder_config default_config = {
     .struct_size = sizeof(moco_encoder_config),

@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "backend/backend_chain.h"
+#include "backend/host_tensor.h"
 #include "core/checked.h"
 #include "core/config.h"
 #include "core/random.h"
 #include "encoder/encoder_internal.h"
-#include "encoder/host_tensor.h"
 #include "encoder/momentum_encoder_internal.h"
 
 struct moco_momentum_encoder {

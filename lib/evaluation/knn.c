@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "backend/backend_chain.h"
+#include "backend/host_tensor.h"
 #include "core/checked.h"
 #include "core/config.h"
-#include "encoder/host_tensor.h"
 #include "evaluation/knn_select.h"
 #include <moco/evaluation.h>
 #include <moco/sys/encoder_ops.h>

@@ -3,8 +3,8 @@
 #include "backend/backend_chain.h"
 #include "core/checked.h"
 #include "core/config.h"
+#include "keys/queue_view.h"
 #include "loss/loss_internal.h"
-#include "queue/queue_view.h"
 
 struct moco_loss {
     atomic_int references;

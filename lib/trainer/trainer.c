@@ -2,9 +2,9 @@
 #include "core/config.h"
 #include "encoder/encoder_internal.h"
 #include "encoder/momentum_encoder_internal.h"
+#include "keys/queue_view.h"
 #include "loss/loss_internal.h"
 #include "optimizer/optimizer_internal.h"
-#include "queue/queue_view.h"
 #include "trainer/trainer_internal.h"
 
 /* --- Configuration --- */

@@ -6,8 +6,8 @@
 #include "core/config.h"
 #include "encoder/encoder_internal.h"
 #include "encoder/momentum_encoder_internal.h"
+#include "keys/queue_view.h"
 #include "loss/loss_internal.h"
-#include "queue/queue_view.h"
 #include "trainer/trainer_internal.h"
 
 /* --- Schedules --- */

@@ -11,21 +11,21 @@ set(allow_data "^core/|^io/|^data/")
 set(allow_augment "^core/|^io/|^augment/")
 set(allow_loader "^core/|^data/|^augment/|^loader/")
 set(allow_encoder "^core/|^backend/[^/]+$|^encoder/")
-set(allow_queue "^core/|^backend/[^/]+$|^queue/")
-set(allow_loss "^core/|^backend/[^/]+$|^loss/|^queue/queue_view\\.h$")
+set(allow_keys "^core/|^backend/[^/]+$|^keys/")
+set(allow_loss "^core/|^backend/[^/]+$|^loss/|^keys/queue_view\\.h$")
 set(allow_optimizer "^core/|^backend/[^/]+$|^optimizer/|^encoder/(momentum_)?encoder_internal\\.h$")
 set(allow_trainer "^[a-z]+/[^/]+$")
 set(allow_evaluation "^core/|^backend/[^/]+$|^encoder/|^loader/|^data/|^augment/|^evaluation/")
-set(allow_report "^core/|^report/")
+set(allow_checkpoint "^core/|^io/|^[a-z]+/[a-z_]+_internal\\.h$")
 
 # Headers of other libraries, and the only place for each.
 set(foreign_headers
-    "cblas\\.h=^lib/backend/cblas/"
-    "(oneapi/)?(dnnl/)?dnnl.*=^lib/backend/onednn/"
+    "cblas\\.h=^lib/backend/cpu/"
+    "(oneapi/)?(dnnl/)?dnnl.*=^lib/backend/cpu/onednn/"
     "(cuda|cublas|cudnn).*=^lib/backend/cuda/"
     "nccl\\.h=^lib/communicator/nccl/"
     "mpi\\.h=^lib/communicator/mpi/"
-    "omp\\.h=^(lib/core|lib/backend/cblas|lib/backend/onednn|tests)/"
+    "omp\\.h=^(lib/core|lib/backend/cpu|tests)/"
     "jansson\\.h=^(lib/io|tests)/"
     "zip\\.h=^lib/io/"
     "(turbojpeg|jpeglib|jerror|zlib|webp/.*)\\.h=^(lib/data|tests)/"

@@ -4,7 +4,7 @@
 #include "conformance/layer_cases.h"
 #include "conformance/update_cases.h"
 
-#include "backend/cblas/cblas_backend.h"
+#include "backend/cpu/plain_layers.h"
 #include "support/passive_threads.h"
 
 static struct {
@@ -19,7 +19,7 @@ static void use_variant(moco_context *context) {
     moco_planned_layer layer;
     assert_ok(moco_layer_plan(context, &desc, &layer));
     assert_string_equal(layer.ops->name, "cblas");
-    cblas_backend *backend = (cblas_backend *) layer.backend;
+    plain_backend *backend = (plain_backend *) layer.backend;
     backend->conv = variant.conv;
     backend->vector = variant.vector;
     backend->conv_by_gemm = variant.conv_by_gemm;
@@ -66,9 +66,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_sgd_momentum_update),
     };
     int failed = 0;
-    for (int i = 0; cblas_conv_kernels()[i] != NULL; ++i) {
-        variant.conv = cblas_conv_kernels()[i];
-        variant.vector = cblas_vector_kernels()[i];
+    for (int i = 0; moco_cpu_conv_kernels()[i] != NULL; ++i) {
+        variant.conv = moco_cpu_conv_kernels()[i];
+        variant.vector = moco_cpu_vector_kernels()[i];
         print_message("kernels of %d lanes\n", variant.conv->lanes);
         for (variant.conv_by_gemm = 0; variant.conv_by_gemm < 2; ++variant.conv_by_gemm) {
             failed += cmocka_run_group_tests_name("convolutions", convolutions, open_suite, close_suite);

@@ -4,7 +4,7 @@
  */
 #include "support/layer_harness.h"
 
-#include "backend/cblas/cblas_backend.h"
+#include "backend/cpu/plain_layers.h"
 #include "support/passive_threads.h"
 
 #define THREAD_COUNTS 3
@@ -22,7 +22,7 @@ static moco_context *open_variant(const variant *v, int32_t threads) {
     moco_planned_layer layer;
     assert_ok(moco_layer_plan(context, &desc, &layer));
     assert_string_equal(layer.ops->name, "cblas");
-    cblas_backend *backend = (cblas_backend *) layer.backend;
+    plain_backend *backend = (plain_backend *) layer.backend;
     backend->conv = v->conv;
     backend->vector = v->vector;
     backend->conv_by_gemm = v->conv_by_gemm;
@@ -32,9 +32,9 @@ static moco_context *open_variant(const variant *v, int32_t threads) {
 
 /* Calls `check` for each variant. */
 static void for_each_variant(void (*check)(const variant *)) {
-    for (int i = 0; cblas_conv_kernels()[i] != NULL; ++i) {
+    for (int i = 0; moco_cpu_conv_kernels()[i] != NULL; ++i) {
         for (int32_t gemm = 0; gemm < 2; ++gemm) {
-            const variant v = {cblas_conv_kernels()[i], cblas_vector_kernels()[i], gemm};
+            const variant v = {moco_cpu_conv_kernels()[i], moco_cpu_vector_kernels()[i], gemm};
             check(&v);
         }
     }

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "backend/cblas/info_nce.h"
-#include "backend/cblas/info_nce_select.h"
+#include "backend/cpu/info_nce/info_nce.h"
+#include "backend/cpu/info_nce/info_nce_select.h"
 #include "backend/host_memory.h"
 #include "support/loss_oracle.h"
 

@@ -1,0 +1,63 @@
+/* Compiled with AVX-512, and with -DBF16 and its bfloat16 conversions (see CMakeLists.txt). */
+#include "backend/cpu/kernels/weight_kernels.h"
+
+#include <stddef.h>
+
+#include "backend/cpu/kernels/register_transpose.h"
+
+static inline void load_rows(const float *plain, int64_t row, __m512 rows[WEIGHT_TILE]) {
+    for (int i = 0; i < WEIGHT_TILE; ++i) rows[i] = _mm512_loadu_ps(plain + i * row);
+}
+
+#ifdef BF16
+/* Element by element in turns. */
+static inline void put_rows(const __m512 rows[WEIGHT_TILE], void *tile) {
+    for (int i = 0; i < WEIGHT_TILE; i += 2) {
+        _mm512_storeu_si512((__m512i *) tile + i / 2, narrow_in_turns(rows[i], rows[i + 1]));
+    }
+}
+#else
+static inline void put_rows(const __m512 rows[WEIGHT_TILE], void *tile) {
+    for (int i = 0; i < WEIGHT_TILE; ++i) _mm512_storeu_ps((float *) tile + i * WEIGHT_TILE, rows[i]);
+}
+
+static void from_tiles(const float *tiles, int64_t next_tile, int64_t count, int32_t accumulate, float *plain,
+                       int64_t row) {
+    for (int64_t i = 0; i < count; ++i, plain += WEIGHT_TILE, tiles += next_tile / (int64_t) sizeof *tiles) {
+        __m512 columns[WEIGHT_TILE], rows[WEIGHT_TILE];
+        load_rows(tiles, WEIGHT_TILE, columns);
+        transpose_16x16(columns, rows);
+        for (int r = 0; r < WEIGHT_TILE; ++r) {
+            float *target = plain + r * row;
+            _mm512_storeu_ps(target, accumulate ? _mm512_add_ps(rows[r], _mm512_loadu_ps(target)) : rows[r]);
+        }
+    }
+}
+#endif
+
+static void to_tiles(const float *plain, int64_t row, int64_t count, int32_t turned, void *tiles, int64_t next_tile) {
+    char *tile = (char *) tiles;
+    for (int64_t i = 0; i < count; ++i, plain += WEIGHT_TILE, tile += next_tile) {
+        __m512 rows[WEIGHT_TILE], columns[WEIGHT_TILE];
+        load_rows(plain, row, rows);
+        if (turned) {
+            transpose_16x16(rows, columns);
+            put_rows(columns, tile);
+        } else {
+            put_rows(rows, tile);
+        }
+    }
+}
+
+#ifdef BF16
+const weight_kernels moco_weight_kernels_bf16 = {
+    .tile_bytes = WEIGHT_TILE * WEIGHT_TILE * sizeof(uint16_t),
+    .to_tiles = to_tiles,
+};
+#else
+const weight_kernels moco_weight_kernels_f32 = {
+    .tile_bytes = WEIGHT_TILE * WEIGHT_TILE * sizeof(float),
+    .to_tiles = to_tiles,
+    .from_tiles = from_tiles,
+};
+#endif

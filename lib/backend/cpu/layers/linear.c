@@ -1,0 +1,129 @@
+/* y = [relu] (x W^T + b). Each product is cut along its longer side into blocks of fixed size, one BLAS call on one
+ * thread each: the same bits for any number of threads.
+ */
+#include <cblas.h>
+#include <string.h>
+
+#include "backend/cpu/plain_layers.h"
+
+#define BLOCK 128
+
+typedef struct linear_work {
+    const plain_backend *backend;
+    const moco_layer_desc *desc;
+    const float *x, *weight, *bias, *dz;
+    const float *dy, *y_kept;
+    float *y, *dx, *dweight, *dbias, *masked;
+    int32_t accumulate;
+} linear_work;
+
+static int64_t block_end(int64_t task, int64_t count) {
+    return moco_min_i64((task + 1) * BLOCK, count);
+}
+
+/* Samples of `task` by all outputs if there are more of them, else outputs of `task` for all samples. */
+static void forward_block(void *argument, int64_t task, int32_t worker) {
+    (void) worker;
+    const linear_work *work = (const linear_work *) argument;
+    const moco_layer_desc *d = work->desc;
+    const int32_t by_sample = d->n > d->out_c;
+    const int64_t begin = task * BLOCK, end = block_end(task, by_sample ? d->n : d->out_c);
+    const int64_t first_row = by_sample ? begin : 0, rows = by_sample ? end - begin : d->n;
+    const int64_t first = by_sample ? 0 : begin, columns = by_sample ? d->out_c : end - begin;
+    float *y = work->y + first_row * d->out_c + first;
+    for (int64_t i = 0; i < rows && work->bias != NULL; ++i)
+        memcpy(y + i * d->out_c, work->bias + first, (size_t) columns * sizeof *y);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int) rows, (int) columns, (int) d->c, 1.0f,
+                work->x + first_row * d->c, (int) d->c, work->weight + first * d->c, (int) d->c,
+                work->bias != NULL ? 1.0f : 0.0f, y, (int) d->out_c);
+    if (!d->relu) return;
+    for (int64_t i = 0; i < rows; ++i) work->backend->vector->relu(y + i * d->out_c, columns, y + i * d->out_c);
+}
+
+static linear_work work_of(const plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+    const linear_work work = {
+        .backend = backend,
+        .desc = desc,
+        .x = (const float *) moco_host_address(&args->x),
+        .weight = (const float *) moco_host_address(&args->weight),
+        .bias = (const float *) moco_host_address(&args->bias),
+        .y = (float *) moco_host_address(&args->y),
+        .y_kept = (const float *) moco_host_address(&args->y),
+        .dy = (const float *) moco_host_address(&args->dy),
+        .dx = (float *) moco_host_address(&args->dx),
+        .dweight = (float *) moco_host_address(&args->dweight),
+        .dbias = (float *) moco_host_address(&args->dbias),
+        .masked = (float *) moco_host_address(&args->scratch),
+        .accumulate = args->accumulate,
+    };
+    return work;
+}
+
+void moco_linear_forward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+    linear_work work = work_of(backend, desc, args);
+    const int32_t threads = moco_blas_enter();
+    moco_parallel_for(backend->host.context, moco_ceil_divide(moco_max_i64(desc->n, desc->out_c), BLOCK), forward_block,
+                      &work);
+    moco_blas_leave(threads);
+}
+
+/* --- Backward --- */
+
+static void mask_range(void *argument, int64_t begin, int64_t end) {
+    const linear_work *work = (const linear_work *) argument;
+    work->backend->vector->mask(work->dy + begin, work->y_kept + begin, end - begin, work->masked + begin);
+}
+
+static void input_block(void *argument, int64_t task, int32_t worker) {
+    (void) worker;
+    const linear_work *work = (const linear_work *) argument;
+    const moco_layer_desc *d = work->desc;
+    const int32_t by_sample = d->n > d->c;
+    const int64_t begin = task * BLOCK, end = block_end(task, by_sample ? d->n : d->c);
+    const int64_t first_row = by_sample ? begin : 0, rows = by_sample ? end - begin : d->n;
+    const int64_t first = by_sample ? 0 : begin, columns = by_sample ? d->c : end - begin;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int) rows, (int) columns, (int) d->out_c, 1.0f,
+                work->dz + first_row * d->out_c, (int) d->out_c, work->weight + first, (int) d->c, 0.0f,
+                work->dx + first_row * d->c + first, (int) d->c);
+}
+
+static void weight_block(void *argument, int64_t task, int32_t worker) {
+    (void) worker;
+    const linear_work *work = (const linear_work *) argument;
+    const moco_layer_desc *d = work->desc;
+    const int32_t by_output = d->out_c > d->c;
+    const int64_t begin = task * BLOCK, end = block_end(task, by_output ? d->out_c : d->c);
+    const int64_t first_row = by_output ? begin : 0, rows = by_output ? end - begin : d->out_c;
+    const int64_t first = by_output ? 0 : begin, columns = by_output ? d->c : end - begin;
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int) rows, (int) columns, (int) d->n, 1.0f,
+                work->dz + first_row, (int) d->out_c, work->x + first, (int) d->c, work->accumulate ? 1.0f : 0.0f,
+                work->dweight + first_row * d->c + first, (int) d->c);
+}
+
+static void bias_range(void *argument, int64_t begin, int64_t end) {
+    const linear_work *work = (const linear_work *) argument;
+    for (int64_t o = begin; o < end; ++o) {
+        double sum = work->accumulate ? (double) work->dbias[o] : 0.0;
+        for (int64_t i = 0; i < work->desc->n; ++i) sum += (double) work->dz[i * work->desc->out_c + o];
+        work->dbias[o] = (float) sum;
+    }
+}
+
+void moco_linear_backward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+    moco_context *context = backend->host.context;
+    linear_work work = work_of(backend, desc, args);
+    work.dz = work.dy;
+    if (desc->relu) {
+        moco_parallel_range(context, desc->n * desc->out_c, 16384, mask_range, &work);
+        work.dz = work.masked;
+    }
+    const int32_t threads = moco_blas_enter();
+    if (work.dweight != NULL) {
+        moco_parallel_for(context, moco_ceil_divide(moco_max_i64(desc->out_c, desc->c), BLOCK), weight_block, &work);
+    }
+    if (work.dx != NULL) {
+        moco_parallel_for(context, moco_ceil_divide(moco_max_i64(desc->n, desc->c), BLOCK), input_block, &work);
+    }
+    moco_blas_leave(threads);
+    if (work.dbias != NULL) moco_parallel_range(context, desc->out_c, BLOCK, bias_range, &work);
+}

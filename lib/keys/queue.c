@@ -1,0 +1,216 @@
+#include <stddef.h>
+#include <string.h>
+
+#include "core/checked.h"
+#include "core/config.h"
+#include "keys/queue_internal.h"
+
+static const moco_queue_config default_config = {
+    sizeof(moco_queue_config), MOCO_QUEUE_START_RANDOM, 65536, 128, 0, MOCO_QUEUE_STORAGE_F32, 0,
+};
+#define OLDEST_CONFIG offsetof(moco_queue_config, storage)
+
+moco_status moco_queue_config_init(moco_queue_config *config, uint32_t struct_size) {
+    return moco_config_init(config, struct_size, &default_config, sizeof default_config, OLDEST_CONFIG,
+                            "moco_queue_config");
+}
+
+static void forget_all(moco_queue *queue) {
+    for (int64_t i = 0; i < queue->capacity; ++i) queue->ids[i] = MOCO_QUEUE_NO_ID;
+    queue->position = 0;
+    queue->filled = 0;
+}
+
+moco_status moco_queue_create(moco_queue **out, moco_context *context, const moco_queue_config *config) {
+    MOCO_REQUIRE_POINTER(out);
+    MOCO_REQUIRE_POINTER(context);
+    moco_queue_config wanted = default_config;
+    if (config != NULL) {
+        MOCO_TRY(moco_config_read(&wanted, config, sizeof wanted, OLDEST_CONFIG, "moco_queue_config"));
+    }
+    MOCO_REQUIRE(wanted.capacity >= 1, "capacity is %lld; it must be at least 1", (long long) wanted.capacity);
+    MOCO_REQUIRE(wanted.dim >= 1, "dim is %lld; it must be at least 1", (long long) wanted.dim);
+    MOCO_REQUIRE(wanted.start == MOCO_QUEUE_START_RANDOM || wanted.start == MOCO_QUEUE_START_EMPTY,
+                 "start is %d; it must be MOCO_QUEUE_START_RANDOM (0) or MOCO_QUEUE_START_EMPTY (1)", wanted.start);
+    MOCO_REQUIRE(wanted.storage == MOCO_QUEUE_STORAGE_F32 || wanted.storage == MOCO_QUEUE_STORAGE_BF16,
+                 "storage is %d; it must be MOCO_QUEUE_STORAGE_F32 (0) or MOCO_QUEUE_STORAGE_BF16 (1)", wanted.storage);
+    const int32_t dtype = wanted.storage == MOCO_QUEUE_STORAGE_BF16 ? MOCO_DTYPE_BF16 : MOCO_DTYPE_F32;
+    int64_t elements = 0;
+    size_t key_bytes = 0, id_bytes = 0;
+    MOCO_TRY(moco_checked_multiply(wanted.capacity, wanted.dim, "capacity * dim", &elements));
+    MOCO_TRY(moco_checked_bytes(elements, moco_dtype_size(dtype), "the queue's keys", &key_bytes));
+    MOCO_TRY(moco_checked_bytes(wanted.capacity, sizeof(int64_t), "the queue's ids", &id_bytes));
+
+    moco_queue *queue = (moco_queue *) moco_allocate_zeroed(context, 1, sizeof *queue);
+    if (queue == NULL) return MOCO_OUT_OF_MEMORY;
+    atomic_init(&queue->references, 1);
+    moco_context_retain(context);
+    queue->context = context;
+    queue->start = wanted.start;
+    queue->dtype = dtype;
+    queue->capacity = wanted.capacity;
+    queue->dim = wanted.dim;
+
+    moco_status status;
+    MOCO_TRY_GOTO(status, failed, moco_buffer_create(context, key_bytes, &queue->buffer));
+    queue->ids = (int64_t *) moco_allocate(context, id_bytes);
+    if (queue->ids == NULL) {
+        status = MOCO_OUT_OF_MEMORY;
+        goto failed;
+    }
+    MOCO_TRY_GOTO(status, failed, moco_queue_write_starting_rows(queue, wanted.seed));
+    forget_all(queue);
+    *out = queue;
+    return MOCO_OK;
+
+failed:
+    moco_queue_destroy(queue);
+    return status;
+}
+
+void moco_queue_retain(moco_queue *queue) {
+    atomic_fetch_add(&queue->references, 1);
+}
+
+void moco_queue_destroy(moco_queue *queue) {
+    if (queue == NULL || atomic_fetch_sub(&queue->references, 1) != 1) return;
+    moco_context *context = queue->context;
+    moco_buffer_destroy(context, queue->buffer);
+    moco_deallocate(context, queue->ids);
+    moco_deallocate(context, queue);
+    moco_context_destroy(context);
+}
+
+moco_status moco_queue_reset(moco_queue *queue, uint64_t seed) {
+    MOCO_REQUIRE_POINTER(queue);
+    MOCO_TRY(moco_queue_write_starting_rows(queue, seed));
+    forget_all(queue);
+    return MOCO_OK;
+}
+
+/* --- Enqueue --- */
+
+moco_tensor moco_queue_rows(const moco_queue *queue, int64_t first, int64_t count) {
+    const uint64_t offset = (uint64_t) first * (uint64_t) queue->dim * moco_dtype_size(queue->dtype);
+    return moco_tensor_2d(queue->buffer, offset, queue->dtype, count, queue->dim);
+}
+
+moco_status moco_queue_write_rows(moco_queue *queue, int64_t first, const moco_tensor *rows) {
+    const moco_tensor target = moco_queue_rows(queue, first, rows->dims[0]);
+    if (queue->dtype != MOCO_DTYPE_F32) return moco_tensor_convert(queue->context, &target, rows);
+    return moco_tensor_copy(queue->context, &target, rows);
+}
+
+moco_status moco_queue_host_rows(const moco_queue *queue, const float *rows, int64_t count, void **buffer,
+                                 moco_tensor *tensor) {
+    int64_t elements = 0;
+    size_t bytes = 0;
+    MOCO_TRY(moco_checked_multiply(count, queue->dim, "rows * dim", &elements));
+    MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "the size of the keys", &bytes));
+    /* A wrapped buffer is only read here, although buffers know no const. */
+    moco_status status = moco_buffer_wrap(queue->context, (void *) (uintptr_t) rows, bytes, buffer);
+    if (status == MOCO_UNSUPPORTED) {
+        MOCO_TRY(moco_buffer_create(queue->context, bytes, buffer));
+        *tensor = moco_tensor_2d(*buffer, 0, MOCO_DTYPE_F32, count, queue->dim);
+        status = moco_tensor_upload(queue->context, tensor, rows);
+        if (status != MOCO_OK) moco_buffer_destroy(queue->context, *buffer);
+        return status;
+    }
+    if (status == MOCO_OK) *tensor = moco_tensor_2d(*buffer, 0, MOCO_DTYPE_F32, count, queue->dim);
+    return status;
+}
+
+moco_status moco_queue_require_finite(const moco_queue *queue, const moco_tensor *keys) {
+    int32_t finite = 0;
+    int64_t first = 0;
+    MOCO_TRY(moco_all_finite(queue->context, keys, &finite, &first));
+    MOCO_REQUIRE(finite, "keys holds a NaN or an infinity in row %lld, column %lld; every value must be finite",
+                 (long long) (first / queue->dim), (long long) (first % queue->dim));
+    return MOCO_OK;
+}
+
+moco_status moco_queue_enqueue_tensor(moco_queue *queue, const moco_tensor *keys, const int64_t *ids) {
+    MOCO_REQUIRE_POINTER(queue);
+    MOCO_REQUIRE_POINTER(keys);
+    MOCO_REQUIRE(keys->rank == 2 && keys->dims[1] == queue->dim && keys->dtype == MOCO_DTYPE_F32,
+                 "keys is no float32 matrix with rows of %lld values", (long long) queue->dim);
+    const int64_t n = keys->dims[0];
+    if (n == 0) return MOCO_OK;
+    MOCO_TRY(moco_queue_require_finite(queue, keys));
+
+    /* Of more keys than the queue holds, the earlier ones would be overwritten at once: only the last `capacity` go in,
+     * where they would have come to lie. */
+    const int64_t capacity = queue->capacity;
+    const int64_t written = moco_min_i64(n, capacity);
+    const int64_t skipped = n - written;
+    const int64_t position = (queue->position + skipped % capacity) % capacity;
+    const int64_t before_wrap = moco_min_i64(written, capacity - position);
+    const int64_t runs[2][3] = {{skipped, position, before_wrap}, {skipped + before_wrap, 0, written - before_wrap}};
+    for (int run = 0; run < 2; ++run) {
+        const int64_t from = runs[run][0], to = runs[run][1], count = runs[run][2];
+        if (count == 0) continue;
+        moco_tensor source = *keys;
+        source.offset += (uint64_t) from * (uint64_t) queue->dim * sizeof(float);
+        source.dims[0] = count;
+        MOCO_TRY(moco_queue_write_rows(queue, to, &source));
+    }
+    for (int64_t i = 0; i < written; ++i) {
+        const int64_t slot = i < before_wrap ? position + i : i - before_wrap;
+        queue->ids[slot] = ids == NULL ? MOCO_QUEUE_NO_ID : ids[skipped + i];
+    }
+    queue->position = (position + written % capacity) % capacity;
+    queue->filled = n >= capacity - queue->filled ? capacity : queue->filled + n;
+    return MOCO_OK;
+}
+
+moco_status moco_queue_enqueue(moco_queue *queue, const float *keys, const int64_t *ids, int64_t n) {
+    MOCO_REQUIRE_POINTER(queue);
+    MOCO_REQUIRE(n >= 0, "n is %lld; it must be at least 0", (long long) n);
+    if (n == 0) return MOCO_OK;
+    MOCO_REQUIRE_POINTER(keys);
+    void *buffer = NULL;
+    moco_tensor rows;
+    MOCO_TRY(moco_queue_host_rows(queue, keys, n, &buffer, &rows));
+    const moco_status status = moco_queue_enqueue_tensor(queue, &rows, ids);
+    moco_buffer_destroy(queue->context, buffer);
+    return status;
+}
+
+/* --- Getters and the loss's view --- */
+
+int64_t moco_queue_capacity(const moco_queue *queue) {
+    return queue == NULL ? 0 : queue->capacity;
+}
+
+int64_t moco_queue_dim(const moco_queue *queue) {
+    return queue == NULL ? 0 : queue->dim;
+}
+
+int64_t moco_queue_position(const moco_queue *queue) {
+    return queue == NULL ? 0 : queue->position;
+}
+
+int64_t moco_queue_filled(const moco_queue *queue) {
+    return queue == NULL ? 0 : queue->filled;
+}
+
+int64_t moco_queue_negatives(const moco_queue *queue) {
+    if (queue == NULL) return 0;
+    return queue->start == MOCO_QUEUE_START_RANDOM ? queue->capacity : queue->filled;
+}
+
+int32_t moco_queue_storage(const moco_queue *queue) {
+    return queue != NULL && queue->dtype == MOCO_DTYPE_BF16 ? MOCO_QUEUE_STORAGE_BF16 : MOCO_QUEUE_STORAGE_F32;
+}
+
+moco_queue_view moco_queue_const_view(const moco_queue *queue) {
+    const int64_t negatives = moco_queue_negatives(queue);
+    const moco_queue_view view = {
+        queue->context, moco_queue_rows(queue, 0, negatives), queue->ids, queue->dim, negatives, queue->filled,
+    };
+    return view;
+}
+
+moco_context *moco_queue_context(const moco_queue *queue) {
+    return queue->context;
+}

@@ -1,0 +1,103 @@
+/* The queue's whole state: read, restore, checksum. */
+#include <string.h>
+
+#include "core/checked.h"
+#include "keys/queue_internal.h"
+
+/* Rows to the host's keys[count x dim], widened on the way where they are bfloat16. */
+static moco_status read_rows(const moco_queue *queue, const moco_tensor *rows, float *keys) {
+    moco_context *context = queue->context;
+    if (queue->dtype == MOCO_DTYPE_F32) return moco_tensor_download(context, rows, keys);
+    const size_t bytes = (size_t) moco_tensor_elements(rows) * sizeof(float);
+    void *buffer = NULL;
+    moco_status status = moco_buffer_wrap(context, keys, bytes, &buffer);
+    const int32_t copied = status == MOCO_UNSUPPORTED;
+    if (copied) status = moco_buffer_create(context, bytes, &buffer);
+    MOCO_TRY(status);
+    const moco_tensor wide = moco_tensor_2d(buffer, 0, MOCO_DTYPE_F32, rows->dims[0], queue->dim);
+    status = moco_tensor_convert(context, &wide, rows);
+    if (status == MOCO_OK && copied) status = moco_tensor_download(context, &wide, keys);
+    moco_buffer_destroy(context, buffer);
+    return status;
+}
+
+moco_status moco_queue_read(const moco_queue *queue, int64_t first, int64_t count, float *keys, int64_t *ids) {
+    MOCO_REQUIRE_POINTER(queue);
+    MOCO_REQUIRE(first >= 0 && first <= queue->capacity, "first is %lld; it must be in 0..%lld", (long long) first,
+                 (long long) queue->capacity);
+    MOCO_REQUIRE(count >= 0 && count <= queue->capacity - first,
+                 "count is %lld; from row %lld on the queue has %lld rows", (long long) count, (long long) first,
+                 (long long) (queue->capacity - first));
+    if (count == 0) return MOCO_OK;
+    if (keys != NULL) {
+        const moco_tensor rows = moco_queue_rows(queue, first, count);
+        MOCO_TRY(read_rows(queue, &rows, keys));
+    }
+    if (ids != NULL) memcpy(ids, queue->ids + first, (size_t) count * sizeof *ids);
+    return MOCO_OK;
+}
+
+moco_status moco_queue_restore(moco_queue *queue, const float *keys, const int64_t *ids, int64_t position,
+                               int64_t filled) {
+    MOCO_REQUIRE_POINTER(queue);
+    MOCO_REQUIRE_POINTER(keys);
+    const int64_t capacity = queue->capacity;
+    MOCO_REQUIRE(position >= 0 && position < capacity, "position is %lld; it must be in 0..%lld", (long long) position,
+                 (long long) (capacity - 1));
+    MOCO_REQUIRE(filled >= 0 && filled <= capacity, "filled is %lld; it must be in 0..%lld", (long long) filled,
+                 (long long) capacity);
+    /* Only rows 0 .. filled - 1 of a queue that starts empty are negatives: they must be the ones written so far. */
+    MOCO_REQUIRE(queue->start == MOCO_QUEUE_START_RANDOM || filled == capacity || position == filled,
+                 "position is %lld with filled %lld; a queue that started empty and is not full yet has position equal "
+                 "to filled",
+                 (long long) position, (long long) filled);
+    void *buffer = NULL;
+    moco_tensor source;
+    MOCO_TRY(moco_queue_host_rows(queue, keys, capacity, &buffer, &source));
+    moco_status status = moco_queue_require_finite(queue, &source);
+    if (status == MOCO_OK) status = moco_queue_write_rows(queue, 0, &source);
+    moco_buffer_destroy(queue->context, buffer);
+    MOCO_TRY(status);
+    for (int64_t i = 0; i < capacity; ++i) queue->ids[i] = ids == NULL ? MOCO_QUEUE_NO_ID : ids[i];
+    queue->position = position;
+    queue->filled = filled;
+    return MOCO_OK;
+}
+
+/* --- Checksum --- */
+
+#define CHUNK_FLOATS ((int64_t) 1 << 18)
+
+/* FNV-1a on 32-bit words instead of bytes; the shift lets high bits, which a multiplication only moves up, come back.
+ */
+static uint64_t hash_words(uint64_t hash, const void *data, size_t bytes) {
+    const unsigned char *at = (const unsigned char *) data;
+    for (size_t i = 0; i < bytes; i += sizeof(uint32_t)) {
+        uint32_t word;
+        memcpy(&word, at + i, sizeof word);
+        hash = (hash ^ word) * UINT64_C(0x100000001b3);
+        hash ^= hash >> 32;
+    }
+    return hash;
+}
+
+moco_status moco_queue_checksum(const moco_queue *queue, uint64_t *out) {
+    MOCO_REQUIRE_POINTER(queue);
+    MOCO_REQUIRE_POINTER(out);
+    const int64_t chunk = moco_min_i64(queue->capacity, moco_max_i64(1, CHUNK_FLOATS / queue->dim));
+    float *rows = (float *) moco_allocate(queue->context, (size_t) (chunk * queue->dim) * sizeof(float));
+    if (rows == NULL) return MOCO_OUT_OF_MEMORY;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    moco_status status = MOCO_OK;
+    for (int64_t first = 0; first < queue->capacity && status == MOCO_OK; first += chunk) {
+        const int64_t count = moco_min_i64(chunk, queue->capacity - first);
+        status = moco_queue_read(queue, first, count, rows, NULL);
+        if (status == MOCO_OK) hash = hash_words(hash, rows, (size_t) (count * queue->dim) * sizeof(float));
+    }
+    moco_deallocate(queue->context, rows);
+    MOCO_TRY(status);
+    hash = hash_words(hash, queue->ids, (size_t) queue->capacity * sizeof *queue->ids);
+    hash = hash_words(hash, &queue->position, sizeof queue->position);
+    *out = hash_words(hash, &queue->filled, sizeof queue->filled);
+    return MOCO_OK;
+}
