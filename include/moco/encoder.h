@@ -79,6 +79,7 @@ typedef struct moco_parameter_info {
     int64_t dims[4]; /* PyTorch's order: convolutions are out x in/groups x kh x kw, linear layers out x in */
 } moco_parameter_info;
 
+/* v1's ResNet-50 with its linear head (v2 has MOCO_HEAD_MLP), as one of its processes normalises: in one group. */
 MOCO_API moco_status moco_encoder_config_init(moco_encoder_config *config, uint32_t struct_size);
 
 /* `config` NULL means the defaults. Errors: INVALID_ARGUMENT, NOT_FOUND (architecture), UNSUPPORTED, OUT_OF_MEMORY. */

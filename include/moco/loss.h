@@ -34,6 +34,7 @@ typedef struct moco_loss_result {
     int64_t masked;                  /* pairs left out by mask_same_id */
 } moco_loss_result;
 
+/* v1's: T 0.07. */
 MOCO_API moco_status moco_loss_config_init(moco_loss_config *config, uint32_t struct_size);
 MOCO_API moco_status moco_loss_result_init(moco_loss_result *result, uint32_t struct_size);
 

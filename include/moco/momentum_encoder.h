@@ -20,22 +20,23 @@ typedef struct moco_momentum_encoder_config {
     uint32_t struct_size;
     int32_t bn_buffers; /* MOCO_BN_BUFFERS_*; default OWN */
     double momentum;    /* m; default 0.999; 0 <= m <= 1 */
-    /* 1 (default): encode() permutes the batch before the encoder and restores the order after, so that a query and
-     * its key are normalised among different samples. It needs bn_groups > 1: with one group it changes nothing and is
-     * refused with INVALID_ARGUMENT. moco_momentum_encoder_config_for() picks what fits an encoder. */
+    /* 1: encode() permutes the batch before the encoder and restores the order after, so that a query and its key are
+     * normalised among different samples. It needs bn_groups > 1: with one group it changes nothing and is refused with
+     * INVALID_ARGUMENT. 0: it does not. -1 (default): 1 where the encoder has bn_groups > 1, else 0. */
     int32_t shuffle;
     int32_t reserved;
     uint64_t seed; /* of the permutations; default 0 */
 } moco_momentum_encoder_config;
 
+/* v1's and v2's: m 0.999. */
 MOCO_API moco_status moco_momentum_encoder_config_init(moco_momentum_encoder_config *config, uint32_t struct_size);
 
-/* The defaults with `shuffle` on exactly where `query_encoder` has more than one BatchNorm group. */
+/* The defaults with `shuffle` as -1 would have it for `query_encoder`. */
 MOCO_API moco_status moco_momentum_encoder_config_for(moco_momentum_encoder_config *config, uint32_t struct_size,
                                                       const moco_encoder *query_encoder);
 
 /* A key encoder of the query encoder's structure, starting as its exact copy (parameters and buffers). It keeps the
- * query encoder alive. `config` NULL means moco_momentum_encoder_config_for's. */
+ * query encoder alive. `config` NULL means the defaults. */
 MOCO_API moco_status moco_momentum_encoder_create(moco_momentum_encoder **out, moco_encoder *query_encoder,
                                                   const moco_momentum_encoder_config *config);
 MOCO_API void moco_momentum_encoder_destroy(moco_momentum_encoder *momentum_encoder);

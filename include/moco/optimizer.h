@@ -24,6 +24,7 @@ typedef struct moco_optimizer_config {
     double weight_decay;  /* default 1e-4; >= 0 */
 } moco_optimizer_config;
 
+/* v1's and v2's. */
 MOCO_API moco_status moco_optimizer_config_init(moco_optimizer_config *config, uint32_t struct_size);
 
 /* An optimizer of all of the encoder's parameters; it keeps the encoder alive. Memory: one float per parameter. */

@@ -32,6 +32,7 @@ typedef struct moco_queue_config {
     int32_t reserved;
 } moco_queue_config;
 
+/* v1's and v2's. */
 MOCO_API moco_status moco_queue_config_init(moco_queue_config *config, uint32_t struct_size);
 
 /* `config` NULL means the defaults. Memory: capacity * (dim * 4 + 8) bytes, with STORAGE_BF16

@@ -33,6 +33,7 @@ typedef struct moco_schedule {
                                                               end of the warm-up */
 } moco_schedule;
 
+/* v2's: the cosine; v1 has MOCO_SCHEDULE_STEP. */
 MOCO_API moco_status moco_schedule_init(moco_schedule *schedule, uint32_t struct_size);
 
 /* The value for 0-based `step` when an epoch has `steps_per_epoch` steps (>= 1). PER_EPOCH uses t = floor(step /

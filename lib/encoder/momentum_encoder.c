@@ -30,7 +30,7 @@ static const moco_momentum_encoder_config default_config = {
     .struct_size = sizeof(moco_momentum_encoder_config),
     .bn_buffers = MOCO_BN_BUFFERS_OWN,
     .momentum = 0.999,
-    .shuffle = 1,
+    .shuffle = -1,
 };
 
 moco_status moco_momentum_encoder_config_init(moco_momentum_encoder_config *config, uint32_t struct_size) {
@@ -60,18 +60,20 @@ moco_status moco_momentum_encoder_create(moco_momentum_encoder **out, moco_encod
     MOCO_REQUIRE_POINTER(query_encoder);
     const int32_t groups = moco_encoder_bn_groups(query_encoder);
     moco_momentum_encoder_config settings = default_config;
-    settings.shuffle = groups > 1;
     if (config != NULL) {
         MOCO_TRY(moco_config_read(&settings, config, sizeof settings, sizeof settings, "moco_momentum_encoder_config"));
     }
     MOCO_TRY(check_momentum(settings.momentum));
     MOCO_REQUIRE(settings.bn_buffers >= MOCO_BN_BUFFERS_OWN && settings.bn_buffers <= MOCO_BN_BUFFERS_AVERAGE,
                  "bn_buffers is %d; it must be MOCO_BN_BUFFERS_OWN (0), COPY (1) or AVERAGE (2)", settings.bn_buffers);
-    MOCO_REQUIRE(settings.shuffle == 0 || settings.shuffle == 1, "shuffle is %d; it must be 0 or 1", settings.shuffle);
+    MOCO_REQUIRE(settings.shuffle >= -1 && settings.shuffle <= 1,
+                 "shuffle is %d; it must be 0, 1 or -1 (where the encoder has several BatchNorm groups)",
+                 settings.shuffle);
+    if (settings.shuffle == -1) settings.shuffle = groups > 1;
     MOCO_REQUIRE(
         settings.shuffle == 0 || groups > 1,
         "shuffle is 1, but the encoder has bn_groups 1: with one BatchNorm group shuffling changes nothing; set "
-        "bn_groups to 2 or more, or shuffle to 0");
+        "bn_groups to 2 or more, or shuffle to 0 or -1");
 
     moco_context *context = moco_encoder_context(query_encoder);
     moco_momentum_encoder *created = (moco_momentum_encoder *) moco_allocate_zeroed(context, 1, sizeof *created);

@@ -201,6 +201,30 @@ static void permutations_depend_on_seed_and_count_only(void **state) {
     moco_encoder_destroy(query);
 }
 
+/* The default leaves it to the number of groups: the same permutations as where it was asked for, or none. */
+static void default_shuffles_where_there_are_groups(void **state) {
+    (void) state;
+    for (int32_t groups = 1; groups <= 2; ++groups) {
+        moco_encoder_config config = small_config("mlp");
+        config.bn_groups = groups;
+        moco_encoder *query = make_encoder(context, &config);
+        moco_momentum_encoder_config settings;
+        moco_momentum_encoder *chosen = NULL;
+        moco_momentum_encoder *asked = NULL;
+        int64_t permutation[N], expected[N];
+        assert_ok(moco_momentum_encoder_config_init(&settings, sizeof settings));
+        assert_ok(moco_momentum_encoder_create(&chosen, query, &settings));
+        settings.shuffle = groups > 1;
+        assert_ok(moco_momentum_encoder_create(&asked, query, &settings));
+        assert_ok(moco_momentum_encoder_permutation(chosen, 0, N, permutation));
+        assert_ok(moco_momentum_encoder_permutation(asked, 0, N, expected));
+        assert_memory_equal(expected, permutation, sizeof expected);
+        moco_momentum_encoder_destroy(chosen);
+        moco_momentum_encoder_destroy(asked);
+        moco_encoder_destroy(query);
+    }
+}
+
 /* --- Errors --- */
 
 static void wrong_arguments_are_refused(void **state) {
@@ -212,8 +236,11 @@ static void wrong_arguments_are_refused(void **state) {
     float keys[N * DIM];
     int64_t permutation[1];
     assert_ok(moco_momentum_encoder_config_init(&settings, sizeof settings));
-    assert_int_equal(1, settings.shuffle);
+    assert_int_equal(-1, settings.shuffle);
     assert_true(settings.momentum == 0.999);
+    settings.shuffle = 2;
+    assert_status(MOCO_INVALID_ARGUMENT, moco_momentum_encoder_create(&f_k, query, &settings));
+    settings.shuffle = 1;
     assert_status(MOCO_INVALID_ARGUMENT, moco_momentum_encoder_create(&f_k, query, &settings)); /* one group */
     assert_non_null(strstr(moco_last_error(), "bn_groups"));
     assert_ok(moco_momentum_encoder_config_for(&settings, sizeof settings, query));
@@ -256,6 +283,7 @@ int main(void) {
         cmocka_unit_test(encoding_keeps_statistics_of_its_own),
         cmocka_unit_test(keys_are_shuffled_and_restored),
         cmocka_unit_test(permutations_depend_on_seed_and_count_only),
+        cmocka_unit_test(default_shuffles_where_there_are_groups),
         cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
