@@ -20,7 +20,12 @@ if(CBLAS_FLAVOUR STREQUAL "given")
 endif()
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/moco-config.cmake.in ${PROJECT_BINARY_DIR}/moco-config.cmake
                               INSTALL_DESTINATION ${moco_cmake_dir} NO_SET_AND_CHECK_MACRO)
-write_basic_package_version_file(${PROJECT_BINARY_DIR}/moco-config-version.cmake COMPATIBILITY SameMajorVersion)
+# As for the soname (lib/CMakeLists.txt): each 0.x has an ABI of its own.
+set(moco_compatibility SameMajorVersion)
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(moco_compatibility SameMinorVersion)
+endif()
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/moco-config-version.cmake COMPATIBILITY ${moco_compatibility})
 install(FILES ${PROJECT_BINARY_DIR}/moco-config.cmake ${PROJECT_BINARY_DIR}/moco-config-version.cmake
               ${PROJECT_SOURCE_DIR}/cmake/FindCBLAS.cmake
         DESTINATION ${moco_cmake_dir})

@@ -116,13 +116,13 @@ typedef struct epoch_mean {
 static int32_t on_step(const moco_step_stats *stats, void *user) {
     epoch_mean *mean = (epoch_mean *) user;
     if (!stats->warming_up) {
-        mean->loss += stats->loss.loss;
-        mean->top1 += 100 * stats->loss.top1;
+        mean->loss += stats->loss;
+        mean->top1 += 100 * stats->top1;
         mean->steps++;
     }
     if ((stats->step + 1) % (IMAGES / N) != 0 || mean->steps == 0) return 0;
     printf("epoch %2lld  loss %.3f (chance %.3f)  top-1 %4.1f %%\n", (long long) stats->epoch,
-           mean->loss / (double) mean->steps, stats->loss.chance_loss, mean->top1 / (double) mean->steps);
+           mean->loss / (double) mean->steps, stats->chance_loss, mean->top1 / (double) mean->steps);
     memset(mean, 0, sizeof *mean);
     return 0;
 }
@@ -157,6 +157,7 @@ int main(void) {
     moco_trainer *trainer = NULL;
     moco_queue_config queue_config;
     moco_loss_config loss_config;
+    moco_schedule learning_rate;
     moco_trainer_config trainer_config;
     check(moco_queue_config_init(&queue_config, sizeof queue_config));
     queue_config.capacity = QUEUE;
@@ -164,8 +165,10 @@ int main(void) {
     queue_config.start = MOCO_QUEUE_START_EMPTY; /* a net without BatchNorm runs away from random rows */
     check(moco_loss_config_init(&loss_config, sizeof loss_config));
     loss_config.temperature = 0.2;
+    check(moco_schedule_init(&learning_rate, sizeof learning_rate));
+    learning_rate.epochs = EPOCHS;
     check(moco_trainer_config_init(&trainer_config, sizeof trainer_config));
-    trainer_config.learning_rate.epochs = EPOCHS;
+    trainer_config.learning_rate = &learning_rate;
     check(moco_queue_create(&queue, context, &queue_config));
     check(moco_loss_create(&loss, context, &loss_config));
     check(moco_trainer_create(&trainer, encoder, momentum_encoder, queue, loss, optimizer, &trainer_config));

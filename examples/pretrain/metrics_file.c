@@ -52,15 +52,15 @@ static int end_line(FILE *file) {
 int write_step(FILE *file, const moco_step_stats *stats) {
     fprintf(file, "{\"kind\": \"step\", \"epoch\": %lld, \"step\": %lld", (long long) stats->epoch,
             (long long) stats->step);
-    put_number(file, "loss", stats->loss.loss);
-    put_number(file, "top1", stats->loss.top1);
-    put_number(file, "top5", stats->loss.top5);
+    put_number(file, "loss", stats->loss);
+    put_number(file, "top1", stats->top1);
+    put_number(file, "top5", stats->top5);
     put_number(file, "lr", stats->learning_rate);
     put_number(file, "momentum", stats->momentum);
     put_number(file, "images_per_second", stats->images_per_second);
-    put_number(file, "positive_similarity", stats->loss.mean_positive_similarity);
-    put_number(file, "negative_similarity", stats->loss.mean_negative_similarity);
-    put_number(file, "chance_loss", stats->loss.chance_loss);
+    put_number(file, "positive_similarity", stats->mean_positive_similarity);
+    put_number(file, "negative_similarity", stats->mean_negative_similarity);
+    put_number(file, "chance_loss", stats->chance_loss);
     fprintf(file, ", \"queue_filled\": %lld", (long long) stats->queue_filled);
     return end_line(file);
 }

@@ -56,12 +56,12 @@ static int32_t on_step(const moco_step_stats *stats, void *user) {
     sums->epoch = stats->epoch;
     sums->step = stats->step + 1;
     sums->steps++;
-    sums->loss += stats->loss.loss;
-    sums->top1 += stats->loss.top1;
-    sums->top5 += stats->loss.top5;
+    sums->loss += stats->loss;
+    sums->top1 += stats->top1;
+    sums->top5 += stats->top5;
     sums->learning_rate = stats->learning_rate;
     sums->momentum = stats->momentum;
-    sums->chance_loss = stats->loss.chance_loss;
+    sums->chance_loss = stats->chance_loss;
     sums->queue_filled = stats->queue_filled;
     run->seconds += stats->seconds;
     run->images += stats->samples;

@@ -68,16 +68,18 @@ static void make_optimizer(pretrain_parts *parts, const pretrain_options *option
 static void make_trainer(pretrain_parts *parts, const pretrain_options *options) {
     moco_trainer_config config;
     check(moco_trainer_config_init(&config, sizeof config));
-    moco_schedule *schedule = &config.learning_rate;
-    schedule->kind = options->schedule;
+    moco_schedule schedule;
+    check(moco_schedule_init(&schedule, sizeof schedule));
+    schedule.kind = options->schedule;
     /* Short runs have few epochs to step through; v1's milestones belong to epochs. */
-    schedule->unit = options->schedule == MOCO_SCHEDULE_STEP ? MOCO_SCHEDULE_PER_EPOCH : MOCO_SCHEDULE_PER_STEP;
-    schedule->base = options->lr;
-    schedule->epochs = (double) options->epochs;
-    schedule->warmup_epochs = options->warmup_epochs;
-    schedule->milestones = 2;
-    schedule->milestone_epochs[0] = 0.6 * (double) options->epochs; /* 120 and 160 of v1's 200 */
-    schedule->milestone_epochs[1] = 0.8 * (double) options->epochs;
+    schedule.unit = options->schedule == MOCO_SCHEDULE_STEP ? MOCO_SCHEDULE_PER_EPOCH : MOCO_SCHEDULE_PER_STEP;
+    schedule.base = options->lr;
+    schedule.epochs = (double) options->epochs;
+    schedule.warmup_epochs = options->warmup_epochs;
+    schedule.milestones = 2;
+    schedule.milestone_epochs[0] = 0.6 * (double) options->epochs; /* 120 and 160 of v1's 200 */
+    schedule.milestone_epochs[1] = 0.8 * (double) options->epochs;
+    config.learning_rate = &schedule;
     config.momentum_end = options->momentum_end;
     config.steps_per_epoch = moco_loader_batches_per_epoch(parts->loader);
     check_choice(moco_trainer_create(&parts->trainer, parts->encoder, parts->momentum_encoder, parts->queue,

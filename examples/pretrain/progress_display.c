@@ -88,8 +88,8 @@ void progress_step(progress_display *display, const moco_step_stats *stats) {
     const double mean_weight = 1.0 / (double) ++display->steps;
     const double weight = mean_weight > SMOOTHING ? mean_weight : SMOOTHING;
     display->seconds_per_step += weight * (stats->seconds - display->seconds_per_step);
-    display->loss += weight * (stats->loss.loss - display->loss);
-    display->top1 += weight * (stats->loss.top1 - display->top1);
+    display->loss += weight * (stats->loss - display->loss);
+    display->top1 += weight * (stats->top1 - display->top1);
     const double now = seconds_now();
     const int32_t last = stats->step + 1 == display->total_steps;
     if (now - display->last_drawn < (display->on_terminal ? SECONDS_PER_DRAW : SECONDS_PER_LINE) &&

@@ -24,9 +24,9 @@ typedef struct moco_trainer moco_trainer;
 typedef struct moco_trainer_config {
     uint32_t struct_size;
     int32_t use_learning_rate_schedule; /* 1 (default): learning_rate below sets the optimizer's; 0: the host does */
-    moco_schedule learning_rate;        /* default moco_schedule_init's: cosine, base 0.03, 200 epochs */
+    const moco_schedule *learning_rate; /* copied; NULL (default): moco_schedule_init's, which is v2's */
     double momentum_end;     /* 0 (default): momentum stays; else m goes from the momentum encoder's at creation to this
-                                along a cosine over learning_rate.epochs; 0 < momentum_end <= 1 */
+                                along a cosine over learning_rate->epochs; 0 < momentum_end <= 1 */
     int64_t steps_per_epoch; /* for schedules when the host calls step() itself; default 1; run() takes the loader's */
 } moco_trainer_config;
 
@@ -37,7 +37,15 @@ typedef struct moco_step_stats {
     int64_t step;       /* 0-based number of this step */
     int64_t epoch;      /* step / steps_per_epoch */
     int64_t samples;    /* n of this step */
-    moco_loss_result loss;
+    /* Of the loss: moco_loss_result says what they are. */
+    double loss;
+    double mean_positive_similarity;
+    double mean_negative_similarity;
+    double top1;
+    double top5;
+    double chance_loss;
+    int64_t negatives;
+    int64_t masked;
     double learning_rate;     /* used in this step */
     double momentum;          /* used in this step */
     int64_t queue_filled;     /* after the enqueue */

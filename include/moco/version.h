@@ -5,13 +5,14 @@
 #include <moco/export.h>
 
 #define MOCO_VERSION_MAJOR  0
-#define MOCO_VERSION_MINOR  1
+#define MOCO_VERSION_MINOR  2
 #define MOCO_VERSION_PATCH  0
-#define MOCO_VERSION_STRING "0.1.0"
+#define MOCO_VERSION_STRING "0.2.0"
 
 MOCO_BEGIN_DECLS
 
-/* major * 10000 + minor * 100 + patch of the loaded library. Within one major version the ABI only grows. */
+/* major * 10000 + minor * 100 + patch of the loaded library. The ABI only grows within one
+ * major version, and while that is 0, within one minor version. */
 MOCO_API int32_t moco_version(void);
 
 /* "major.minor.patch" of the loaded library; static storage. */

@@ -16,20 +16,13 @@ static const moco_trainer_config default_config = {
     .steps_per_epoch = 1,
 };
 
-static moco_status fill_defaults(moco_trainer_config *config) {
-    *config = default_config;
-    return moco_schedule_init(&config->learning_rate, sizeof config->learning_rate);
-}
-
 moco_status moco_trainer_config_init(moco_trainer_config *config, uint32_t struct_size) {
-    moco_trainer_config defaults;
-    MOCO_TRY(fill_defaults(&defaults));
-    return moco_config_init(config, struct_size, &defaults, sizeof defaults, sizeof defaults, "moco_trainer_config");
+    return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,
+                            "moco_trainer_config");
 }
 
 moco_status moco_step_stats_init(moco_step_stats *stats, uint32_t struct_size) {
-    moco_step_stats defaults = {.struct_size = sizeof defaults};
-    MOCO_TRY(moco_loss_result_init(&defaults.loss, sizeof defaults.loss));
+    const moco_step_stats defaults = {.struct_size = sizeof defaults};
     return moco_config_init(stats, struct_size, &defaults, sizeof defaults, sizeof defaults, "moco_step_stats");
 }
 
@@ -40,12 +33,18 @@ static moco_status check_config(const moco_trainer_config *config) {
                  (long long) config->steps_per_epoch);
     MOCO_REQUIRE(config->momentum_end >= 0.0 && config->momentum_end <= 1.0,
                  "momentum_end is %g; it must be 0 (the momentum stays) or more, up to 1", config->momentum_end);
-    /* The schedule lies inside the configuration, so its size is fixed. */
-    MOCO_REQUIRE(config->learning_rate.struct_size == sizeof config->learning_rate,
-                 "struct_size of learning_rate is %u; it must be %zu: call moco_trainer_config_init first",
-                 config->learning_rate.struct_size, sizeof config->learning_rate);
-    double value;
-    return moco_schedule_value(&config->learning_rate, 0, config->steps_per_epoch, &value);
+    return MOCO_OK;
+}
+
+/* The caller's schedule, or the default one. */
+static moco_status read_schedule(moco_schedule *schedule, const moco_trainer_config *config) {
+    MOCO_TRY(moco_schedule_init(schedule, sizeof *schedule));
+    if (config->learning_rate != NULL) {
+        MOCO_TRY(moco_config_read(schedule, config->learning_rate, sizeof *schedule, sizeof *schedule,
+                                  "moco_trainer_config's learning_rate"));
+    }
+    double value; /* only asked for to have the schedule checked */
+    return moco_schedule_value(schedule, 0, config->steps_per_epoch, &value);
 }
 
 /* --- Lifetime --- */
@@ -79,12 +78,13 @@ moco_status moco_trainer_create(moco_trainer **out, moco_encoder *query_encoder,
                                 moco_momentum_encoder *momentum_encoder, moco_queue *queue, moco_loss *loss,
                                 moco_optimizer *optimizer, const moco_trainer_config *config) {
     MOCO_REQUIRE_POINTER(out);
-    moco_trainer_config settings;
-    MOCO_TRY(fill_defaults(&settings));
+    moco_trainer_config settings = default_config;
+    moco_schedule learning_rate;
     if (config != NULL) {
         MOCO_TRY(moco_config_read(&settings, config, sizeof settings, sizeof settings, "moco_trainer_config"));
     }
     MOCO_TRY(check_config(&settings));
+    MOCO_TRY(read_schedule(&learning_rate, &settings));
     MOCO_TRY(check_parts(query_encoder, momentum_encoder, queue, loss, optimizer));
 
     moco_context *context = moco_encoder_context(query_encoder);
@@ -92,6 +92,8 @@ moco_status moco_trainer_create(moco_trainer **out, moco_encoder *query_encoder,
     if (trainer == NULL) return MOCO_OUT_OF_MEMORY;
     atomic_init(&trainer->stop_requested, 0);
     trainer->config = settings;
+    trainer->learning_rate = learning_rate;
+    trainer->config.learning_rate = &trainer->learning_rate;
     trainer->momentum_start = moco_momentum_encoder_momentum(momentum_encoder);
     trainer->context = context;
     trainer->query_encoder = query_encoder;

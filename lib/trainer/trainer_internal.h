@@ -20,7 +20,8 @@ struct moco_trainer {
     moco_queue *queue;
     moco_loss *loss;
     moco_optimizer *optimizer;
-    moco_trainer_config config;
+    moco_trainer_config config; /* its learning_rate points to the one below */
+    moco_schedule learning_rate;
     double momentum_start; /* of the cosine to config.momentum_end */
     int64_t step_count;
     atomic_int stop_requested; /* lock-free, so that a signal handler may set it */

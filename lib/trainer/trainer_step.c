@@ -14,7 +14,7 @@
 
 /* From momentum_start at step 0 to momentum_end after learning_rate.epochs, along half a cosine. */
 static moco_status scheduled_momentum(const moco_trainer *trainer, int64_t steps_per_epoch, double *momentum) {
-    const double total = ceil(trainer->config.learning_rate.epochs * (double) steps_per_epoch);
+    const double total = ceil(trainer->learning_rate.epochs * (double) steps_per_epoch);
     double progress; /* the cosine that grows from 0 to 1 */
     MOCO_TRY(moco_momentum_cosine(0.0, trainer->step_count, total < 0x1p62 ? (int64_t) total : INT64_MAX, &progress));
     *momentum = trainer->momentum_start + (trainer->config.momentum_end - trainer->momentum_start) * progress;
@@ -24,8 +24,7 @@ static moco_status scheduled_momentum(const moco_trainer *trainer, int64_t steps
 static moco_status apply_schedules(moco_trainer *trainer, int64_t steps_per_epoch) {
     if (trainer->config.use_learning_rate_schedule) {
         double learning_rate;
-        MOCO_TRY(
-            moco_schedule_value(&trainer->config.learning_rate, trainer->step_count, steps_per_epoch, &learning_rate));
+        MOCO_TRY(moco_schedule_value(&trainer->learning_rate, trainer->step_count, steps_per_epoch, &learning_rate));
         MOCO_TRY(moco_optimizer_set_learning_rate(trainer->optimizer, learning_rate));
     }
     if (trainer->config.momentum_end > 0.0) {
@@ -138,6 +137,17 @@ static moco_status compute_loss(moco_trainer *trainer, const moco_views *views, 
     return status;
 }
 
+static void report_loss(const moco_loss_result *result, moco_step_stats *stats) {
+    stats->loss = result->loss;
+    stats->mean_positive_similarity = result->mean_positive_similarity;
+    stats->mean_negative_similarity = result->mean_negative_similarity;
+    stats->top1 = result->top1;
+    stats->top5 = result->top5;
+    stats->chance_loss = result->chance_loss;
+    stats->negatives = result->negatives;
+    stats->masked = result->masked;
+}
+
 static moco_status encode_queries(moco_trainer *trainer, const step_tensors *tensors, moco_step_stats *stats) {
     int64_t mark = moco_now_ns();
     MOCO_TRY(moco_encoder_forward_tensor(trainer->query_encoder, MOCO_MODE_TRAIN, &tensors->query_images, &tensors->q));
@@ -167,7 +177,10 @@ static moco_status contrast(moco_trainer *trainer, const moco_views *views, cons
     if (!keys_first) MOCO_TRY(encode_keys(trainer, tensors, stats));
 
     int64_t mark = moco_now_ns();
-    MOCO_TRY(compute_loss(trainer, views, tensors, &stats->loss));
+    moco_loss_result result;
+    MOCO_TRY(moco_loss_result_init(&result, sizeof result));
+    MOCO_TRY(compute_loss(trainer, views, tensors, &result));
+    report_loss(&result, stats);
     stats->ns_loss = lap(&mark);
 
     MOCO_TRY(moco_encoder_zero_gradients(f_q));

@@ -112,7 +112,7 @@ int step_worker_serve(const step_settings *settings) {
         } else if (strcmp(name, "backend") == 0) {
             puts(moco_context_backend(w.parts.context));
         } else if (strcmp(name, "loss_value") == 0) {
-            printf("%.6f\n", w.stats.loss.loss);
+            printf("%.6f\n", w.stats.loss);
         } else if (strcmp(name, "loaded_bytes") == 0) {
             printf("%.0f\n", loaded);
         } else if (strcmp(name, "peak_resident_bytes") == 0) {

@@ -24,8 +24,8 @@ typedef struct run_bits {
 
 static int32_t record_step(const moco_step_stats *stats, void *user) {
     run_bits *bits = (run_bits *) user;
-    bits->losses[stats->step] = stats->loss.loss;
-    bits->similarities[stats->step] = stats->loss.mean_negative_similarity;
+    bits->losses[stats->step] = stats->loss;
+    bits->similarities[stats->step] = stats->mean_negative_similarity;
     return 0;
 }
 

@@ -62,6 +62,7 @@ typedef struct training_configs {
     moco_queue_config queue;
     moco_loss_config loss;
     moco_optimizer_config optimizer;
+    moco_schedule learning_rate; /* of the trainer, unless trainer.learning_rate is set */
     moco_trainer_config trainer;
 } training_configs;
 
@@ -83,6 +84,7 @@ static inline training_configs small_training(const char *backend, int32_t threa
     moco_loss_config_init(&c.loss, sizeof c.loss);
     c.loss.temperature = 0.2;
     moco_optimizer_config_init(&c.optimizer, sizeof c.optimizer);
+    moco_schedule_init(&c.learning_rate, sizeof c.learning_rate);
     moco_trainer_config_init(&c.trainer, sizeof c.trainer);
     return c;
 }
@@ -101,6 +103,8 @@ static inline void training_destroy(training_parts *parts) {
 /* On failure, nothing is left. */
 static inline moco_status training_create(training_parts *parts, const training_configs *c) {
     memset(parts, 0, sizeof *parts);
+    moco_trainer_config trainer = c->trainer;
+    if (trainer.learning_rate == NULL) trainer.learning_rate = &c->learning_rate;
     moco_status status = moco_context_create(&parts->context, &c->context);
     if (status == MOCO_OK) status = moco_encoder_create(&parts->encoder, parts->context, &c->encoder);
     if (status == MOCO_OK) {
@@ -111,7 +115,7 @@ static inline moco_status training_create(training_parts *parts, const training_
     if (status == MOCO_OK) status = moco_optimizer_create(&parts->optimizer, parts->encoder, &c->optimizer);
     if (status == MOCO_OK) {
         status = moco_trainer_create(&parts->trainer, parts->encoder, parts->momentum_encoder, parts->queue,
-                                     parts->loss, parts->optimizer, &c->trainer);
+                                     parts->loss, parts->optimizer, &trainer);
     }
     if (status != MOCO_OK) training_destroy(parts);
     return status;

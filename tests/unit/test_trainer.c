@@ -72,8 +72,8 @@ static void same_bits_as_the_parts_by_hand(void **state) {
         assert_int_equal(moco_optimizer_step(by_hand.optimizer), MOCO_OK);
         assert_int_equal(moco_queue_enqueue(by_hand.queue, k, ids, N), MOCO_OK);
 
-        assert_true(stats.loss.loss == result.loss);
-        assert_true(stats.loss.top1 == result.top1);
+        assert_true(stats.loss == result.loss);
+        assert_true(stats.top1 == result.top1);
         assert_true(queue_checksum(&trained) == queue_checksum(&by_hand));
         assert_true(encoder_checksum(trained.encoder) == encoder_checksum(by_hand.encoder));
         assert_true(encoder_checksum(moco_momentum_encoder_encoder(trained.momentum_encoder)) ==
@@ -97,9 +97,9 @@ static void statistics_tell_the_step(void **state) {
         assert_int_equal(stats.samples, N);
         assert_int_equal(stats.queue_filled, step < 2 ? N * (step + 1) : 20);
         assert_int_equal(stats.warming_up, step < 3); /* 0, 8 and 16 of 20 rows were keys */
-        assert_int_equal(stats.loss.negatives, 20);
-        assert_true(stats.loss.chance_loss == log(21.0));
-        assert_true(isfinite(stats.loss.loss) && stats.loss.loss > 0.0);
+        assert_int_equal(stats.negatives, 20);
+        assert_true(stats.chance_loss == log(21.0));
+        assert_true(isfinite(stats.loss) && stats.loss > 0.0);
         assert_true(stats.momentum == 0.99);
         const int64_t phases = stats.ns_query_forward + stats.ns_momentum_update + stats.ns_key_forward +
                                stats.ns_loss + stats.ns_query_backward + stats.ns_optimizer + stats.ns_enqueue;
@@ -119,9 +119,9 @@ static void schedules_reach_the_parts(void **state) {
     (void) state;
     training_configs configs = small_training("reference", 1);
     configs.trainer.steps_per_epoch = 2;
-    configs.trainer.learning_rate.kind = MOCO_SCHEDULE_COSINE;
-    configs.trainer.learning_rate.base = 0.04;
-    configs.trainer.learning_rate.epochs = 3.0;
+    configs.learning_rate.kind = MOCO_SCHEDULE_COSINE;
+    configs.learning_rate.base = 0.04;
+    configs.learning_rate.epochs = 3.0;
     configs.trainer.momentum_end = 0.999;
     training_parts parts = make_parts(&configs);
     const double pi = acos(-1.0);
@@ -193,7 +193,7 @@ static void masked_loss_needs_ids(void **state) {
     training_parts parts = make_parts(&configs);
     take_step(&parts, 0);
     const moco_step_stats stats = take_step(&parts, 1); /* the same ids again: their first keys are masked */
-    assert_int_equal(stats.loss.masked, N);
+    assert_int_equal(stats.masked, N);
     assert_int_equal(moco_trainer_step(parts.trainer, query_images, key_images, NULL, N, SIZE, SIZE, NULL),
                      MOCO_INVALID_ARGUMENT);
     assert_non_null(strstr(moco_last_error(), "sample_ids"));
@@ -254,8 +254,10 @@ static void nonsense_is_refused(void **state) {
     c = good, c.momentum_end = 1.5, assert_config_refused(&p, &c, "momentum_end");
     c = good, c.momentum_end = (double) NAN, assert_config_refused(&p, &c, "momentum_end");
     c = good, c.steps_per_epoch = 0, assert_config_refused(&p, &c, "steps_per_epoch");
-    c = good, c.learning_rate.base = -1.0, assert_config_refused(&p, &c, "base");
-    c = good, c.learning_rate.struct_size = 100000, assert_config_refused(&p, &c, "learning_rate");
+    moco_schedule schedule = configs.learning_rate;
+    c = good, c.learning_rate = &schedule;
+    schedule.base = -1.0, assert_config_refused(&p, &c, "base");
+    schedule.struct_size = 4, assert_config_refused(&p, &c, "learning_rate");
 
     moco_step_stats stats = {.struct_size = 8};
     const uint64_t before = encoder_checksum(p.encoder);
@@ -284,6 +286,41 @@ static void nonsense_is_refused(void **state) {
     training_destroy(&p);
 }
 
+/* Defaults of single parts fit each other, with one BatchNorm group and with several. */
+static void defaults_fit_together(void **state) {
+    (void) state;
+    for (int32_t groups = 1; groups <= 2; ++groups) {
+        training_configs c;
+        training_parts parts;
+        moco_context_config_init(&c.context, sizeof c.context);
+        moco_encoder_config_init(&c.encoder, sizeof c.encoder);
+        moco_momentum_encoder_config_init(&c.momentum_encoder, sizeof c.momentum_encoder);
+        moco_queue_config_init(&c.queue, sizeof c.queue);
+        moco_loss_config_init(&c.loss, sizeof c.loss);
+        moco_optimizer_config_init(&c.optimizer, sizeof c.optimizer);
+        moco_schedule_init(&c.learning_rate, sizeof c.learning_rate);
+        moco_trainer_config_init(&c.trainer, sizeof c.trainer);
+        assert_null(c.trainer.learning_rate);
+        c.encoder.bn_groups = groups;
+        c.encoder.architecture = "cifar_resnet8"; /* as small as it can be; the rest are defaults */
+        parts = make_parts(&c);
+        const moco_step_stats stats = take_step(&parts, 0);
+        assert_true(stats.learning_rate == 0.03 && stats.momentum == 0.999 && stats.negatives == 65536);
+        training_destroy(&parts);
+    }
+}
+
+/* The schedule is copied: the caller's may go. */
+static void schedule_is_copied(void **state) {
+    (void) state;
+    training_configs configs = small_training("reference", 1);
+    configs.learning_rate.base = 0.25;
+    training_parts parts = make_parts(&configs);
+    configs.learning_rate.base = 0.5;
+    assert_true(take_step(&parts, 0).learning_rate == 0.25);
+    training_destroy(&parts);
+}
+
 /* The trainer keeps its parts alive when the caller has let them go. */
 static void parts_may_be_destroyed_first(void **state) {
     (void) state;
@@ -305,6 +342,8 @@ int main(void) {
         cmocka_unit_test(masked_loss_needs_ids),
         cmocka_unit_test(parts_that_do_not_fit_are_refused),
         cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(defaults_fit_together),
+        cmocka_unit_test(schedule_is_copied),
         cmocka_unit_test(parts_may_be_destroyed_first),
     };
     return cmocka_run_group_tests_name("trainer", tests, NULL, NULL);

@@ -26,7 +26,7 @@ static run_fixture *make_fixture(int32_t workers) {
     run_fixture *f = (run_fixture *) calloc(1, sizeof *f);
     assert_non_null(f);
     training_configs configs = small_training("reference", 1);
-    configs.trainer.learning_rate.epochs = 4.0;
+    configs.learning_rate.epochs = 4.0;
     if (training_create(&f->parts, &configs) != MOCO_OK) fail_msg("%s", moco_last_error());
     if (training_loader_create(&f->data, f->parts.context, workers, 2, LOADER_BATCH) != MOCO_OK)
         fail_msg("%s", moco_last_error());
@@ -42,7 +42,7 @@ static void destroy_fixture(run_fixture *f) {
 
 static int32_t record_step(const moco_step_stats *stats, void *user) {
     run_fixture *f = (run_fixture *) user;
-    f->losses[stats->step] = stats->loss.loss;
+    f->losses[stats->step] = stats->loss;
     f->calls++;
     if (stats->epoch != stats->step / LOADER_EPOCH || stats->samples != LOADER_BATCH) return -1;
     if (stats->ns_load < 0 || (double) stats->ns_load * 1e-9 > stats->seconds) return -2;
