@@ -3,42 +3,61 @@
 #include <string.h>
 
 #include "backend/backend_chain.h"
-#include "core/checked.h"
 
-moco_status moco_check_image_shape(int64_t n, int64_t c, int64_t h, int64_t w) {
-    MOCO_REQUIRE(n >= 1, "n is %lld; it must be at least 1", (long long) n);
-    MOCO_REQUIRE(h >= 1 && w >= 1, "h is %lld and w is %lld; both must be at least 1", (long long) h, (long long) w);
-    const int64_t dims[4] = {c, h, w, n};
-    int64_t elements;
-    size_t bytes;
-    MOCO_TRY(moco_checked_product(dims, 4, "the number of pixels (channels, h, w, n)", &elements));
-    return moco_checked_bytes(elements, sizeof(float), "the batch of images", &bytes);
-}
-
-static moco_status over_host(moco_host_tensor *out, moco_context *context, float *host, const int64_t dims[4]) {
+/* Gives `shape`, which has no buffer yet, the host's array for one, or memory of the backend's: in `room`, or of its own
+ * where that is NULL. */
+static moco_status open_over(moco_host_tensor *out, moco_context *context, float *host, moco_tensor shape,
+                             moco_grown_buffer *room) {
     memset(out, 0, sizeof *out);
-    moco_tensor tensor = moco_tensor_4d(NULL, 0, MOCO_DTYPE_F32, dims[0], dims[1], dims[2], dims[3]);
-    moco_status status = moco_buffer_wrap(context, host, moco_tensor_bytes(&tensor), &tensor.buffer);
+    const uint64_t bytes = moco_tensor_bytes(&shape);
+    moco_status status = moco_buffer_wrap(context, host, bytes, &shape.buffer);
     if (status == MOCO_UNSUPPORTED) {
         out->copied = 1;
-        status = moco_buffer_create(context, moco_tensor_bytes(&tensor), &tensor.buffer);
+        out->lent = room != NULL;
+        status = room != NULL ? moco_grown_buffer_reserve(room, context, bytes)
+                              : moco_buffer_create(context, bytes, &shape.buffer);
+        if (room != NULL) shape.buffer = room->buffer;
     }
     MOCO_TRY(status);
-    out->tensor = tensor;
+    out->tensor = shape;
     return MOCO_OK;
 }
 
-moco_status moco_host_tensor_input(moco_host_tensor *out, moco_context *context, const float *host,
-                                   const int64_t dims[4]) {
-    MOCO_TRY(over_host(out, context, (float *) (uintptr_t) host, dims)); /* only read */
+static moco_status open_input(moco_host_tensor *out, moco_context *context, const float *host, moco_tensor shape,
+                              moco_grown_buffer *room) {
+    /* A wrapped array is only read, although buffers know no const. */
+    MOCO_TRY(open_over(out, context, (float *) (uintptr_t) host, shape, room));
     if (!out->copied) return MOCO_OK;
     const moco_status status = moco_tensor_upload(context, &out->tensor, host);
     if (status != MOCO_OK) moco_host_tensor_release(out, context);
     return status;
 }
 
+static moco_tensor shape_of(const int64_t dims[4]) {
+    return moco_tensor_4d(NULL, 0, MOCO_DTYPE_F32, dims[0], dims[1], dims[2], dims[3]);
+}
+
+moco_status moco_host_tensor_input(moco_host_tensor *out, moco_context *context, const float *host,
+                                   const int64_t dims[4]) {
+    return open_input(out, context, host, shape_of(dims), NULL);
+}
+
 moco_status moco_host_tensor_output(moco_host_tensor *out, moco_context *context, float *host, const int64_t dims[4]) {
-    return over_host(out, context, host, dims);
+    return open_over(out, context, host, shape_of(dims), NULL);
+}
+
+moco_status moco_host_tensor_input_in(moco_host_tensor *out, moco_context *context, const float *host,
+                                      const int64_t dims[4], moco_grown_buffer *room) {
+    return open_input(out, context, host, shape_of(dims), room);
+}
+
+moco_status moco_host_matrix_input(moco_host_tensor *out, moco_context *context, const float *host, int64_t n,
+                                   int64_t dim) {
+    return open_input(out, context, host, moco_tensor_2d(NULL, 0, MOCO_DTYPE_F32, n, dim), NULL);
+}
+
+moco_status moco_host_matrix_output(moco_host_tensor *out, moco_context *context, float *host, int64_t n, int64_t dim) {
+    return open_over(out, context, host, moco_tensor_2d(NULL, 0, MOCO_DTYPE_F32, n, dim), NULL);
 }
 
 moco_status moco_host_tensor_fetch(const moco_host_tensor *tensor, moco_context *context, float *host) {
@@ -46,6 +65,6 @@ moco_status moco_host_tensor_fetch(const moco_host_tensor *tensor, moco_context 
 }
 
 void moco_host_tensor_release(moco_host_tensor *tensor, moco_context *context) {
-    moco_buffer_destroy(context, tensor->tensor.buffer);
+    if (!tensor->lent) moco_buffer_destroy(context, tensor->tensor.buffer);
     memset(tensor, 0, sizeof *tensor);
 }

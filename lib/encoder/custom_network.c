@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backend/backend_chain.h"
+#include "backend/grown_buffer.h"
 #include "core/checked.h"
 #include "core/config.h"
 #include "encoder/network.h"
@@ -22,9 +23,8 @@ typedef struct custom_network {
     moco_parameter_table table;
     moco_graph *normalizer; /* one L2_NORMALIZE layer; NULL: not wanted */
     moco_plan_cache plans;
-    void *raw; /* backend buffer: embeddings before the normalisation, or their gradient */
-    int64_t raw_capacity;
-    int64_t pending; /* samples of the forward that waits for its backward */
+    moco_grown_buffer raw; /* embeddings before the normalisation, or their gradient */
+    int64_t pending;       /* samples of the forward that waits for its backward */
     staging images;
     staging rows; /* embeddings, features, or gradients */
 } custom_network;
@@ -138,7 +138,7 @@ static void custom_destroy(void *self) {
     moco_deallocate(net->context, net->table.buffers);
     moco_plan_cache_release(&net->plans);
     moco_graph_destroy(net->normalizer);
-    moco_buffer_destroy(net->context, net->raw);
+    moco_grown_buffer_release(&net->raw, net->context);
     moco_deallocate(net->context, net->images.values);
     moco_deallocate(net->context, net->rows.values);
     if (net->owns_self) net->ops.destroy(net->self);
@@ -224,15 +224,9 @@ static moco_status stage(const custom_network *net, staging *area, int64_t eleme
 
 /* The raw embeddings as n x dim x 1 x 1. */
 static moco_status raw_tensor(custom_network *net, int64_t n, moco_tensor *out) {
-    const int64_t elements = n * net->config.embedding_dim;
-    if (elements > net->raw_capacity) {
-        void *larger = NULL;
-        MOCO_TRY(moco_buffer_create(net->context, (uint64_t) elements * sizeof(float), &larger));
-        moco_buffer_destroy(net->context, net->raw);
-        net->raw = larger;
-        net->raw_capacity = elements;
-    }
-    *out = moco_tensor_4d(net->raw, 0, MOCO_DTYPE_F32, n, net->config.embedding_dim, 1, 1);
+    const uint64_t elements = (uint64_t) n * (uint64_t) net->config.embedding_dim;
+    MOCO_TRY(moco_grown_buffer_reserve(&net->raw, net->context, elements * sizeof(float)));
+    *out = moco_tensor_4d(net->raw.buffer, 0, MOCO_DTYPE_F32, n, net->config.embedding_dim, 1, 1);
     return MOCO_OK;
 }
 

@@ -3,6 +3,7 @@
 
 #include "backend/backend_chain.h"
 #include "backend/host_tensor.h"
+#include "backend/tensor_checks.h"
 #include "core/config.h"
 #include "encoder/encoder_handle.h"
 
@@ -130,8 +131,8 @@ static moco_status run_on_host(moco_encoder *encoder, int32_t mode, const float 
     MOCO_REQUIRE(output != NULL, "the output is NULL; it must hold n rows");
     const moco_network_shape *shape = &encoder->shape;
     const int64_t columns = mode == FEATURES ? shape->feature_dim : shape->embedding_dim;
-    MOCO_TRY(moco_check_image_shape(n, shape->channels, h, w));
-    MOCO_TRY(moco_check_image_shape(n, columns, 1, 1));
+    MOCO_TRY(moco_require_image_shape(n, shape->channels, h, w));
+    MOCO_TRY(moco_require_image_shape(n, columns, 1, 1));
 
     const int64_t image_dims[4] = {n, shape->channels, h, w};
     const int64_t output_dims[4] = {n, columns, 1, 1};

@@ -4,6 +4,7 @@
 
 #include "backend/backend_chain.h"
 #include "backend/host_tensor.h"
+#include "backend/tensor_checks.h"
 #include "core/checked.h"
 #include "core/config.h"
 #include "core/random.h"
@@ -20,10 +21,8 @@ struct moco_momentum_encoder {
     /* For shuffling, grown on demand. */
     int64_t *permutation; /* then its inverse */
     int64_t permutation_capacity;
-    void *shuffled_images; /* backend buffers */
-    uint64_t shuffled_image_bytes;
-    void *shuffled_keys;
-    uint64_t shuffled_key_bytes;
+    moco_grown_buffer shuffled_images;
+    moco_grown_buffer shuffled_keys;
 };
 
 static const moco_momentum_encoder_config default_config = {
@@ -106,8 +105,8 @@ void moco_momentum_encoder_destroy(moco_momentum_encoder *momentum_encoder) {
     moco_encoder_destroy(momentum_encoder->key);
     moco_encoder_destroy(momentum_encoder->query);
     moco_deallocate(context, momentum_encoder->permutation);
-    moco_buffer_destroy(context, momentum_encoder->shuffled_images);
-    moco_buffer_destroy(context, momentum_encoder->shuffled_keys);
+    moco_grown_buffer_release(&momentum_encoder->shuffled_images, context);
+    moco_grown_buffer_release(&momentum_encoder->shuffled_keys, context);
     moco_deallocate(context, momentum_encoder);
     moco_context_destroy(context);
 }
@@ -156,16 +155,6 @@ static void draw_permutation(const moco_momentum_encoder *momentum_encoder, int6
     moco_random_permutation(&random, n, permutation);
 }
 
-static moco_status grow_buffer(moco_context *context, void **buffer, uint64_t *capacity, uint64_t bytes) {
-    if (*buffer != NULL && bytes <= *capacity) return MOCO_OK;
-    void *larger = NULL;
-    MOCO_TRY(moco_buffer_create(context, bytes, &larger));
-    moco_buffer_destroy(context, *buffer);
-    *buffer = larger;
-    *capacity = bytes;
-    return MOCO_OK;
-}
-
 static moco_status make_room(moco_momentum_encoder *momentum_encoder, const moco_tensor *images,
                              const moco_tensor *keys) {
     moco_context *context = momentum_encoder->context;
@@ -177,10 +166,8 @@ static moco_status make_room(moco_momentum_encoder *momentum_encoder, const moco
         momentum_encoder->permutation = larger;
         momentum_encoder->permutation_capacity = n;
     }
-    MOCO_TRY(grow_buffer(context, &momentum_encoder->shuffled_images, &momentum_encoder->shuffled_image_bytes,
-                         moco_tensor_bytes(images)));
-    return grow_buffer(context, &momentum_encoder->shuffled_keys, &momentum_encoder->shuffled_key_bytes,
-                       moco_tensor_bytes(keys));
+    MOCO_TRY(moco_grown_buffer_reserve(&momentum_encoder->shuffled_images, context, moco_tensor_bytes(images)));
+    return moco_grown_buffer_reserve(&momentum_encoder->shuffled_keys, context, moco_tensor_bytes(keys));
 }
 
 static moco_status encode_shuffled(moco_momentum_encoder *momentum_encoder, const moco_tensor *images,
@@ -195,9 +182,9 @@ static moco_status encode_shuffled(moco_momentum_encoder *momentum_encoder, cons
 
     moco_tensor shuffled_images = *images;
     moco_tensor shuffled_keys = *keys;
-    shuffled_images.buffer = momentum_encoder->shuffled_images;
+    shuffled_images.buffer = momentum_encoder->shuffled_images.buffer;
     shuffled_images.offset = 0;
-    shuffled_keys.buffer = momentum_encoder->shuffled_keys;
+    shuffled_keys.buffer = momentum_encoder->shuffled_keys.buffer;
     shuffled_keys.offset = 0;
     MOCO_TRY(moco_gather_rows(context, &shuffled_images, images, permutation, n));
     MOCO_TRY(moco_encoder_forward_tensor(momentum_encoder->key, MOCO_MODE_TRAIN_KEY, &shuffled_images, &shuffled_keys));
@@ -222,8 +209,8 @@ moco_status moco_momentum_encoder_encode(moco_momentum_encoder *momentum_encoder
     MOCO_REQUIRE_POINTER(keys);
     const int64_t channels = moco_encoder_channels(momentum_encoder->key);
     const int64_t dim = moco_encoder_embedding_dim(momentum_encoder->key);
-    MOCO_TRY(moco_check_image_shape(n, channels, h, w));
-    MOCO_TRY(moco_check_image_shape(n, dim, 1, 1));
+    MOCO_TRY(moco_require_image_shape(n, channels, h, w));
+    MOCO_TRY(moco_require_image_shape(n, dim, 1, 1));
     const int64_t image_dims[4] = {n, channels, h, w};
     const int64_t key_dims[4] = {n, dim, 1, 1};
     moco_context *context = momentum_encoder->context;

@@ -82,10 +82,10 @@ moco_status moco_plan_cache_forward(moco_plan_cache *cache, int32_t mode, int32_
     } else {
         MOCO_TRY(take_free_workspace(cache, &workspace));
     }
-    moco_status status = moco_workspace_grow(workspace, plan->arena_bytes);
+    moco_status status = moco_grown_buffer_reserve(&workspace->room, cache->graph->context, plan->arena_bytes);
     if (status == MOCO_OK) {
         if (mode == MOCO_MODE_TRAIN) cache->pending = NULL; /* its memory is written from here on */
-        status = moco_graph_plan_forward(plan, workspace->buffer, parameters, weight_version, input, output);
+        status = moco_graph_plan_forward(plan, workspace->room.buffer, parameters, weight_version, input, output);
     }
     if (mode == MOCO_MODE_TRAIN) {
         if (status == MOCO_OK) cache->pending = plan;
@@ -102,8 +102,8 @@ moco_status moco_plan_cache_backward(moco_plan_cache *cache, const moco_paramete
     if (plan == NULL) return moco_fail(MOCO_INVALID_STATE, "backward needs a training-mode forward before it");
     cache->pending = NULL; /* its gradients reuse the memory of activations */
     pthread_mutex_lock(&cache->own->mutex);
-    const moco_status status =
-        moco_graph_plan_backward(plan, cache->own->buffer, parameters, weight_version, accumulate, d_output, d_input);
+    const moco_status status = moco_graph_plan_backward(plan, cache->own->room.buffer, parameters, weight_version,
+                                                        accumulate, d_output, d_input);
     cache->own->kept = 0;
     pthread_mutex_unlock(&cache->own->mutex);
     return status;

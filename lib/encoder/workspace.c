@@ -1,7 +1,5 @@
 #include "encoder/workspace.h"
 
-#include "backend/backend_chain.h"
-
 moco_status moco_workspace_create(moco_workspace **out, moco_context *context) {
     moco_workspace *workspace = (moco_workspace *) moco_allocate_zeroed(context, 1, sizeof *workspace);
     if (workspace == NULL) return MOCO_OUT_OF_MEMORY;
@@ -19,17 +17,7 @@ moco_workspace *moco_workspace_retain(moco_workspace *workspace) {
 
 void moco_workspace_release(moco_workspace *workspace) {
     if (workspace == NULL || atomic_fetch_sub_explicit(&workspace->references, 1, memory_order_acq_rel) != 1) return;
-    moco_buffer_destroy(workspace->context, workspace->buffer);
+    moco_grown_buffer_release(&workspace->room, workspace->context);
     pthread_mutex_destroy(&workspace->mutex);
     moco_deallocate(workspace->context, workspace);
-}
-
-moco_status moco_workspace_grow(moco_workspace *workspace, uint64_t bytes) {
-    if (workspace->buffer != NULL && bytes <= workspace->bytes) return MOCO_OK;
-    void *larger = NULL;
-    MOCO_TRY(moco_buffer_create(workspace->context, bytes, &larger));
-    moco_buffer_destroy(workspace->context, workspace->buffer);
-    workspace->buffer = larger;
-    workspace->bytes = bytes;
-    return MOCO_OK;
 }

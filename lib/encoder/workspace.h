@@ -7,23 +7,19 @@
 
 #include <pthread.h>
 
+#include "backend/grown_buffer.h"
 #include "core/context_internal.h"
 
 typedef struct moco_workspace {
     atomic_int references;
     moco_context *context; /* an encoder keeps it alive */
     pthread_mutex_t mutex; /* held while a pass runs in the buffer */
-    void *buffer;          /* a backend's; grows */
-    uint64_t bytes;
+    moco_grown_buffer room;
     int32_t kept; /* 1: a training forward waits for its backward */
 } moco_workspace;
 
 moco_status moco_workspace_create(moco_workspace **out, moco_context *context);
 moco_workspace *moco_workspace_retain(moco_workspace *workspace);
 void moco_workspace_release(moco_workspace *workspace); /* NULL is a no-op */
-
-/* Room for at least `bytes`; the content is not kept, but the old buffer stays where there is no room for a larger one.
- * The mutex is held. */
-moco_status moco_workspace_grow(moco_workspace *workspace, uint64_t bytes);
 
 #endif

@@ -1,6 +1,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "backend/host_tensor.h"
+#include "backend/tensor_checks.h"
 #include "core/checked.h"
 #include "core/config.h"
 #include "keys/queue_internal.h"
@@ -101,32 +103,11 @@ moco_status moco_queue_write_rows(moco_queue *queue, int64_t first, const moco_t
     return moco_tensor_copy(queue->context, &target, rows);
 }
 
-moco_status moco_queue_host_rows(const moco_queue *queue, const float *rows, int64_t count, void **buffer,
-                                 moco_tensor *tensor) {
+moco_status moco_queue_check_rows(const moco_queue *queue, int64_t count) {
     int64_t elements = 0;
     size_t bytes = 0;
     MOCO_TRY(moco_checked_multiply(count, queue->dim, "rows * dim", &elements));
-    MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "the size of the keys", &bytes));
-    /* A wrapped buffer is only read here, although buffers know no const. */
-    moco_status status = moco_buffer_wrap(queue->context, (void *) (uintptr_t) rows, bytes, buffer);
-    if (status == MOCO_UNSUPPORTED) {
-        MOCO_TRY(moco_buffer_create(queue->context, bytes, buffer));
-        *tensor = moco_tensor_2d(*buffer, 0, MOCO_DTYPE_F32, count, queue->dim);
-        status = moco_tensor_upload(queue->context, tensor, rows);
-        if (status != MOCO_OK) moco_buffer_destroy(queue->context, *buffer);
-        return status;
-    }
-    if (status == MOCO_OK) *tensor = moco_tensor_2d(*buffer, 0, MOCO_DTYPE_F32, count, queue->dim);
-    return status;
-}
-
-moco_status moco_queue_require_finite(const moco_queue *queue, const moco_tensor *keys) {
-    int32_t finite = 0;
-    int64_t first = 0;
-    MOCO_TRY(moco_all_finite(queue->context, keys, &finite, &first));
-    MOCO_REQUIRE(finite, "keys holds a NaN or an infinity in row %lld, column %lld; every value must be finite",
-                 (long long) (first / queue->dim), (long long) (first % queue->dim));
-    return MOCO_OK;
+    return moco_checked_bytes(elements, sizeof(float), "the size of the keys", &bytes);
 }
 
 moco_status moco_queue_enqueue_tensor(moco_queue *queue, const moco_tensor *keys, const int64_t *ids) {
@@ -136,7 +117,7 @@ moco_status moco_queue_enqueue_tensor(moco_queue *queue, const moco_tensor *keys
                  "keys is no float32 matrix with rows of %lld values", (long long) queue->dim);
     const int64_t n = keys->dims[0];
     if (n == 0) return MOCO_OK;
-    MOCO_TRY(moco_queue_require_finite(queue, keys));
+    MOCO_TRY(moco_require_finite_rows(queue->context, keys, "keys"));
 
     /* Of more keys than the queue holds, the earlier ones would be overwritten at once: only the last `capacity` go in,
      * where they would have come to lie. */
@@ -168,11 +149,11 @@ moco_status moco_queue_enqueue(moco_queue *queue, const float *keys, const int64
     MOCO_REQUIRE(n >= 0, "n is %lld; it must be at least 0", (long long) n);
     if (n == 0) return MOCO_OK;
     MOCO_REQUIRE_POINTER(keys);
-    void *buffer = NULL;
-    moco_tensor rows;
-    MOCO_TRY(moco_queue_host_rows(queue, keys, n, &buffer, &rows));
-    const moco_status status = moco_queue_enqueue_tensor(queue, &rows, ids);
-    moco_buffer_destroy(queue->context, buffer);
+    MOCO_TRY(moco_queue_check_rows(queue, n));
+    moco_host_tensor rows;
+    MOCO_TRY(moco_host_matrix_input(&rows, queue->context, keys, n, queue->dim));
+    const moco_status status = moco_queue_enqueue_tensor(queue, &rows.tensor, ids);
+    moco_host_tensor_release(&rows, queue->context);
     return status;
 }
 

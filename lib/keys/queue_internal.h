@@ -26,13 +26,8 @@ moco_tensor moco_queue_rows(const moco_queue *queue, int64_t first, int64_t coun
 /* Writes float32 rows[count x dim] at row `first`, rounded as the queue stores them. */
 moco_status moco_queue_write_rows(moco_queue *queue, int64_t first, const moco_tensor *rows);
 
-/* The host's rows[count x dim] as a tensor, wrapped where the backend can and uploaded where not; the caller destroys
- * *buffer. */
-moco_status moco_queue_host_rows(const moco_queue *queue, const float *rows, int64_t count, void **buffer,
-                                 moco_tensor *tensor);
-
-/* INVALID_ARGUMENT, naming the row, unless all of keys[rows x dim] is finite. */
-moco_status moco_queue_require_finite(const moco_queue *queue, const moco_tensor *keys);
+/* INVALID_ARGUMENT unless rows[count x dim] can be addressed. */
+moco_status moco_queue_check_rows(const moco_queue *queue, int64_t count);
 
 /* The starting rows: random unit rows from `seed`, or zeros for a queue that starts empty. */
 moco_status moco_queue_write_starting_rows(moco_queue *queue, uint64_t seed);

@@ -1,6 +1,7 @@
 /* The rows that a queue starts with. As the paper's code: standard normals, each row divided by its length. */
 #include <math.h>
 
+#include "backend/host_tensor.h"
 #include "core/checked.h"
 #include "core/random.h"
 #include "keys/queue_internal.h"
@@ -50,12 +51,11 @@ moco_status moco_queue_write_starting_rows(moco_queue *queue, uint64_t seed) {
         const int64_t count = moco_min_i64(chunk, queue->capacity - first);
         starting_rows job = {rows, first, queue->dim, seed};
         moco_parallel_range(queue->context, count, GRAIN_ROWS, draw_rows, &job);
-        void *buffer = NULL;
-        moco_tensor source;
-        status = moco_queue_host_rows(queue, rows, count, &buffer, &source);
+        moco_host_tensor source;
+        status = moco_host_matrix_input(&source, queue->context, rows, count, queue->dim);
         if (status != MOCO_OK) break;
-        status = moco_queue_write_rows(queue, first, &source);
-        moco_buffer_destroy(queue->context, buffer);
+        status = moco_queue_write_rows(queue, first, &source.tensor);
+        moco_host_tensor_release(&source, queue->context);
     }
     moco_deallocate(queue->context, rows);
     return status;

@@ -1,6 +1,8 @@
 /* The queue's whole state: read, restore, checksum. */
 #include <string.h>
 
+#include "backend/host_tensor.h"
+#include "backend/tensor_checks.h"
 #include "core/checked.h"
 #include "keys/queue_internal.h"
 
@@ -8,16 +10,11 @@
 static moco_status read_rows(const moco_queue *queue, const moco_tensor *rows, float *keys) {
     moco_context *context = queue->context;
     if (queue->dtype == MOCO_DTYPE_F32) return moco_tensor_download(context, rows, keys);
-    const size_t bytes = (size_t) moco_tensor_elements(rows) * sizeof(float);
-    void *buffer = NULL;
-    moco_status status = moco_buffer_wrap(context, keys, bytes, &buffer);
-    const int32_t copied = status == MOCO_UNSUPPORTED;
-    if (copied) status = moco_buffer_create(context, bytes, &buffer);
-    MOCO_TRY(status);
-    const moco_tensor wide = moco_tensor_2d(buffer, 0, MOCO_DTYPE_F32, rows->dims[0], queue->dim);
-    status = moco_tensor_convert(context, &wide, rows);
-    if (status == MOCO_OK && copied) status = moco_tensor_download(context, &wide, keys);
-    moco_buffer_destroy(context, buffer);
+    moco_host_tensor wide;
+    MOCO_TRY(moco_host_matrix_output(&wide, context, keys, rows->dims[0], queue->dim));
+    moco_status status = moco_tensor_convert(context, &wide.tensor, rows);
+    if (status == MOCO_OK) status = moco_host_tensor_fetch(&wide, context, keys);
+    moco_host_tensor_release(&wide, context);
     return status;
 }
 
@@ -51,12 +48,11 @@ moco_status moco_queue_restore(moco_queue *queue, const float *keys, const int64
                  "position is %lld with filled %lld; a queue that started empty and is not full yet has position equal "
                  "to filled",
                  (long long) position, (long long) filled);
-    void *buffer = NULL;
-    moco_tensor source;
-    MOCO_TRY(moco_queue_host_rows(queue, keys, capacity, &buffer, &source));
-    moco_status status = moco_queue_require_finite(queue, &source);
-    if (status == MOCO_OK) status = moco_queue_write_rows(queue, 0, &source);
-    moco_buffer_destroy(queue->context, buffer);
+    moco_host_tensor source;
+    MOCO_TRY(moco_host_matrix_input(&source, queue->context, keys, capacity, queue->dim));
+    moco_status status = moco_require_finite_rows(queue->context, &source.tensor, "keys");
+    if (status == MOCO_OK) status = moco_queue_write_rows(queue, 0, &source.tensor);
+    moco_host_tensor_release(&source, queue->context);
     MOCO_TRY(status);
     for (int64_t i = 0; i < capacity; ++i) queue->ids[i] = ids == NULL ? MOCO_QUEUE_NO_ID : ids[i];
     queue->position = position;

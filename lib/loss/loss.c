@@ -1,6 +1,8 @@
 #include <math.h>
 
 #include "backend/backend_chain.h"
+#include "backend/host_tensor.h"
+#include "backend/tensor_checks.h"
 #include "core/checked.h"
 #include "core/config.h"
 #include "keys/queue_view.h"
@@ -81,22 +83,6 @@ moco_status moco_loss_set_temperature(moco_loss *loss, double temperature) {
 
 /* --- The computation --- */
 
-static moco_status require_rows(const moco_tensor *tensor, int64_t n, int64_t dim, const char *name) {
-    MOCO_REQUIRE(tensor->buffer != NULL && tensor->rank == 2 && tensor->dtype == MOCO_DTYPE_F32 &&
-                     tensor->layout == MOCO_LAYOUT_PLAIN && tensor->dims[0] == n && tensor->dims[1] == dim,
-                 "%s is no float32 matrix of %lld rows and %lld columns", name, (long long) n, (long long) dim);
-    return MOCO_OK;
-}
-
-static moco_status require_finite(moco_context *context, const moco_tensor *rows, const char *name) {
-    int32_t finite = 0;
-    int64_t first = 0;
-    MOCO_TRY(moco_all_finite(context, rows, &finite, &first));
-    MOCO_REQUIRE(finite, "%s holds a NaN or an infinity in row %lld, column %lld; every value must be finite", name,
-                 (long long) (first / rows->dims[1]), (long long) (first % rows->dims[1]));
-    return MOCO_OK;
-}
-
 static moco_status require_parts(const moco_loss *loss, const moco_queue *queue, const int64_t *sample_ids,
                                  const moco_loss_result *result) {
     MOCO_REQUIRE_POINTER(loss);
@@ -121,12 +107,12 @@ moco_status moco_loss_compute_tensor(moco_loss *loss, const moco_tensor *q, cons
     const moco_queue_view view = moco_queue_const_view(queue);
     const int64_t n = q->dims[0];
     MOCO_REQUIRE(n >= 1, "q has %lld rows; it must have at least 1", (long long) n);
-    MOCO_TRY(require_rows(q, n, view.dim, "q"));
-    MOCO_TRY(require_rows(k, n, view.dim, "k"));
+    MOCO_TRY(moco_require_matrix(q, n, view.dim, "q"));
+    MOCO_TRY(moco_require_matrix(k, n, view.dim, "k"));
     const int32_t wants_gradient = d_q != NULL && d_q->buffer != NULL;
-    if (wants_gradient) MOCO_TRY(require_rows(d_q, n, view.dim, "d_q"));
-    MOCO_TRY(require_finite(loss->context, q, "q"));
-    MOCO_TRY(require_finite(loss->context, k, "k"));
+    if (wants_gradient) MOCO_TRY(moco_require_matrix(d_q, n, view.dim, "d_q"));
+    MOCO_TRY(moco_require_finite_rows(loss->context, q, "q"));
+    MOCO_TRY(moco_require_finite_rows(loss->context, k, "k"));
 
     moco_info_nce_args args = {
         .q = *q,
@@ -151,30 +137,6 @@ moco_status moco_loss_compute_tensor(moco_loss *loss, const moco_tensor *q, cons
     return moco_output_write(result, &values, sizeof values, sizeof values, "moco_loss_result");
 }
 
-/* A matrix of the host as a tensor: wrapped where the backend works on host memory, else a copy on the device. */
-typedef struct host_matrix {
-    void *buffer;
-    int32_t copied;
-    moco_tensor tensor;
-} host_matrix;
-
-static moco_status host_matrix_open(host_matrix *matrix, moco_context *context, const float *values, int64_t n,
-                                    int64_t dim, size_t bytes) {
-    /* Inputs are only read, although buffers know no const. */
-    moco_status status = moco_buffer_wrap(context, (void *) (uintptr_t) values, bytes, &matrix->buffer);
-    matrix->copied = status == MOCO_UNSUPPORTED;
-    if (matrix->copied) status = moco_buffer_create(context, bytes, &matrix->buffer);
-    MOCO_TRY(status);
-    matrix->tensor = moco_tensor_2d(matrix->buffer, 0, MOCO_DTYPE_F32, n, dim);
-    return MOCO_OK;
-}
-
-static moco_status host_matrix_open_input(host_matrix *matrix, moco_context *context, const float *values, int64_t n,
-                                          int64_t dim, size_t bytes) {
-    MOCO_TRY(host_matrix_open(matrix, context, values, n, dim, bytes));
-    return matrix->copied ? moco_tensor_upload(context, &matrix->tensor, values) : MOCO_OK;
-}
-
 moco_status moco_loss_compute(moco_loss *loss, const float *q, const float *k, int64_t n, const moco_queue *queue,
                               const int64_t *sample_ids, moco_loss_result *result, float *d_q) {
     MOCO_TRY(require_parts(loss, queue, sample_ids, result));
@@ -194,19 +156,20 @@ moco_status moco_loss_compute(moco_loss *loss, const float *q, const float *k, i
                      "d_q overlaps %s; the gradient needs n x dim floats of its own", i == 0 ? "q" : "k");
     }
 
-    host_matrix query = {NULL, 0, moco_tensor_none()}, key = query, gradient = query;
+    moco_context *context = loss->context;
+    moco_host_tensor query = {moco_tensor_none(), 0, 0}, key = query, gradient = query;
     moco_status status;
-    MOCO_TRY_GOTO(status, done, host_matrix_open_input(&query, loss->context, q, n, dim, bytes));
-    MOCO_TRY_GOTO(status, done, host_matrix_open_input(&key, loss->context, k, n, dim, bytes));
-    if (d_q != NULL) MOCO_TRY_GOTO(status, done, host_matrix_open(&gradient, loss->context, d_q, n, dim, bytes));
+    MOCO_TRY_GOTO(status, done, moco_host_matrix_input(&query, context, q, n, dim));
+    MOCO_TRY_GOTO(status, done, moco_host_matrix_input(&key, context, k, n, dim));
+    if (d_q != NULL) MOCO_TRY_GOTO(status, done, moco_host_matrix_output(&gradient, context, d_q, n, dim));
     MOCO_TRY_GOTO(
         status, done,
         moco_loss_compute_tensor(loss, &query.tensor, &key.tensor, queue, sample_ids, result, &gradient.tensor));
-    if (gradient.copied) status = moco_tensor_download(loss->context, &gradient.tensor, d_q);
+    status = moco_host_tensor_fetch(&gradient, context, d_q);
 
 done:
-    moco_buffer_destroy(loss->context, query.buffer);
-    moco_buffer_destroy(loss->context, key.buffer);
-    moco_buffer_destroy(loss->context, gradient.buffer);
+    moco_host_tensor_release(&query, context);
+    moco_host_tensor_release(&key, context);
+    moco_host_tensor_release(&gradient, context);
     return status;
 }

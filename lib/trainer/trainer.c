@@ -114,11 +114,11 @@ moco_status moco_trainer_create(moco_trainer **out, moco_encoder *query_encoder,
 void moco_trainer_destroy(moco_trainer *trainer) {
     if (trainer == NULL) return;
     moco_context *context = trainer->context;
-    moco_buffer_destroy(context, trainer->q.buffer);
-    moco_buffer_destroy(context, trainer->k.buffer);
-    moco_buffer_destroy(context, trainer->d_q.buffer);
-    moco_buffer_destroy(context, trainer->query_images.buffer);
-    moco_buffer_destroy(context, trainer->key_images.buffer);
+    moco_grown_buffer_release(&trainer->q, context);
+    moco_grown_buffer_release(&trainer->k, context);
+    moco_grown_buffer_release(&trainer->d_q, context);
+    moco_grown_buffer_release(&trainer->query_images, context);
+    moco_grown_buffer_release(&trainer->key_images, context);
     moco_optimizer_destroy(trainer->optimizer);
     moco_loss_destroy(trainer->loss);
     moco_queue_destroy(trainer->queue);

@@ -5,13 +5,8 @@
 #include <moco/sys/backend.h>
 #include <moco/trainer.h>
 
+#include "backend/grown_buffer.h"
 #include "core/context_internal.h"
-
-/* A buffer that grows when a step needs more, and never shrinks. */
-typedef struct moco_grown_buffer {
-    void *buffer; /* NULL before the first use */
-    uint64_t bytes;
-} moco_grown_buffer;
 
 struct moco_trainer {
     moco_context *context;

@@ -1,7 +1,9 @@
 /* One step of momentum contrast: Algorithm 1 of arXiv 1911.05722, in the order of the reference's builder.py. */
 #include <math.h>
+#include <string.h>
 
 #include "backend/backend_chain.h"
+#include "backend/host_tensor.h"
 #include "core/checked.h"
 #include "core/config.h"
 #include "encoder/encoder_internal.h"
@@ -37,40 +39,14 @@ static moco_status apply_schedules(moco_trainer *trainer, int64_t steps_per_epoc
 
 /* --- Memory --- */
 
-static moco_status grow(moco_context *context, moco_grown_buffer *grown, uint64_t bytes) {
-    if (grown->buffer != NULL && grown->bytes >= bytes) return MOCO_OK;
-    void *buffer = NULL;
-    MOCO_TRY(moco_buffer_create(context, bytes, &buffer));
-    moco_buffer_destroy(context, grown->buffer);
-    grown->buffer = buffer;
-    grown->bytes = bytes;
-    return MOCO_OK;
-}
-
-/* The tensors of one step; the images may be views of the host's own memory. */
+/* The tensors of one step. */
 typedef struct step_tensors {
-    moco_tensor query_images; /* n x channels x h x w */
-    moco_tensor key_images;
+    moco_host_tensor query_images; /* n x channels x h x w; to be released after the step */
+    moco_host_tensor key_images;
     moco_tensor q; /* n x dim */
     moco_tensor k;
     moco_tensor d_q;
-    void *wrapped_query; /* to be destroyed after the step */
-    void *wrapped_key;
 } step_tensors;
-
-/* `host` as a tensor in the backend's memory: in place if the backend can, else a copy in `grown`. */
-static moco_status take_images(moco_context *context, const float *host, moco_grown_buffer *grown, void **wrapped,
-                               moco_tensor *images) {
-    const uint64_t bytes = moco_tensor_bytes(images);
-    moco_status status = moco_buffer_wrap(context, (void *) host, bytes, wrapped); /* never written to */
-    if (status != MOCO_UNSUPPORTED) {
-        images->buffer = *wrapped;
-        return status;
-    }
-    MOCO_TRY(grow(context, grown, bytes));
-    images->buffer = grown->buffer;
-    return moco_tensor_upload(context, images, host);
-}
 
 static moco_status take_tensors(moco_trainer *trainer, const moco_views *views, step_tensors *tensors) {
     const int64_t n = views->n;
@@ -85,17 +61,16 @@ static moco_status take_tensors(moco_trainer *trainer, const moco_views *views, 
     MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "n * embedding_dim", &embedding_bytes));
 
     moco_context *context = trainer->context;
-    MOCO_TRY(grow(context, &trainer->q, embedding_bytes));
-    MOCO_TRY(grow(context, &trainer->k, embedding_bytes));
-    MOCO_TRY(grow(context, &trainer->d_q, embedding_bytes));
+    MOCO_TRY(moco_grown_buffer_reserve(&trainer->q, context, embedding_bytes));
+    MOCO_TRY(moco_grown_buffer_reserve(&trainer->k, context, embedding_bytes));
+    MOCO_TRY(moco_grown_buffer_reserve(&trainer->d_q, context, embedding_bytes));
     tensors->q = moco_tensor_2d(trainer->q.buffer, 0, MOCO_DTYPE_F32, n, dim);
     tensors->k = moco_tensor_2d(trainer->k.buffer, 0, MOCO_DTYPE_F32, n, dim);
     tensors->d_q = moco_tensor_2d(trainer->d_q.buffer, 0, MOCO_DTYPE_F32, n, dim);
-    tensors->query_images = moco_tensor_4d(NULL, 0, MOCO_DTYPE_F32, n, channels, views->h, views->w);
-    tensors->key_images = tensors->query_images;
-    MOCO_TRY(take_images(context, views->query_images, &trainer->query_images, &tensors->wrapped_query,
-                         &tensors->query_images));
-    return take_images(context, views->key_images, &trainer->key_images, &tensors->wrapped_key, &tensors->key_images);
+    MOCO_TRY(moco_host_tensor_input_in(&tensors->query_images, context, views->query_images, image_dims,
+                                       &trainer->query_images));
+    return moco_host_tensor_input_in(&tensors->key_images, context, views->key_images, image_dims,
+                                     &trainer->key_images);
 }
 
 /* --- The step --- */
@@ -150,7 +125,8 @@ static void report_loss(const moco_loss_result *result, moco_step_stats *stats) 
 
 static moco_status encode_queries(moco_trainer *trainer, const step_tensors *tensors, moco_step_stats *stats) {
     int64_t mark = moco_now_ns();
-    MOCO_TRY(moco_encoder_forward_tensor(trainer->query_encoder, MOCO_MODE_TRAIN, &tensors->query_images, &tensors->q));
+    MOCO_TRY(moco_encoder_forward_tensor(trainer->query_encoder, MOCO_MODE_TRAIN, &tensors->query_images.tensor,
+                                         &tensors->q));
     stats->ns_query_forward = lap(&mark);
     return MOCO_OK;
 }
@@ -159,7 +135,7 @@ static moco_status encode_keys(moco_trainer *trainer, const step_tensors *tensor
     int64_t mark = moco_now_ns();
     MOCO_TRY(moco_momentum_encoder_update(trainer->momentum_encoder));
     stats->ns_momentum_update = lap(&mark);
-    MOCO_TRY(moco_momentum_encoder_encode_tensor(trainer->momentum_encoder, &tensors->key_images, &tensors->k));
+    MOCO_TRY(moco_momentum_encoder_encode_tensor(trainer->momentum_encoder, &tensors->key_images.tensor, &tensors->k));
     stats->ns_key_forward = lap(&mark);
     return MOCO_OK;
 }
@@ -216,11 +192,12 @@ moco_status moco_trainer_step_views(moco_trainer *trainer, const moco_views *vie
     stats->momentum = moco_momentum_encoder_momentum(trainer->momentum_encoder);
     stats->warming_up = moco_queue_filled(trainer->queue) < moco_queue_capacity(trainer->queue);
 
-    step_tensors tensors = {.wrapped_query = NULL, .wrapped_key = NULL};
+    step_tensors tensors;
+    memset(&tensors, 0, sizeof tensors);
     moco_status status = take_tensors(trainer, views, &tensors);
     if (status == MOCO_OK) status = contrast(trainer, views, &tensors, stats);
-    moco_buffer_destroy(trainer->context, tensors.wrapped_query);
-    moco_buffer_destroy(trainer->context, tensors.wrapped_key);
+    moco_host_tensor_release(&tensors.query_images, trainer->context);
+    moco_host_tensor_release(&tensors.key_images, trainer->context);
     if (status != MOCO_OK) return status;
 
     trainer->step_count++;
