@@ -69,13 +69,21 @@ enum {
     MOCO_PARAMETER_BUFFER = 1     /* BatchNorm's running_mean, running_var (float32) */
 };
 
+/* What sets a learnable parameter apart from the others, as bits. */
+enum {
+    MOCO_PARAMETER_VECTOR = 1,   /* of rank 0 or 1: a bias, or a weight of BatchNorm. It follows from the shape */
+    MOCO_PARAMETER_NO_DECAY = 2, /* the optimizer does not decay its weights. Not set by default: SGD as the reference
+                                    has it decays everything */
+    MOCO_PARAMETER_FROZEN = 4    /* its gradient is zero, and the optimizer leaves it alone */
+};
+
 typedef struct moco_parameter_info {
     uint32_t struct_size; /* set by the caller */
-    int32_t kind;         /* MOCO_PARAMETER_* */
+    int32_t kind;         /* MOCO_PARAMETER_LEARNABLE or BUFFER */
     const char *name;     /* torchvision's, such as "layer1.0.bn1.weight"; lives as long as the encoder */
     int64_t elements;
-    int32_t rank; /* 0..4 */
-    int32_t reserved;
+    int32_t rank;    /* 0..4 */
+    int32_t flags;   /* MOCO_PARAMETER_VECTOR, NO_DECAY and FROZEN, or-ed; 0 for a buffer */
     int64_t dims[4]; /* PyTorch's order: convolutions are out x in/groups x kh x kw, linear layers out x in */
 } moco_parameter_info;
 
@@ -126,6 +134,12 @@ MOCO_API int64_t moco_encoder_learnable_elements(const moco_encoder *encoder);
 MOCO_API moco_status moco_encoder_parameter_info(const moco_encoder *encoder, int64_t index, moco_parameter_info *info);
 /* NOT_FOUND for a name that is none. */
 MOCO_API moco_status moco_encoder_find_parameter(const moco_encoder *encoder, const char *name, int64_t *index);
+
+/* Sets NO_DECAY and FROZEN of a learnable parameter as `flags` has them; its VECTOR stays as it is, whether `flags` has
+ * it or not. Freezing clears the gradient. The momentum encoder goes on averaging a frozen parameter, and neither a
+ * file nor the configuration keeps flags: set them again after moco_encoder_open. INVALID_ARGUMENT for a buffer and for
+ * unknown flags. */
+MOCO_API moco_status moco_encoder_set_parameter_flags(moco_encoder *encoder, int64_t index, int32_t flags);
 
 /* Copies a whole parameter or buffer, or a learnable parameter's gradient, as float32[elements]. Written values must
  * be finite, else INVALID_ARGUMENT and nothing is written. */

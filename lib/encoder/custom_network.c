@@ -80,6 +80,7 @@ static moco_status read_span(custom_network *net, int64_t index, moco_parameter 
     item->name = span.name;
     item->kind = span.kind;
     item->rank = span.rank;
+    item->flags = moco_parameter_flags(span.kind, span.rank, 0);
     for (int32_t d = 0; d < 4; ++d) item->dims[d] = d < span.rank ? span.dims[d] : 1;
     MOCO_TRY(moco_checked_product(item->dims, 4, span.name, &item->elements));
     size_t bytes;
@@ -291,11 +292,16 @@ static moco_status custom_backward(void *self, uint64_t weight_version, int32_t 
     if (net->ops.backward(net->self, net->rows.values, n) != 0) {
         return moco_fail(MOCO_CALLBACK, "the custom encoder's backward returned non-zero");
     }
+    for (int64_t i = 0; i < net->table.count; ++i) {
+        const moco_parameter *item = &net->table.items[i];
+        if ((item->flags & MOCO_PARAMETER_FROZEN) == 0) continue;
+        MOCO_TRY(moco_tensor_fill_zero(net->context, &item->gradient));
+    }
     return MOCO_OK;
 }
 
-static const moco_parameter_table *custom_parameters(const void *self) {
-    return &((const custom_network *) self)->table;
+static moco_parameter_table *custom_parameters(void *self) {
+    return &((custom_network *) self)->table;
 }
 
 static const moco_network_ops custom_network_ops = {

@@ -85,6 +85,9 @@ moco_status moco_encoder_clone(moco_encoder **out, const moco_encoder *encoder) 
         encoder->ops->destroy(network);
         return status;
     }
+    const moco_parameter_table *ours = moco_encoder_parameters(encoder);
+    moco_parameter_table *theirs = copy->ops->parameters(copy->network);
+    for (int64_t i = 0; i < ours->count; ++i) theirs->items[i].flags = ours->items[i].flags;
     copy->batches_tracked = encoder->batches_tracked;
     *out = copy;
     return MOCO_OK;

@@ -12,12 +12,14 @@
 
 typedef struct moco_parameter {
     const char *name;
-    int32_t kind; /* MOCO_PARAMETER_* */
+    int32_t kind; /* MOCO_PARAMETER_LEARNABLE or BUFFER */
     int32_t rank;
     int64_t dims[4];
     int64_t elements;
     moco_tensor value;
     moco_tensor gradient; /* absent for buffers */
+    int32_t flags;        /* MOCO_PARAMETER_VECTOR, NO_DECAY, FROZEN; 0 for buffers */
+    int32_t reserved;
 } moco_parameter;
 
 /* Contiguous runs over which flat operators (momentum update, SGD) work: one for a built-in network. */
@@ -35,7 +37,27 @@ typedef struct moco_parameter_table {
     moco_parameter_run *buffers;
     int64_t learnable_elements;
     int64_t buffer_elements;
+    uint64_t flags_version; /* advances when a flag changes: whoever has cut the runs cuts them again */
 } moco_parameter_table;
+
+/* A part of learnable run `run` in which all parameters agree in the flags that were asked for. Values, gradients, a
+ * clone's values and an optimizer's state lie alike, so that moco_cut_part finds the part in each. */
+typedef struct moco_parameter_cut {
+    int64_t run;
+    int64_t from; /* elements of the run */
+    int64_t elements;
+    int32_t flags; /* what they agree in */
+    int32_t reserved;
+} moco_parameter_cut;
+
+/* The flags that a parameter of this kind and rank starts with, `declared` among them. */
+int32_t moco_parameter_flags(int32_t kind, int32_t rank, int32_t declared);
+/* Cuts the learnable runs where a flag of `mask` changes. Runs are not cut elsewhere: with no such flag set, or mask 0,
+ * the cuts are the runs, one for a built-in network. The caller frees `cuts` with moco_deallocate. */
+moco_status moco_parameter_cuts(moco_context *context, const moco_parameter_table *table, int32_t mask,
+                                moco_parameter_cut **cuts, int64_t *count);
+/* The cut's part of a 1-d tensor that lies as its run does. */
+moco_tensor moco_cut_part(const moco_tensor *run, const moco_parameter_cut *cut);
 
 /* Tensor versions of the public functions: images n x c x h x w, embeddings n x dim, in backend memory (F32, PLAIN). */
 moco_status moco_encoder_forward_tensor(moco_encoder *encoder, int32_t mode, const moco_tensor *images,

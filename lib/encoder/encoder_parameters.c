@@ -36,6 +36,7 @@ moco_status moco_encoder_parameter_info(const moco_encoder *encoder, int64_t ind
     values.name = item->name;
     values.elements = item->elements;
     values.rank = item->rank;
+    values.flags = item->flags;
     memcpy(values.dims, item->dims, sizeof values.dims);
     return moco_output_write(info, &values, sizeof values, sizeof values, "moco_parameter_info");
 }
@@ -70,6 +71,25 @@ moco_status moco_encoder_write_parameter(moco_encoder *encoder, int64_t index, c
     }
     MOCO_TRY(moco_tensor_upload(encoder->context, &item->value, values));
     moco_encoder_parameters_changed(encoder);
+    return MOCO_OK;
+}
+
+moco_status moco_encoder_set_parameter_flags(moco_encoder *encoder, int64_t index, int32_t flags) {
+    static const int32_t settable = MOCO_PARAMETER_NO_DECAY | MOCO_PARAMETER_FROZEN;
+    const moco_parameter *found = NULL;
+    MOCO_TRY(find_item(encoder, index, &found));
+    MOCO_REQUIRE(found->kind == MOCO_PARAMETER_LEARNABLE,
+                 "parameter %lld, %s, is a buffer; only learnable parameters have flags", (long long) index,
+                 found->name);
+    MOCO_REQUIRE((flags & ~(settable | found->flags)) == 0,
+                 "flags for %s are %d; they must be made of MOCO_PARAMETER_NO_DECAY (2) and FROZEN (4)%s", found->name,
+                 flags, (found->flags & MOCO_PARAMETER_VECTOR) != 0 ? ", VECTOR (1) may stay" : "");
+    const int32_t wanted = (found->flags & ~settable) | (flags & settable);
+    if (wanted == found->flags) return MOCO_OK;
+    if ((wanted & MOCO_PARAMETER_FROZEN) != 0) MOCO_TRY(moco_tensor_fill_zero(encoder->context, &found->gradient));
+    moco_parameter_table *table = encoder->ops->parameters(encoder->network);
+    table->items[index].flags = wanted;
+    table->flags_version++;
     return MOCO_OK;
 }
 

@@ -24,7 +24,7 @@ typedef struct moco_graph_parameter {
     int32_t rank;
     int64_t dims[4];
     int32_t start; /* MOCO_START_* */
-    int32_t reserved;
+    int32_t flags; /* MOCO_PARAMETER_NO_DECAY, FROZEN: what the architecture asks for */
     int64_t fan;
 } moco_graph_parameter;
 

@@ -102,6 +102,20 @@ static moco_status add_part(const pass *run, int32_t value, int64_t part) {
     return moco_tensor_add(run->plan->context, &target, &source);
 }
 
+/* A frozen parameter's gradient is zero, whatever its layer made. */
+static moco_status clear_frozen(const pass *run, const moco_plan_step *step) {
+    if (step->node < 0) return MOCO_OK;
+    const moco_graph_node *node = &run->plan->graph->nodes[step->node];
+    const int32_t learnable[2] = {node->weight, node->bias};
+    for (int i = 0; i < 2; ++i) {
+        if (learnable[i] < 0) continue;
+        const moco_parameter *item = &run->parameters->items[learnable[i]];
+        if ((item->flags & MOCO_PARAMETER_FROZEN) == 0) continue;
+        MOCO_TRY(moco_tensor_fill_zero(run->plan->context, &item->gradient));
+    }
+    return MOCO_OK;
+}
+
 moco_status moco_graph_plan_backward(const moco_graph_plan *plan, void *arena, const moco_parameter_table *parameters,
                                      uint64_t weight_version, int32_t accumulate, const moco_tensor *d_output,
                                      const moco_tensor *d_input) {
@@ -125,6 +139,7 @@ moco_status moco_graph_plan_backward(const moco_graph_plan *plan, void *arena, c
             args.d_residual = shaped(&run, step->residual, plan->values[step->residual].gradient, d_input);
         }
         MOCO_TRY(moco_layer_backward(&step->layer, &args));
+        MOCO_TRY(clear_frozen(&run, step));
         if (step->dx_use == MOCO_GRADIENT_ADD) MOCO_TRY(add_part(&run, step->x, step->dx_part));
         if (step->d_residual_use == MOCO_GRADIENT_ADD) {
             MOCO_TRY(add_part(&run, step->residual, step->d_residual_part));

@@ -105,8 +105,8 @@ static moco_status network_backward(void *self, uint64_t weight_version, int32_t
     return moco_plan_cache_backward(&net->plans, &net->storage.table, weight_version, accumulate, d_embeddings, NULL);
 }
 
-static const moco_parameter_table *network_parameters(const void *self) {
-    return &((const network *) self)->storage.table;
+static moco_parameter_table *network_parameters(void *self) {
+    return &((network *) self)->storage.table;
 }
 
 const moco_network_ops moco_built_in_network = {

@@ -19,7 +19,7 @@ typedef struct moco_network_ops {
                             const moco_tensor *d_embeddings);
     /* A network of the same structure and values (gradients zero). */
     moco_status (*clone)(const void *network, void **out);
-    const moco_parameter_table *(*parameters)(const void *network);
+    moco_parameter_table *(*parameters)(void *network);
     void (*destroy)(void *network);
 } moco_network_ops;
 

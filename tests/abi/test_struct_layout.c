@@ -94,7 +94,7 @@ static const layout_row rows[] = {
     FIELD(moco_parameter_info, name, 8),
     FIELD(moco_parameter_info, elements, 16),
     FIELD(moco_parameter_info, rank, 24),
-    FIELD(moco_parameter_info, reserved, 28),
+    FIELD(moco_parameter_info, flags, 28),
     FIELD(moco_parameter_info, dims, 32),
     SIZE(moco_image_dataset_config, 48),
     FIELD(moco_image_dataset_config, struct_size, 0),
