@@ -1,6 +1,6 @@
 #include "augment/augment_kernels.h"
 
-#include "core/cpu_isa.h"
+#include "core/cpu_features.h"
 
 #define DECLARE(isa)                                              \
     extern const moco_resample_kernel moco_resample_kernel_##isa; \
@@ -20,7 +20,7 @@ static const moco_augment_kernels sets[] = {SET(baseline)};
 enum { SETS = sizeof sets / sizeof sets[0] };
 
 const moco_augment_kernels *moco_augment_kernel_sets(int32_t *count) {
-    /* A processor runs a tail of them. */
-    *count = SETS == 1 ? 1 : (int32_t) moco_cpu_isa_detect() + 1;
-    return sets + SETS - *count;
+    const int32_t first = moco_cpu_first_build();
+    *count = SETS - first;
+    return sets + first;
 }

@@ -20,7 +20,7 @@ set(allow_checkpoint "^core/|^io/|^[a-z]+/[a-z_]+_internal\\.h$")
 
 # Headers of other libraries, and the only place for each.
 set(foreign_headers
-    "cblas\\.h=^lib/backend/cpu/"
+    "cblas\\.h=^lib/backend/cpu/blas/"
     "(oneapi/)?(dnnl/)?dnnl.*=^lib/backend/cpu/onednn/"
     "(cuda|cublas|cudnn).*=^lib/backend/cuda/"
     "nccl\\.h=^lib/communicator/nccl/"

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "backend/cpu/onednn/onednn_provider.h"
 #include "core/checked.h"
 
 struct moco_layer {
@@ -12,66 +13,21 @@ struct moco_layer {
     onednn_convolution *convolution; /* CONV2D only */
 };
 
-moco_status moco_cpu_bytes(int32_t dtype, int64_t n, int64_t c, int64_t h, int64_t w, uint64_t *bytes) {
-    const int64_t dims[5] = {n, c, h, w, (int64_t) moco_dtype_size(dtype)};
-    int64_t product;
-    MOCO_TRY(moco_checked_product(dims, 5, "a layer's output", &product));
-    *bytes = (uint64_t) product;
-    return MOCO_OK;
-}
-
-int64_t moco_cpu_grain(int64_t elements_each) {
-    return moco_max_i64(1, 16384 / moco_max_i64(1, elements_each));
-}
-
 static void destroy(void *self) {
     cpu_backend *backend = (cpu_backend *) self;
-    if (backend->stream != NULL) dnnl_stream_destroy(backend->stream);
-    if (backend->engine != NULL) dnnl_engine_destroy(backend->engine);
+    moco_onednn_close(backend->onednn, backend->host.context);
     moco_deallocate(backend->host.context, backend);
-}
-
-static moco_status choose_formats(cpu_backend *backend) {
-#if defined(__x86_64__)
-    static const cpu_format f32_16 = {
-        CPU_LAYOUT_BLOCKED_16,   16, MOCO_DTYPE_F32, &moco_blocked_kernels_f32_16, &moco_winograd_kernels_f32,
-        &moco_weight_kernels_f32};
-    static const cpu_format f32_8 = {CPU_LAYOUT_BLOCKED_8, 8, MOCO_DTYPE_F32, &moco_blocked_kernels_f32_8, NULL, NULL};
-    static const cpu_format bf16_16 = {
-        CPU_LAYOUT_BLOCKED_16_BF16, 16, MOCO_DTYPE_BF16, &moco_blocked_kernels_bf16_16, &moco_winograd_kernels_bf16,
-        &moco_weight_kernels_bf16};
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("fma")) {
-        backend->f32 = f32_16;
-        if (__builtin_cpu_supports("avx512bf16")) backend->bf16 = bf16_16;
-        return MOCO_OK;
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        backend->f32 = f32_8;
-        return MOCO_OK;
-    }
-#endif
-    return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend needs a processor with AVX2 or AVX-512");
-}
-
-const cpu_format *moco_cpu_format_of(const cpu_backend *backend, const moco_layer_desc *desc) {
-    const cpu_format *bf16 = backend->bf16.kernels == NULL ? NULL : &backend->bf16;
-    if (desc->input_layout == backend->f32.layout) return &backend->f32;
-    if (bf16 != NULL && desc->input_layout == bf16->layout) return bf16;
-    if (desc->input_layout != MOCO_LAYOUT_PLAIN) return NULL;
-    return bf16 != NULL && desc->compute_dtype == MOCO_DTYPE_BF16 ? bf16 : &backend->f32;
 }
 
 static moco_status create(void **self, moco_context *context) {
     cpu_backend *backend = (cpu_backend *) moco_allocate_zeroed(context, 1, sizeof *backend);
     if (backend == NULL) return MOCO_OUT_OF_MEMORY;
     backend->host.context = context;
-    moco_status status = choose_formats(backend);
-    if (status == MOCO_OK) status = moco_onednn_check(dnnl_engine_create(&backend->engine, dnnl_cpu, 0), "its engine");
-    if (status == MOCO_OK) {
-        status = moco_onednn_check(dnnl_stream_create(&backend->stream, backend->engine, dnnl_stream_default_flags),
-                                   "its stream");
-    }
+    moco_cpu_choose_formats(&backend->f32, &backend->bf16);
+    const moco_status status = backend->f32.kernels != NULL
+                                   ? moco_onednn_open(&backend->onednn, context)
+                                   : moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend needs a processor with AVX2 or "
+                                                                 "AVX-512");
     if (status != MOCO_OK) {
         destroy(backend);
         return status;

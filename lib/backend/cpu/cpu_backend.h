@@ -9,7 +9,6 @@
 #include "backend/cpu/kernels/blocked_kernels.h"
 #include "backend/cpu/kernels/weight_kernels.h"
 #include "backend/cpu/kernels/winograd_kernels.h"
-#include "backend/cpu/onednn/onednn_api.h"
 #include "backend/host_memory.h"
 
 /* n x (c / B) x h x w x B, with B channels side by side: one SIMD register of float32. B is fixed by the processor. */
@@ -27,13 +26,17 @@ typedef struct cpu_format {
     const weight_kernels *weights;    /* likewise */
 } cpu_format;
 
+typedef struct onednn_provider onednn_provider;
+
 typedef struct cpu_backend {
     moco_host_backend host; /* first: the shared memory functions expect it */
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
-    cpu_format f32;
-    cpu_format bf16; /* kernels NULL: this processor has no bfloat16 */
+    onednn_provider *onednn;
+    cpu_format f32;  /* kernels NULL: this processor has no registers for a block */
+    cpu_format bf16; /* kernels NULL: it has no bfloat16 */
 } cpu_backend;
+
+/* The formats of this processor's registers (cpu_kernels.c). */
+void moco_cpu_choose_formats(cpu_format *f32, cpu_format *bf16);
 
 /* The format of the layer's input: its layout's, or for a PLAIN one that which its compute_dtype asks for. NULL: the
  * layout is another backend's. */

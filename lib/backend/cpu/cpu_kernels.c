@@ -1,8 +1,9 @@
-/* What this machine and this BLAS make of the choices: kernels by instruction set, and BLAS's own threads. */
+/* Which kernels this processor runs: the one place where builds for an instruction set are chosen. */
 #include <stddef.h>
 
+#include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/plain_layers.h"
-#include "core/cpu_isa.h"
+#include "core/cpu_features.h"
 
 extern const conv_kernel moco_conv_kernel_baseline;
 extern const vector_kernel moco_vector_kernel_baseline;
@@ -10,49 +11,49 @@ extern const vector_kernel moco_vector_kernel_baseline;
 extern const conv_kernel moco_conv_kernel_avx2, moco_conv_kernel_avx512;
 extern const vector_kernel moco_vector_kernel_avx2, moco_vector_kernel_avx512;
 
-/* Best first: a processor runs a tail of these. */
+/* Best first: a processor runs all from moco_cpu_first_build() on. */
 static const conv_kernel *const conv_kernels[] = {&moco_conv_kernel_avx512, &moco_conv_kernel_avx2,
                                                   &moco_conv_kernel_baseline, NULL};
 static const vector_kernel *const vector_kernels[] = {&moco_vector_kernel_avx512, &moco_vector_kernel_avx2,
                                                       &moco_vector_kernel_baseline, NULL};
 
-static int32_t first_kernel(void) {
-    return MOCO_CPU_AVX512 - (int32_t) moco_cpu_isa_detect();
+extern const blocked_kernels moco_blocked_kernels_avx2, moco_blocked_kernels_avx512, moco_blocked_kernels_avx512_bf16;
+extern const weight_kernels moco_weight_kernels_avx512, moco_weight_kernels_avx512_bf16;
+extern const winograd_kernels moco_winograd_kernels_avx512, moco_winograd_kernels_avx512_bf16;
+
+static const cpu_format f32_16 = {
+    CPU_LAYOUT_BLOCKED_16,      16, MOCO_DTYPE_F32, &moco_blocked_kernels_avx512, &moco_winograd_kernels_avx512,
+    &moco_weight_kernels_avx512};
+static const cpu_format f32_8 = {CPU_LAYOUT_BLOCKED_8, 8, MOCO_DTYPE_F32, &moco_blocked_kernels_avx2, NULL, NULL};
+static const cpu_format bf16_16 = {CPU_LAYOUT_BLOCKED_16_BF16,
+                                   16,
+                                   MOCO_DTYPE_BF16,
+                                   &moco_blocked_kernels_avx512_bf16,
+                                   &moco_winograd_kernels_avx512_bf16,
+                                   &moco_weight_kernels_avx512_bf16};
+
+void moco_cpu_choose_formats(cpu_format *f32, cpu_format *bf16) {
+    if (moco_cpu_has(MOCO_CPU_BUILD_AVX512)) {
+        *f32 = f32_16;
+        if (moco_cpu_has(MOCO_CPU_BUILD_AVX512_BF16)) *bf16 = bf16_16;
+    } else if (moco_cpu_has(MOCO_CPU_BUILD_AVX2)) {
+        *f32 = f32_8;
+    }
 }
 #else
 static const conv_kernel *const conv_kernels[] = {&moco_conv_kernel_baseline, NULL};
 static const vector_kernel *const vector_kernels[] = {&moco_vector_kernel_baseline, NULL};
 
-static int32_t first_kernel(void) {
-    return 0;
+void moco_cpu_choose_formats(cpu_format *f32, cpu_format *bf16) {
+    (void) f32;
+    (void) bf16;
 }
 #endif
 
 const conv_kernel *const *moco_cpu_conv_kernels(void) {
-    return conv_kernels + first_kernel();
+    return conv_kernels + moco_cpu_first_build();
 }
 
 const vector_kernel *const *moco_cpu_vector_kernels(void) {
-    return vector_kernels + first_kernel();
-}
-
-/* OpenBLAS's own functions, if that is the BLAS; absent otherwise. get_parallel: 0 no threads, 1 its own, 2 OpenMP's.
- */
-extern int openblas_get_parallel(void) __attribute__((weak));
-extern int openblas_get_num_threads(void) __attribute__((weak));
-extern void openblas_set_num_threads(int threads) __attribute__((weak));
-
-int32_t moco_blas_enter(void) {
-    if (&openblas_get_parallel == NULL || &openblas_get_num_threads == NULL || &openblas_set_num_threads == NULL ||
-        openblas_get_parallel() != 1) {
-        return 0;
-    }
-    const int32_t threads = (int32_t) openblas_get_num_threads();
-    if (threads <= 1) return 0;
-    openblas_set_num_threads(1);
-    return threads;
-}
-
-void moco_blas_leave(int32_t threads) {
-    if (threads > 1) openblas_set_num_threads(threads);
+    return vector_kernels + moco_cpu_first_build();
 }

@@ -31,11 +31,6 @@ struct moco_layer {
 const conv_kernel *const *moco_cpu_conv_kernels(void);
 const vector_kernel *const *moco_cpu_vector_kernels(void);
 
-/* BLAS on one thread while our own threads call it. OpenMP builds see that they are inside a task; an OpenBLAS with its
- * own threads is set to one and back, which its other users in the process can notice only in between. */
-int32_t moco_blas_enter(void);
-void moco_blas_leave(int32_t threads);
-
 /* Argument checks: a tensor that does not fit is a bug above, INTERNAL before it is used. */
 moco_status moco_cpu_check_tensor(const moco_tensor *tensor, const char *name, int64_t elements);
 

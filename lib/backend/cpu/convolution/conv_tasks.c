@@ -1,9 +1,9 @@
 /* Runs a pass: packs the weights, then each task copies its unit of the source and sums tiles of outputs from it, by
  * our own tiles or by BLAS over columns gathered from the same copy.
  */
-#include <cblas.h>
 #include <string.h>
 
+#include "backend/cpu/blas/gemm.h"
 #include "backend/cpu/convolution/conv_plan.h"
 
 typedef struct conv_work {
@@ -179,8 +179,8 @@ static void gemm_tiles(const conv_work *work, const conv_phase *phase, const con
                 memcpy(gathered + t * columns, outputs->copy + pass->offsets[phase->offsets + t] + p,
                        (size_t) length * sizeof *gathered);
             }
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int) rows, (int) length, (int) phase->taps, 1.0f,
-                        weights, (int) phase->taps, gathered, (int) columns, 0.0f, product, (int) columns);
+            const gemm_factor by_row = {weights, phase->taps, GEMM_PLAIN}, by_tap = {gathered, columns, GEMM_PLAIN};
+            moco_gemm(rows, length, phase->taps, by_row, by_tap, 0.0f, product, columns);
         }
         work->backend->conv->scatter(product, columns, p, length, run, rows, outputs->target + first * area, area,
                                      pass->step_out);

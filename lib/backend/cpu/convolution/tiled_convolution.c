@@ -1,9 +1,9 @@
 /* Convolutions: forward and backward-data as passes (conv_plan.h); the weights' gradient as dot products of dy with the
  * forward pass's copy of x, dW[o][tap] = sum over positions of dy[o][position] * copy[position + offset(tap)].
  */
-#include <cblas.h>
 #include <string.h>
 
+#include "backend/cpu/blas/gemm.h"
 #include "backend/cpu/convolution/conv_plan.h"
 
 #define GRADIENT_TASKS  16
@@ -168,9 +168,9 @@ static void add_gemm(const gradient_work *work, const conv_unit *unit, const flo
         for (int64_t t = 0; t < taps; ++t) {
             memcpy(gathered + t * columns, copy + pass->offsets[t] + p, (size_t) length * sizeof *gathered);
         }
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int) rows, (int) taps, (int) length, 1.0f, dy + p,
-                    (int) work->convolution->dy_plane, gathered, (int) columns, 1.0f, partial,
-                    (int) pass->phases[0].taps);
+        const gemm_factor by_row = {dy + p, work->convolution->dy_plane, GEMM_PLAIN};
+        const gemm_factor by_tap = {gathered, columns, GEMM_TRANSPOSED};
+        moco_gemm(rows, taps, length, by_row, by_tap, 1.0f, partial, pass->phases[0].taps);
     }
 }
 

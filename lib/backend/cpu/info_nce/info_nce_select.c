@@ -2,14 +2,11 @@
 
 #include <stddef.h>
 
-#include "core/cpu_isa.h"
+#include "core/cpu_features.h"
 
 extern const moco_nce_kernel moco_nce_kernel_baseline;
 #if defined(MOCO_HAVE_ISA_KERNELS)
-extern const moco_nce_kernel moco_nce_kernel_avx2;
-extern const moco_nce_kernel moco_nce_kernel_avx512;
-
-/* Best first: a processor runs a tail of this list. */
+extern const moco_nce_kernel moco_nce_kernel_avx2, moco_nce_kernel_avx512;
 static const moco_nce_kernel *const kernels[] = {&moco_nce_kernel_avx512, &moco_nce_kernel_avx2,
                                                  &moco_nce_kernel_baseline, NULL};
 #else
@@ -17,11 +14,7 @@ static const moco_nce_kernel *const kernels[] = {&moco_nce_kernel_baseline, NULL
 #endif
 
 const moco_nce_kernel *const *moco_nce_kernel_list(void) {
-#if defined(MOCO_HAVE_ISA_KERNELS)
-    return kernels + (MOCO_CPU_AVX512 - moco_cpu_isa_detect());
-#else
-    return kernels;
-#endif
+    return kernels + moco_cpu_first_build();
 }
 
 const moco_nce_kernel *moco_nce_kernel_select(void) {

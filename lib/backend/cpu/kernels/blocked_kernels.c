@@ -1,11 +1,21 @@
-/* Compiled once per block size and element: -DBLOCK=16 with AVX-512, -DBLOCK=8 with AVX2, -DBLOCK=16 -DBF16 with
- * AVX-512 and its bfloat16 conversions (see CMakeLists.txt). Arithmetic is float32 in all of them. */
+/* One source for every block size and element: B = 8 with AVX2, 16 with AVX-512, and with that and its bfloat16
+ * conversions 16 elements of bfloat16. Arithmetic is float32 in all of them. MOCO_BLOCKED_KERNELS names the table.
+ */
 #include "backend/cpu/kernels/blocked_kernels.h"
 
 #include <stddef.h>
 #include <string.h>
 
 #include <immintrin.h>
+
+#if defined(MOCO_ISA_AVX512_BF16)
+#define BLOCK 16
+#define BF16
+#elif defined(MOCO_ISA_AVX512)
+#define BLOCK 16
+#else
+#define BLOCK 8
+#endif
 
 typedef float vec __attribute__((vector_size(4 * BLOCK)));
 typedef int32_t ivec __attribute__((vector_size(4 * BLOCK)));
@@ -337,13 +347,8 @@ static void add(void *target, const void *source, int64_t runs) {
 #include "backend/cpu/kernels/blocked_products.inc.h"
 #endif
 
-#ifdef BF16
-#define TABLE_NAME_(block) moco_blocked_kernels_bf16_##block
-#else
-#define TABLE_NAME_(block) moco_blocked_kernels_f32_##block
-#endif
-#define TABLE_NAME(block) TABLE_NAME_(block)
-const blocked_kernels TABLE_NAME(BLOCK) = {
+extern const blocked_kernels MOCO_BLOCKED_KERNELS;
+const blocked_kernels MOCO_BLOCKED_KERNELS = {
     .element_bytes = sizeof(element),
     .moments = moments,
     .normalise = normalise,

@@ -59,8 +59,4 @@ typedef struct blocked_kernels {
     void (*pack)(const void *x, int64_t first, int64_t count, int64_t out_w, int64_t w, int64_t stride, float *packed);
 } blocked_kernels;
 
-extern const blocked_kernels moco_blocked_kernels_f32_16;
-extern const blocked_kernels moco_blocked_kernels_f32_8;
-extern const blocked_kernels moco_blocked_kernels_bf16_16;
-
 #endif

@@ -1,9 +1,14 @@
-/* Compiled with AVX-512, and with -DBF16 and its bfloat16 conversions (see CMakeLists.txt). */
+/* Compiled with AVX-512 for float32, and with its bfloat16 conversions for that. MOCO_WEIGHT_KERNELS names the table.
+ */
 #include "backend/cpu/kernels/weight_kernels.h"
 
 #include <stddef.h>
 
 #include "backend/cpu/kernels/register_transpose.h"
+
+#if defined(MOCO_ISA_AVX512_BF16)
+#define BF16
+#endif
 
 static inline void load_rows(const float *plain, int64_t row, __m512 rows[WEIGHT_TILE]) {
     for (int i = 0; i < WEIGHT_TILE; ++i) rows[i] = _mm512_loadu_ps(plain + i * row);
@@ -49,13 +54,14 @@ static void to_tiles(const float *plain, int64_t row, int64_t count, int32_t tur
     }
 }
 
+extern const weight_kernels MOCO_WEIGHT_KERNELS;
 #ifdef BF16
-const weight_kernels moco_weight_kernels_bf16 = {
+const weight_kernels MOCO_WEIGHT_KERNELS = {
     .tile_bytes = WEIGHT_TILE * WEIGHT_TILE * sizeof(uint16_t),
     .to_tiles = to_tiles,
 };
 #else
-const weight_kernels moco_weight_kernels_f32 = {
+const weight_kernels MOCO_WEIGHT_KERNELS = {
     .tile_bytes = WEIGHT_TILE * WEIGHT_TILE * sizeof(float),
     .to_tiles = to_tiles,
     .from_tiles = from_tiles,

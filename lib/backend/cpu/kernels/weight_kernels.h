@@ -11,12 +11,9 @@ enum { WEIGHT_TILE = 16 };
 typedef struct weight_kernels {
     int64_t tile_bytes;
     void (*to_tiles)(const float *plain, int64_t row, int64_t count, int32_t turned, void *tiles, int64_t next_tile);
-    /* Turned tiles of float32; `accumulate`: added to what is there. */
+    /* Turned tiles of float32; `accumulate`: added to what is there. NULL in bfloat16: gradients are float32. */
     void (*from_tiles)(const float *tiles, int64_t next_tile, int64_t count, int32_t accumulate, float *plain,
                        int64_t row);
 } weight_kernels;
-
-extern const weight_kernels moco_weight_kernels_f32;
-extern const weight_kernels moco_weight_kernels_bf16; /* from_tiles NULL: gradients are float32 */
 
 #endif

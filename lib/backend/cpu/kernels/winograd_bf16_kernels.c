@@ -1,5 +1,5 @@
-/* F(2 x 2, 3 x 3) in bfloat16: see winograd_kernels.h. Compiled with AVX-512 and its bfloat16 instructions (see
- * CMakeLists.txt). */
+/* F(2 x 2, 3 x 3) in bfloat16: see winograd_kernels.h. Compiled with AVX-512 and its bfloat16
+ * instructions; MOCO_WINOGRAD_KERNELS names the table. */
 #include "backend/cpu/kernels/winograd_weights.h"
 
 #include <immintrin.h>
@@ -220,7 +220,8 @@ static void weight_gradient(const float *du, int64_t next_element, int64_t parts
     winograd_deal_out(weights, accumulate, dg);
 }
 
-const winograd_kernels moco_winograd_kernels_bf16 = {
+extern const winograd_kernels MOCO_WINOGRAD_KERNELS;
+const winograd_kernels MOCO_WINOGRAD_KERNELS = {
     .tile = TILE,
     .elements = ELEMENTS,
     .per_step = 2,

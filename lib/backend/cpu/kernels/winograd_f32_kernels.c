@@ -1,4 +1,4 @@
-/* F(4 x 4, 3 x 3) in float32: see winograd_kernels.h. Compiled with AVX-512 (see CMakeLists.txt). */
+/* F(4 x 4, 3 x 3) in float32: see winograd_kernels.h. Compiled with AVX-512; MOCO_WINOGRAD_KERNELS names the table. */
 #include "backend/cpu/kernels/winograd_weights.h"
 
 #include <immintrin.h>
@@ -222,7 +222,8 @@ static void weight_gradient(const float *du, int64_t next_element, int64_t parts
     winograd_deal_out(weights, accumulate, dg);
 }
 
-const winograd_kernels moco_winograd_kernels_f32 = {
+extern const winograd_kernels MOCO_WINOGRAD_KERNELS;
+const winograd_kernels MOCO_WINOGRAD_KERNELS = {
     .tile = TILE,
     .elements = ELEMENTS,
     .per_step = 1,

@@ -68,7 +68,4 @@ typedef struct winograd_kernels {
                             float *dg);
 } winograd_kernels;
 
-extern const winograd_kernels moco_winograd_kernels_f32;
-extern const winograd_kernels moco_winograd_kernels_bf16;
-
 #endif

@@ -1,9 +1,9 @@
 /* y = [relu] (x W^T + b). Each product is cut along its longer side into blocks of fixed size, one BLAS call on one
  * thread each: the same bits for any number of threads.
  */
-#include <cblas.h>
 #include <string.h>
 
+#include "backend/cpu/blas/gemm.h"
 #include "backend/cpu/plain_layers.h"
 
 #define BLOCK 128
@@ -33,9 +33,9 @@ static void forward_block(void *argument, int64_t task, int32_t worker) {
     float *y = work->y + first_row * d->out_c + first;
     for (int64_t i = 0; i < rows && work->bias != NULL; ++i)
         memcpy(y + i * d->out_c, work->bias + first, (size_t) columns * sizeof *y);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int) rows, (int) columns, (int) d->c, 1.0f,
-                work->x + first_row * d->c, (int) d->c, work->weight + first * d->c, (int) d->c,
-                work->bias != NULL ? 1.0f : 0.0f, y, (int) d->out_c);
+    const gemm_factor x = {work->x + first_row * d->c, d->c, GEMM_PLAIN};
+    const gemm_factor weight = {work->weight + first * d->c, d->c, GEMM_TRANSPOSED};
+    moco_gemm(rows, columns, d->c, x, weight, work->bias != NULL ? 1.0f : 0.0f, y, d->out_c);
     if (!d->relu) return;
     for (int64_t i = 0; i < rows; ++i) work->backend->vector->relu(y + i * d->out_c, columns, y + i * d->out_c);
 }
@@ -82,9 +82,9 @@ static void input_block(void *argument, int64_t task, int32_t worker) {
     const int64_t begin = task * BLOCK, end = block_end(task, by_sample ? d->n : d->c);
     const int64_t first_row = by_sample ? begin : 0, rows = by_sample ? end - begin : d->n;
     const int64_t first = by_sample ? 0 : begin, columns = by_sample ? d->c : end - begin;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int) rows, (int) columns, (int) d->out_c, 1.0f,
-                work->dz + first_row * d->out_c, (int) d->out_c, work->weight + first, (int) d->c, 0.0f,
-                work->dx + first_row * d->c + first, (int) d->c);
+    const gemm_factor dz = {work->dz + first_row * d->out_c, d->out_c, GEMM_PLAIN};
+    const gemm_factor weight = {work->weight + first, d->c, GEMM_PLAIN};
+    moco_gemm(rows, columns, d->out_c, dz, weight, 0.0f, work->dx + first_row * d->c + first, d->c);
 }
 
 static void weight_block(void *argument, int64_t task, int32_t worker) {
@@ -95,9 +95,10 @@ static void weight_block(void *argument, int64_t task, int32_t worker) {
     const int64_t begin = task * BLOCK, end = block_end(task, by_output ? d->out_c : d->c);
     const int64_t first_row = by_output ? begin : 0, rows = by_output ? end - begin : d->out_c;
     const int64_t first = by_output ? 0 : begin, columns = by_output ? d->c : end - begin;
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int) rows, (int) columns, (int) d->n, 1.0f,
-                work->dz + first_row, (int) d->out_c, work->x + first, (int) d->c, work->accumulate ? 1.0f : 0.0f,
-                work->dweight + first_row * d->c + first, (int) d->c);
+    const gemm_factor dz = {work->dz + first_row, d->out_c, GEMM_TRANSPOSED};
+    const gemm_factor x = {work->x + first, d->c, GEMM_PLAIN};
+    moco_gemm(rows, columns, d->n, dz, x, work->accumulate ? 1.0f : 0.0f, work->dweight + first_row * d->c + first,
+              d->c);
 }
 
 static void bias_range(void *argument, int64_t begin, int64_t end) {

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "core/context_internal.h"
 #include "core/status_internal.h"
 
 moco_status moco_onednn_check(dnnl_status_t status, const char *what) {
@@ -15,6 +16,29 @@ moco_status moco_onednn_check(dnnl_status_t status, const char *what) {
     default:
         return moco_fail(MOCO_BACKEND, "oneDNN answers %d to %s", (int) status, what);
     }
+}
+
+moco_status moco_onednn_open(onednn_provider **out, moco_context *context) {
+    onednn_provider *provider = (onednn_provider *) moco_allocate_zeroed(context, 1, sizeof *provider);
+    if (provider == NULL) return MOCO_OUT_OF_MEMORY;
+    moco_status status = moco_onednn_check(dnnl_engine_create(&provider->engine, dnnl_cpu, 0), "its engine");
+    if (status == MOCO_OK) {
+        status = moco_onednn_check(dnnl_stream_create(&provider->stream, provider->engine, dnnl_stream_default_flags),
+                                   "its stream");
+    }
+    if (status != MOCO_OK) {
+        moco_onednn_close(provider, context);
+        return status;
+    }
+    *out = provider;
+    return MOCO_OK;
+}
+
+void moco_onednn_close(onednn_provider *provider, moco_context *context) {
+    if (provider == NULL) return;
+    if (provider->stream != NULL) dnnl_stream_destroy(provider->stream);
+    if (provider->engine != NULL) dnnl_engine_destroy(provider->engine);
+    moco_deallocate(context, provider);
 }
 
 moco_status moco_onednn_memory_create(dnnl_memory_t *out, onednn_const_md md, dnnl_engine_t engine) {

@@ -4,10 +4,11 @@
 #ifndef MOCO_ONEDNN_API_H
 #define MOCO_ONEDNN_API_H
 
-#include <moco/status.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "backend/cpu/onednn/onednn_provider.h"
 
 #if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t onednn_md; /* a handle */
@@ -16,6 +17,12 @@ typedef const_dnnl_memory_desc_t onednn_const_md;
 typedef dnnl_memory_desc_t *onednn_md;
 typedef const dnnl_memory_desc_t *onednn_const_md;
 #endif
+
+/* What one backend has of oneDNN. */
+struct onednn_provider {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+};
 
 /* MOCO_OK, or the libmoco status for it with a sentence that names `what`; unimplemented is UNSUPPORTED. */
 moco_status moco_onednn_check(dnnl_status_t status, const char *what);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/onednn/onednn_api.h"
 #include "backend/cpu/onednn/onednn_weights.h"
 #include "core/checked.h"
 
@@ -125,8 +126,8 @@ static moco_status plan_pass(onednn_convolution *convolution, cpu_backend *backe
         as = ONEDNN_FORWARD;
     }
     pass_state *state = &convolution->pass[pass];
-    MOCO_TRY(
-        moco_onednn_convolution_pd(pd, as, &mds, desc->training, pass == ADD_INPUT_GRADIENT, backend->engine, hint));
+    MOCO_TRY(moco_onednn_convolution_pd(pd, as, &mds, desc->training, pass == ADD_INPUT_GRADIENT,
+                                        backend->onednn->engine, hint));
     MOCO_TRY(refuse_generic(*pd));
     ONEDNN_TRY(dnnl_primitive_create(&state->primitive, *pd));
 
@@ -134,9 +135,9 @@ static moco_status plan_pass(onednn_convolution *convolution, cpu_backend *backe
     const onednn_const_md scratchpad = moco_onednn_pd_md(*pd, dnnl_query_scratchpad_md);
     state->scratchpad_offset = plan->image_bytes;
     uint64_t scratch = plan->image_bytes + cpu_aligned(moco_onednn_md_size(scratchpad));
-    MOCO_TRY(moco_onednn_memory_create(&state->source, mds.source, backend->engine));
-    MOCO_TRY(moco_onednn_memory_create(&state->target, mds.target, backend->engine));
-    MOCO_TRY(moco_onednn_memory_create(&state->scratchpad, scratchpad, backend->engine));
+    MOCO_TRY(moco_onednn_memory_create(&state->source, mds.source, backend->onednn->engine));
+    MOCO_TRY(moco_onednn_memory_create(&state->target, mds.target, backend->onednn->engine));
+    MOCO_TRY(moco_onednn_memory_create(&state->scratchpad, scratchpad, backend->onednn->engine));
     const int32_t gradient = pass == ONEDNN_BACKWARD_WEIGHTS;
     const onednn_weights_kind kind = {
         .own = moco_onednn_pd_md(*pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md),
@@ -318,7 +319,7 @@ static moco_status run_pass(cpu_backend *backend, pass_state *state, void *sourc
         {argument_index[2], state->target},
         {DNNL_ARG_SCRATCHPAD, state->scratchpad},
     };
-    ONEDNN_TRY(dnnl_primitive_execute(state->primitive, backend->stream, 4, arguments));
+    ONEDNN_TRY(dnnl_primitive_execute(state->primitive, backend->onednn->stream, 4, arguments));
     return MOCO_OK;
 }
 

@@ -44,8 +44,8 @@ static moco_status find_kernels(onednn_weights *weights, cpu_backend *backend, c
 moco_status moco_onednn_weights_plan(onednn_weights *weights, cpu_backend *backend, const moco_layer_desc *desc,
                                      const onednn_weights_kind *kind, uint64_t *scratch) {
     const uint64_t bytes = moco_onednn_md_size(kind->own);
-    MOCO_TRY(moco_onednn_memory_create(&weights->own, kind->own, backend->engine));
-    MOCO_TRY(moco_onednn_memory_create(&weights->plain, kind->plain, backend->engine));
+    MOCO_TRY(moco_onednn_memory_create(&weights->own, kind->own, backend->onednn->engine));
+    MOCO_TRY(moco_onednn_memory_create(&weights->plain, kind->plain, backend->onednn->engine));
     if (!kind->gradient && moco_onednn_md_equal(kind->own, kind->plain)) return MOCO_OK;
     if (!kind->gradient && desc->constant_weights) {
         weights->kept = moco_allocate(backend->host.context, bytes);
@@ -57,10 +57,10 @@ moco_status moco_onednn_weights_plan(onednn_weights *weights, cpu_backend *backe
     MOCO_TRY(find_kernels(weights, backend, desc, kind));
     if (weights->kernels != NULL) return MOCO_OK;
     if (!kind->gradient) {
-        return moco_onednn_reorder_create(&weights->reorder, kind->plain, kind->own, 0, backend->engine);
+        return moco_onednn_reorder_create(&weights->reorder, kind->plain, kind->own, 0, backend->onednn->engine);
     }
-    MOCO_TRY(moco_onednn_reorder_create(&weights->reorder, kind->own, kind->plain, 0, backend->engine));
-    return moco_onednn_reorder_create(&weights->reorder_add, kind->own, kind->plain, 1, backend->engine);
+    MOCO_TRY(moco_onednn_reorder_create(&weights->reorder, kind->own, kind->plain, 0, backend->onednn->engine));
+    return moco_onednn_reorder_create(&weights->reorder_add, kind->own, kind->plain, 1, backend->onednn->engine);
 }
 
 void moco_onednn_weights_release(onednn_weights *weights, cpu_backend *backend) {
@@ -75,7 +75,7 @@ void moco_onednn_weights_release(onednn_weights *weights, cpu_backend *backend) 
 
 static moco_status run_reorder(cpu_backend *backend, dnnl_primitive_t reorder, dnnl_memory_t from, dnnl_memory_t to) {
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-    ONEDNN_TRY(dnnl_primitive_execute(reorder, backend->stream, 2, arguments));
+    ONEDNN_TRY(dnnl_primitive_execute(reorder, backend->onednn->stream, 2, arguments));
     return MOCO_OK;
 }
 

@@ -4,6 +4,7 @@
 #define MOCO_ONEDNN_WEIGHTS_H
 
 #include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/onednn/onednn_api.h"
 
 typedef struct onednn_weights {
     dnnl_memory_t own; /* as the pass takes them */

@@ -1,0 +1,35 @@
+/* How the passes of a convolution are computed. Each pass has a list of ways, best first (convolution_list.c); a layer
+ * takes the first that supports it, the three passes each for themselves, but all of one layer on the same layout.
+ */
+#ifndef MOCO_CONVOLUTION_LIST_H
+#define MOCO_CONVOLUTION_LIST_H
+
+#include "backend/cpu/cpu_backend.h"
+
+enum { CPU_FORWARD, CPU_INPUT_GRADIENT, CPU_WEIGHT_GRADIENT, CPU_CONVOLUTION_PASSES };
+
+/* What one pass of a layer needs. */
+typedef struct cpu_convolution_info {
+    uint64_t scratch_bytes; /* of one call, contents not kept */
+    int32_t adds;           /* CPU_INPUT_GRADIENT: 1: it can add dx to what is there (args->accumulate_dx) */
+} cpu_convolution_info;
+
+/* One way to compute one pass. `desc` is the same in all calls for a layer. */
+typedef struct cpu_convolution {
+    const char *name; /* "winograd_tiles_outer", ... */
+    /* 1: y and dy (and x and dx, unless x is PLAIN) are in the blocked layout of moco_cpu_format_of(desc); 0: all are
+     * PLAIN float32. */
+    int32_t blocked;
+    /* 1 if it computes the pass of this layer, and better than what comes behind it in the list. Shapes, dtype and
+     * layouts have been checked: whole blocks of channels where `blocked`. */
+    int32_t (*supports)(const cpu_backend *backend, const moco_layer_desc *desc);
+    /* Prepares the pass; `*plan`, which may stay NULL, is its own and goes to run and release. `info` is all zero
+     * before. UNSUPPORTED passes the layer to the next way. */
+    moco_status (*plan)(cpu_backend *backend, const moco_layer_desc *desc, void **plan, cpu_convolution_info *info);
+    /* Forward: args->y. CPU_INPUT_GRADIENT: args->dx, added to with accumulate_dx; CPU_WEIGHT_GRADIENT: args->dweight,
+     * added to with accumulate. The gradient asked for is there. */
+    moco_status (*run)(cpu_backend *backend, const moco_layer_desc *desc, void *plan, const moco_layer_args *args);
+    void (*release)(cpu_backend *backend, void *plan); /* NULL: nothing to release */
+} cpu_convolution;
+
+#endif

@@ -1,0 +1,12 @@
+/* oneDNN as the rest of the cpu backend sees it. Only this folder sees dnnl.h. */
+#ifndef MOCO_ONEDNN_PROVIDER_H
+#define MOCO_ONEDNN_PROVIDER_H
+
+#include <moco/status.h>
+
+#include "backend/cpu/cpu_backend.h"
+
+moco_status moco_onednn_open(onednn_provider **out, moco_context *context);
+void moco_onednn_close(onednn_provider *provider, moco_context *context); /* NULL is a no-op */
+
+#endif
