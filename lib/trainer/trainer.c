@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "backend/backend_chain.h"
 #include "core/config.h"
 #include "encoder/encoder_internal.h"
@@ -5,7 +7,7 @@
 #include "keys/queue_view.h"
 #include "loss/loss_internal.h"
 #include "optimizer/optimizer_internal.h"
-#include "trainer/trainer_internal.h"
+#include "trainer/method.h"
 
 /* --- Configuration --- */
 
@@ -54,61 +56,78 @@ static moco_status check_context(const moco_context *mine, const moco_context *t
     return MOCO_OK;
 }
 
-static moco_status check_parts(moco_encoder *query_encoder, moco_momentum_encoder *momentum_encoder, moco_queue *queue,
-                               moco_loss *loss, moco_optimizer *optimizer) {
+/* That the parts which are there belong together. */
+static moco_status check_parts(const moco_trainer *parts) {
+    const moco_encoder *query_encoder = parts->query_encoder;
+    const moco_optimizer *optimizer = parts->optimizer;
     MOCO_REQUIRE_POINTER(query_encoder);
-    MOCO_REQUIRE_POINTER(momentum_encoder);
-    MOCO_REQUIRE_POINTER(queue);
-    MOCO_REQUIRE_POINTER(loss);
     MOCO_REQUIRE_POINTER(optimizer);
     const moco_context *context = moco_encoder_context(query_encoder);
-    MOCO_REQUIRE(moco_momentum_encoder_query(momentum_encoder) == query_encoder,
+    MOCO_REQUIRE(parts->momentum_encoder == NULL ||
+                     moco_momentum_encoder_query(parts->momentum_encoder) == query_encoder,
                  "momentum_encoder averages another encoder; create it from this query_encoder");
+    MOCO_REQUIRE(parts->momentum_encoder != NULL || parts->config.momentum_end == 0.0,
+                 "momentum_end is %g without a momentum_encoder that it could be of; make it 0",
+                 parts->config.momentum_end);
     MOCO_REQUIRE(moco_optimizer_encoder(optimizer) == query_encoder,
                  "optimizer updates another encoder; create it from this query_encoder");
-    MOCO_TRY(check_context(context, moco_queue_context(queue), "queue"));
-    MOCO_TRY(check_context(context, moco_loss_context(loss), "loss"));
+    if (parts->loss != NULL) MOCO_TRY(check_context(context, moco_loss_context(parts->loss), "loss"));
+    if (parts->queue == NULL) return MOCO_OK;
+    MOCO_TRY(check_context(context, moco_queue_context(parts->queue), "queue"));
     const int64_t dim = moco_encoder_embedding_dim(query_encoder);
-    MOCO_REQUIRE(moco_queue_dim(queue) == dim, "dim of the queue is %lld; it must be the encoder's embedding_dim, %lld",
-                 (long long) moco_queue_dim(queue), (long long) dim);
+    MOCO_REQUIRE(moco_queue_dim(parts->queue) == dim,
+                 "dim of the queue is %lld; it must be the encoder's embedding_dim, %lld",
+                 (long long) moco_queue_dim(parts->queue), (long long) dim);
+    return MOCO_OK;
+}
+
+static void retain_parts(const moco_trainer *trainer) {
+    moco_context_retain(trainer->context);
+    moco_encoder_retain(trainer->query_encoder);
+    moco_optimizer_retain(trainer->optimizer);
+    if (trainer->momentum_encoder != NULL) moco_momentum_encoder_retain(trainer->momentum_encoder);
+    if (trainer->queue != NULL) moco_queue_retain(trainer->queue);
+    if (trainer->loss != NULL) moco_loss_retain(trainer->loss);
+}
+
+moco_status moco_trainer_create_with(moco_trainer **out, const moco_method *method, moco_encoder *query_encoder,
+                                     moco_momentum_encoder *momentum_encoder, moco_queue *queue, moco_loss *loss,
+                                     moco_optimizer *optimizer, const moco_trainer_config *config) {
+    MOCO_REQUIRE_POINTER(out);
+    moco_trainer made = {
+        .method = method,
+        .query_encoder = query_encoder,
+        .momentum_encoder = momentum_encoder,
+        .queue = queue,
+        .loss = loss,
+        .optimizer = optimizer,
+        .config = default_config,
+        .momentum_start = moco_momentum_encoder_momentum(momentum_encoder),
+    };
+    if (config != NULL) {
+        MOCO_TRY(moco_config_read(&made.config, config, sizeof made.config, sizeof made.config, "moco_trainer_config"));
+    }
+    MOCO_TRY(check_config(&made.config));
+    MOCO_TRY(read_schedule(&made.learning_rate, &made.config));
+    MOCO_TRY(method->check(&made));
+    MOCO_TRY(check_parts(&made));
+
+    made.context = moco_encoder_context(query_encoder);
+    moco_trainer *trainer = (moco_trainer *) moco_allocate_zeroed(made.context, 1, sizeof *trainer);
+    if (trainer == NULL) return MOCO_OUT_OF_MEMORY;
+    memcpy(trainer, &made, sizeof made);
+    atomic_init(&trainer->stop_requested, 0);
+    trainer->config.learning_rate = &trainer->learning_rate;
+    retain_parts(trainer);
+    *out = trainer;
     return MOCO_OK;
 }
 
 moco_status moco_trainer_create(moco_trainer **out, moco_encoder *query_encoder,
                                 moco_momentum_encoder *momentum_encoder, moco_queue *queue, moco_loss *loss,
                                 moco_optimizer *optimizer, const moco_trainer_config *config) {
-    MOCO_REQUIRE_POINTER(out);
-    moco_trainer_config settings = default_config;
-    moco_schedule learning_rate;
-    if (config != NULL) {
-        MOCO_TRY(moco_config_read(&settings, config, sizeof settings, sizeof settings, "moco_trainer_config"));
-    }
-    MOCO_TRY(check_config(&settings));
-    MOCO_TRY(read_schedule(&learning_rate, &settings));
-    MOCO_TRY(check_parts(query_encoder, momentum_encoder, queue, loss, optimizer));
-
-    moco_context *context = moco_encoder_context(query_encoder);
-    moco_trainer *trainer = (moco_trainer *) moco_allocate_zeroed(context, 1, sizeof *trainer);
-    if (trainer == NULL) return MOCO_OUT_OF_MEMORY;
-    atomic_init(&trainer->stop_requested, 0);
-    trainer->config = settings;
-    trainer->learning_rate = learning_rate;
-    trainer->config.learning_rate = &trainer->learning_rate;
-    trainer->momentum_start = moco_momentum_encoder_momentum(momentum_encoder);
-    trainer->context = context;
-    trainer->query_encoder = query_encoder;
-    trainer->momentum_encoder = momentum_encoder;
-    trainer->queue = queue;
-    trainer->loss = loss;
-    trainer->optimizer = optimizer;
-    moco_context_retain(context);
-    moco_encoder_retain(query_encoder);
-    moco_momentum_encoder_retain(momentum_encoder);
-    moco_queue_retain(queue);
-    moco_loss_retain(loss);
-    moco_optimizer_retain(optimizer);
-    *out = trainer;
-    return MOCO_OK;
+    return moco_trainer_create_with(out, &moco_method_queue, query_encoder, momentum_encoder, queue, loss, optimizer,
+                                    config);
 }
 
 void moco_trainer_destroy(moco_trainer *trainer) {

@@ -8,10 +8,13 @@
 #include "backend/grown_buffer.h"
 #include "core/context_internal.h"
 
+typedef struct moco_method moco_method; /* trainer/method.h */
+
 struct moco_trainer {
     moco_context *context;
+    const moco_method *method;
     moco_encoder *query_encoder;
-    moco_momentum_encoder *momentum_encoder;
+    moco_momentum_encoder *momentum_encoder; /* this, queue and loss: NULL where the method does without */
     moco_queue *queue;
     moco_loss *loss;
     moco_optimizer *optimizer;
@@ -28,6 +31,11 @@ struct moco_trainer {
     moco_grown_buffer query_images;
     moco_grown_buffer key_images;
 };
+
+/* moco_trainer_create for any method. */
+moco_status moco_trainer_create_with(moco_trainer **out, const moco_method *method, moco_encoder *query_encoder,
+                                     moco_momentum_encoder *momentum_encoder, moco_queue *queue, moco_loss *loss,
+                                     moco_optimizer *optimizer, const moco_trainer_config *config);
 
 /* Two views of n images in the host's memory, n x channels x h x w each. */
 typedef struct moco_views {

@@ -1,6 +1,5 @@
-/* One step of momentum contrast: Algorithm 1 of arXiv 1911.05722, in the order of the reference's builder.py. */
+/* One step: schedules, the views in the backend's memory, and the method. */
 #include <math.h>
-#include <string.h>
 
 #include "backend/backend_chain.h"
 #include "backend/host_tensor.h"
@@ -8,9 +7,7 @@
 #include "core/config.h"
 #include "encoder/encoder_internal.h"
 #include "encoder/momentum_encoder_internal.h"
-#include "keys/queue_view.h"
-#include "loss/loss_internal.h"
-#include "trainer/trainer_internal.h"
+#include "trainer/method.h"
 
 /* --- Schedules --- */
 
@@ -37,46 +34,21 @@ static moco_status apply_schedules(moco_trainer *trainer, int64_t steps_per_epoc
     return MOCO_OK;
 }
 
-/* --- Memory --- */
+/* --- For methods --- */
 
-/* The tensors of one step. */
-typedef struct step_tensors {
-    moco_host_tensor query_images; /* n x channels x h x w; to be released after the step */
-    moco_host_tensor key_images;
-    moco_tensor q; /* n x dim */
-    moco_tensor k;
-    moco_tensor d_q;
-} step_tensors;
-
-static moco_status take_tensors(moco_trainer *trainer, const moco_views *views, step_tensors *tensors) {
-    const int64_t n = views->n;
+moco_status moco_trainer_embeddings(moco_trainer *trainer, moco_grown_buffer *room, int64_t n,
+                                    moco_tensor *embeddings) {
     const int64_t dim = moco_encoder_embedding_dim(trainer->query_encoder);
-    const int64_t channels = moco_encoder_channels(trainer->query_encoder);
-    const int64_t image_dims[4] = {n, channels, views->h, views->w};
     int64_t elements;
-    size_t image_bytes, embedding_bytes; /* checked here; tensors then compute the same */
-    MOCO_TRY(moco_checked_product(image_dims, 4, "n * channels * h * w", &elements));
-    MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "n * channels * h * w", &image_bytes));
+    size_t bytes;
     MOCO_TRY(moco_checked_multiply(n, dim, "n * embedding_dim", &elements));
-    MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "n * embedding_dim", &embedding_bytes));
-
-    moco_context *context = trainer->context;
-    MOCO_TRY(moco_grown_buffer_reserve(&trainer->q, context, embedding_bytes));
-    MOCO_TRY(moco_grown_buffer_reserve(&trainer->k, context, embedding_bytes));
-    MOCO_TRY(moco_grown_buffer_reserve(&trainer->d_q, context, embedding_bytes));
-    tensors->q = moco_tensor_2d(trainer->q.buffer, 0, MOCO_DTYPE_F32, n, dim);
-    tensors->k = moco_tensor_2d(trainer->k.buffer, 0, MOCO_DTYPE_F32, n, dim);
-    tensors->d_q = moco_tensor_2d(trainer->d_q.buffer, 0, MOCO_DTYPE_F32, n, dim);
-    MOCO_TRY(moco_host_tensor_input_in(&tensors->query_images, context, views->query_images, image_dims,
-                                       &trainer->query_images));
-    return moco_host_tensor_input_in(&tensors->key_images, context, views->key_images, image_dims,
-                                     &trainer->key_images);
+    MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "n * embedding_dim", &bytes));
+    MOCO_TRY(moco_grown_buffer_reserve(room, trainer->context, bytes));
+    *embeddings = moco_tensor_2d(room->buffer, 0, MOCO_DTYPE_F32, n, dim);
+    return MOCO_OK;
 }
 
-/* --- The step --- */
-
-/* The time since *mark, which moves to now. */
-static int64_t lap(int64_t *mark) {
+int64_t moco_lap_ns(int64_t *mark) {
     const int64_t now = moco_now_ns();
     const int64_t elapsed = now - *mark;
     *mark = now;
@@ -95,23 +67,6 @@ static moco_status check_embeddings(moco_trainer *trainer, const moco_tensor *em
                      name, (long long) (first / embeddings->dims[1]), (long long) trainer->step_count);
 }
 
-static moco_status compute_loss(moco_trainer *trainer, const moco_views *views, const step_tensors *tensors,
-                                moco_loss_result *result) {
-    const moco_status status = moco_loss_compute_tensor(trainer->loss, &tensors->q, &tensors->k, trainer->queue,
-                                                        views->sample_ids, result, &tensors->d_q);
-    if (status == MOCO_INVALID_ARGUMENT) {
-        /* The loss refuses what isn't finite as an argument; here it is the state of the run. */
-        MOCO_TRY(check_embeddings(trainer, &tensors->q, "query"));
-        MOCO_TRY(check_embeddings(trainer, &tensors->k, "key"));
-    }
-    if (status == MOCO_OK && !isfinite(result->loss)) {
-        return moco_fail(MOCO_INVALID_STATE,
-                         "the loss of step %lld is %g: the run has exploded; the step was not taken",
-                         (long long) trainer->step_count, result->loss);
-    }
-    return status;
-}
-
 static void report_loss(const moco_loss_result *result, moco_step_stats *stats) {
     stats->loss = result->loss;
     stats->mean_positive_similarity = result->mean_positive_similarity;
@@ -123,53 +78,24 @@ static void report_loss(const moco_loss_result *result, moco_step_stats *stats) 
     stats->masked = result->masked;
 }
 
-static moco_status encode_queries(moco_trainer *trainer, const step_tensors *tensors, moco_step_stats *stats) {
-    int64_t mark = moco_now_ns();
-    MOCO_TRY(moco_encoder_forward_tensor(trainer->query_encoder, MOCO_MODE_TRAIN, &tensors->query_images.tensor,
-                                         &tensors->q));
-    stats->ns_query_forward = lap(&mark);
+moco_status moco_trainer_take_loss(moco_trainer *trainer, moco_status status, const moco_loss_result *result,
+                                   const moco_tensor *q, const moco_tensor *k, moco_step_stats *stats) {
+    if (status == MOCO_INVALID_ARGUMENT) {
+        /* The loss refuses what isn't finite as an argument; here it is the state of the run. */
+        MOCO_TRY(check_embeddings(trainer, q, "query"));
+        MOCO_TRY(check_embeddings(trainer, k, "key"));
+    }
+    MOCO_TRY(status);
+    if (!isfinite(result->loss)) {
+        return moco_fail(MOCO_INVALID_STATE,
+                         "the loss of step %lld is %g: the run has exploded; the step was not taken",
+                         (long long) trainer->step_count, result->loss);
+    }
+    report_loss(result, stats);
     return MOCO_OK;
 }
 
-static moco_status encode_keys(moco_trainer *trainer, const step_tensors *tensors, moco_step_stats *stats) {
-    int64_t mark = moco_now_ns();
-    MOCO_TRY(moco_momentum_encoder_update(trainer->momentum_encoder));
-    stats->ns_momentum_update = lap(&mark);
-    MOCO_TRY(moco_momentum_encoder_encode_tensor(trainer->momentum_encoder, &tensors->key_images.tensor, &tensors->k));
-    stats->ns_key_forward = lap(&mark);
-    return MOCO_OK;
-}
-
-/* Algorithm 1, with the gradient flowing to q only and the enqueue after the loss. */
-static moco_status contrast(moco_trainer *trainer, const moco_views *views, const step_tensors *tensors,
-                            moco_step_stats *stats) {
-    moco_encoder *f_q = trainer->query_encoder;
-    /* The keys don't depend on the queries' forward, unless BatchNorm buffers come from it. Encoded first, they need no
-     * memory of their own beside the activations that wait for the backward pass. */
-    const int32_t keys_first =
-        moco_encoder_configuration(f_q) != NULL && !moco_momentum_encoder_takes_buffers(trainer->momentum_encoder);
-    if (keys_first) MOCO_TRY(encode_keys(trainer, tensors, stats));
-    MOCO_TRY(encode_queries(trainer, tensors, stats));
-    if (!keys_first) MOCO_TRY(encode_keys(trainer, tensors, stats));
-
-    int64_t mark = moco_now_ns();
-    moco_loss_result result;
-    MOCO_TRY(moco_loss_result_init(&result, sizeof result));
-    MOCO_TRY(compute_loss(trainer, views, tensors, &result));
-    report_loss(&result, stats);
-    stats->ns_loss = lap(&mark);
-
-    MOCO_TRY(moco_encoder_zero_gradients(f_q));
-    MOCO_TRY(moco_encoder_backward_tensor(f_q, &tensors->d_q));
-    stats->ns_query_backward = lap(&mark);
-
-    MOCO_TRY(moco_optimizer_step(trainer->optimizer));
-    stats->ns_optimizer = lap(&mark);
-
-    MOCO_TRY(moco_queue_enqueue_tensor(trainer->queue, &tensors->k, views->sample_ids));
-    stats->ns_enqueue = lap(&mark);
-    return MOCO_OK;
-}
+/* --- The step --- */
 
 static moco_status check_views(const moco_views *views) {
     MOCO_REQUIRE(views->query_images != NULL, "query_images is NULL; it must point to n x channels x h x w floats");
@@ -180,28 +106,44 @@ static moco_status check_views(const moco_views *views) {
     return MOCO_OK;
 }
 
+/* Brings the images where the backend can work on them, and has the method take the step. */
+static moco_status run_method(moco_trainer *trainer, const moco_views *views, moco_step_stats *stats) {
+    moco_context *context = trainer->context;
+    const int64_t dims[4] = {views->n, moco_encoder_channels(trainer->query_encoder), views->h, views->w};
+    int64_t elements;
+    size_t bytes; /* checked here; tensors then compute the same */
+    MOCO_TRY(moco_checked_product(dims, 4, "n * channels * h * w", &elements));
+    MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "n * channels * h * w", &bytes));
+
+    moco_host_tensor query, key;
+    MOCO_TRY(moco_host_tensor_input_in(&query, context, views->query_images, dims, &trainer->query_images));
+    moco_status status = moco_host_tensor_input_in(&key, context, views->key_images, dims, &trainer->key_images);
+    if (status == MOCO_OK) {
+        const moco_step step = {query.tensor, key.tensor, views->sample_ids, views->n, stats};
+        status = trainer->method->step(trainer, &step);
+        moco_host_tensor_release(&key, context);
+    }
+    moco_host_tensor_release(&query, context);
+    return status;
+}
+
 moco_status moco_trainer_step_views(moco_trainer *trainer, const moco_views *views, int64_t steps_per_epoch,
                                     int64_t started_ns, moco_step_stats *stats) {
     MOCO_TRY(check_views(views));
     MOCO_TRY(moco_step_stats_init(stats, sizeof *stats));
+    if (trainer->step_count == INT64_MAX) {
+        return moco_fail(MOCO_INVALID_STATE, "step_count is 2^63 - 1, so no further step can be counted; call "
+                                             "moco_trainer_set_step_count with the steps really taken");
+    }
     MOCO_TRY(apply_schedules(trainer, steps_per_epoch));
     stats->step = trainer->step_count;
     stats->epoch = trainer->step_count / steps_per_epoch;
     stats->samples = views->n;
     stats->learning_rate = moco_optimizer_learning_rate(trainer->optimizer);
     stats->momentum = moco_momentum_encoder_momentum(trainer->momentum_encoder);
-    stats->warming_up = moco_queue_filled(trainer->queue) < moco_queue_capacity(trainer->queue);
 
-    step_tensors tensors;
-    memset(&tensors, 0, sizeof tensors);
-    moco_status status = take_tensors(trainer, views, &tensors);
-    if (status == MOCO_OK) status = contrast(trainer, views, &tensors, stats);
-    moco_host_tensor_release(&tensors.query_images, trainer->context);
-    moco_host_tensor_release(&tensors.key_images, trainer->context);
-    if (status != MOCO_OK) return status;
-
+    MOCO_TRY(run_method(trainer, views, stats));
     trainer->step_count++;
-    stats->queue_filled = moco_queue_filled(trainer->queue);
     stats->seconds = (double) (moco_now_ns() - started_ns) * 1e-9;
     stats->images_per_second = stats->seconds > 0.0 ? (double) views->n / stats->seconds : 0.0;
     return MOCO_OK;

@@ -1,0 +1,87 @@
+/* Momentum Contrast: Algorithm 1 of arXiv 1911.05722, in the order of the reference's builder.py. */
+#include "core/checked.h"
+#include "encoder/encoder_internal.h"
+#include "encoder/momentum_encoder_internal.h"
+#include "keys/queue_view.h"
+#include "loss/loss_internal.h"
+#include "trainer/method.h"
+
+static moco_status check(const moco_trainer *trainer) {
+    const moco_momentum_encoder *momentum_encoder = trainer->momentum_encoder;
+    const moco_queue *queue = trainer->queue;
+    const moco_loss *loss = trainer->loss;
+    MOCO_REQUIRE_POINTER(momentum_encoder);
+    MOCO_REQUIRE_POINTER(queue);
+    MOCO_REQUIRE_POINTER(loss);
+    return MOCO_OK;
+}
+
+/* The embeddings of one step, n x dim each. */
+typedef struct contrast {
+    moco_tensor q;
+    moco_tensor k;
+    moco_tensor d_q;
+} contrast;
+
+static moco_status encode_queries(moco_trainer *trainer, const moco_step *step, const contrast *c) {
+    int64_t mark = moco_now_ns();
+    MOCO_TRY(moco_encoder_forward_tensor(trainer->query_encoder, MOCO_MODE_TRAIN, &step->query_images, &c->q));
+    step->stats->ns_query_forward = moco_lap_ns(&mark);
+    return MOCO_OK;
+}
+
+static moco_status encode_keys(moco_trainer *trainer, const moco_step *step, const contrast *c) {
+    int64_t mark = moco_now_ns();
+    MOCO_TRY(moco_momentum_encoder_update(trainer->momentum_encoder));
+    step->stats->ns_momentum_update = moco_lap_ns(&mark);
+    MOCO_TRY(moco_momentum_encoder_encode_tensor(trainer->momentum_encoder, &step->key_images, &c->k));
+    step->stats->ns_key_forward = moco_lap_ns(&mark);
+    return MOCO_OK;
+}
+
+static moco_status encode(moco_trainer *trainer, const moco_step *step, const contrast *c) {
+    /* The keys don't depend on the queries' forward, unless BatchNorm buffers come from it. Encoded first, they need no
+     * memory of their own beside the activations that wait for the backward pass. */
+    const int32_t keys_first = moco_encoder_configuration(trainer->query_encoder) != NULL &&
+                               !moco_momentum_encoder_takes_buffers(trainer->momentum_encoder);
+    if (keys_first) MOCO_TRY(encode_keys(trainer, step, c));
+    MOCO_TRY(encode_queries(trainer, step, c));
+    return keys_first ? MOCO_OK : encode_keys(trainer, step, c);
+}
+
+static moco_status compute_loss(moco_trainer *trainer, const moco_step *step, const contrast *c) {
+    moco_loss_result result;
+    MOCO_TRY(moco_loss_result_init(&result, sizeof result));
+    const moco_status status =
+        moco_loss_compute_tensor(trainer->loss, &c->q, &c->k, trainer->queue, step->sample_ids, &result, &c->d_q);
+    return moco_trainer_take_loss(trainer, status, &result, &c->q, &c->k, step->stats);
+}
+
+/* The gradient flows to q only, and the keys are enqueued after the loss. */
+static moco_status take_step(moco_trainer *trainer, const moco_step *step) {
+    contrast c;
+    moco_step_stats *stats = step->stats;
+    MOCO_TRY(moco_trainer_embeddings(trainer, &trainer->q, step->n, &c.q));
+    MOCO_TRY(moco_trainer_embeddings(trainer, &trainer->k, step->n, &c.k));
+    MOCO_TRY(moco_trainer_embeddings(trainer, &trainer->d_q, step->n, &c.d_q));
+    stats->warming_up = moco_queue_filled(trainer->queue) < moco_queue_capacity(trainer->queue);
+    MOCO_TRY(encode(trainer, step, &c));
+
+    int64_t mark = moco_now_ns();
+    MOCO_TRY(compute_loss(trainer, step, &c));
+    stats->ns_loss = moco_lap_ns(&mark);
+
+    MOCO_TRY(moco_encoder_zero_gradients(trainer->query_encoder));
+    MOCO_TRY(moco_encoder_backward_tensor(trainer->query_encoder, &c.d_q));
+    stats->ns_query_backward = moco_lap_ns(&mark);
+
+    MOCO_TRY(moco_optimizer_step(trainer->optimizer));
+    stats->ns_optimizer = moco_lap_ns(&mark);
+
+    MOCO_TRY(moco_queue_enqueue_tensor(trainer->queue, &c.k, step->sample_ids));
+    stats->ns_enqueue = moco_lap_ns(&mark);
+    stats->queue_filled = moco_queue_filled(trainer->queue);
+    return MOCO_OK;
+}
+
+const moco_method moco_method_queue = {.name = "queue", .check = check, .step = take_step};
