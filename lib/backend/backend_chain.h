@@ -8,6 +8,13 @@
 
 #include "core/context_internal.h"
 
+/* --- Lifetime --- */
+
+/* The chain that begins with the backend `name`; NULL or "auto": with the fastest one that this machine runs. */
+moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *context, const char *name);
+void moco_backend_chain_destroy(moco_backend_chain *chain); /* NULL is a no-op */
+const char *moco_backend_chain_name(const moco_backend_chain *chain);
+
 /* --- Buffers and tensors --- */
 moco_status moco_buffer_create(moco_context *context, uint64_t bytes, void **buffer);
 /* UNSUPPORTED where the memory is a device's. */

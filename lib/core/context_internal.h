@@ -1,4 +1,5 @@
-/* The context's inside: what every module asks it for. Memory, parallel loops, log, reference count, backend chain. */
+/* The context's inside: what every module asks it for. Memory, parallel loops, log, reference count, backend chain.
+ * lib/context makes one; core has what it does, and knows nothing of the backends but how to give them back. */
 #ifndef MOCO_CORE_CONTEXT_INTERNAL_H
 #define MOCO_CORE_CONTEXT_INTERNAL_H
 
@@ -19,6 +20,7 @@ struct moco_context {
     void *log_user;
     int32_t log_level;
     moco_backend_chain *backends; /* lib/backend/backend_chain.h */
+    void (*release_backends)(moco_backend_chain *backends);
 };
 
 void moco_context_retain(moco_context *context);
@@ -58,10 +60,5 @@ void moco_parallel_range(moco_context *context, int64_t count, int64_t grain, mo
 
 /* Monotonic wall clock in nanoseconds. */
 int64_t moco_now_ns(void);
-
-/* --- Implemented in lib/backend/backend_chain.c; declared here so that core includes nothing of it --- */
-moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *context, const char *name);
-void moco_backend_chain_destroy(moco_backend_chain *chain);
-const char *moco_backend_chain_name(const moco_backend_chain *chain);
 
 #endif

@@ -11,18 +11,16 @@
 #include <omp.h>
 #endif
 
-#define MAX_THREADS 1024
-
 int32_t moco_available_processors(void) {
 #ifdef __linux__
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) {
         const int count = CPU_COUNT(&set);
-        if (count >= 1 && count <= MAX_THREADS) return (int32_t) count;
+        if (count >= 1 && count <= MOCO_MAX_THREADS) return (int32_t) count;
     }
 #endif
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online >= 1 && online <= MAX_THREADS ? (int32_t) online : 1;
+    return online >= 1 && online <= MOCO_MAX_THREADS ? (int32_t) online : 1;
 }
 
 void moco_parallel_for(moco_context *context, int64_t tasks, moco_task_fn function, void *argument) {

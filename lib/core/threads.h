@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#define MOCO_MAX_THREADS 1024 /* of a context */
+
 int32_t moco_available_processors(void);
 
 #endif

@@ -4,6 +4,7 @@ cmake_minimum_required(VERSION 3.22)
 
 # Quoted includes are paths below lib/. For each module, what the path may look like.
 set(allow_core "^core/")
+set(allow_context "^core/|^backend/[^/]+$|^context/")
 set(allow_backend "^core/|^backend/[^/]+$")
 set(allow_communicator "^core/|^communicator/")
 set(allow_io "^core/|^io/")

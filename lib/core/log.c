@@ -1,0 +1,21 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "core/context_internal.h"
+
+void moco_log(moco_context *context, int32_t level, const char *format, ...) {
+    if (context->log == NULL || level > context->log_level) return;
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    context->log(level, message, context->log_user);
+}
+
+int64_t moco_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t) now.tv_sec * 1000000000 + (int64_t) now.tv_nsec;
+}

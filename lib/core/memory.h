@@ -1,0 +1,12 @@
+/* The allocator of a context that is given none. Everything in lib/ allocates through moco_allocate() of
+ * context_internal.h. */
+#ifndef MOCO_CORE_MEMORY_H
+#define MOCO_CORE_MEMORY_H
+
+#include <stdint.h>
+
+/* A moco_allocate_fn and a moco_deallocate_fn over the C library's, which ask for large pages where they pay. */
+void *moco_default_allocate(uint64_t size, uint64_t alignment, void *user);
+void moco_default_deallocate(void *memory, void *user);
+
+#endif
