@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "backend/layer_kinds.h"
+
 #define MAX_BACKENDS 4
 
 extern const moco_backend_ops moco_backend_cblas;
@@ -193,21 +195,22 @@ moco_status moco_tensor_add(moco_context *context, const moco_tensor *target, co
 
 /* --- Layers --- */
 
-moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *desc, moco_planned_layer *out) {
+moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *description, moco_planned_layer *out) {
     const moco_backend_chain *chain = context->backends;
     memset(out, 0, sizeof *out);
+    out->desc = *description;
+    MOCO_TRY(moco_layer_infer(&out->desc));
+    const moco_layer_desc *desc = &out->desc;
     for (int32_t i = 0; i < chain->count; ++i) {
         if (chain->ops[i]->layer_create == NULL) continue;
         moco_layer *layer = NULL;
-        moco_layer_info info;
-        memset(&info, 0, sizeof info);
+        moco_layer_info info = {.struct_size = sizeof info, .output_dtype = desc->dtype};
         const moco_status status = chain->ops[i]->layer_create(chain->self[i], desc, &layer, &info);
         if (status == MOCO_UNSUPPORTED) continue;
         if (status != MOCO_OK) return status;
         out->ops = chain->ops[i];
         out->backend = chain->self[i];
         out->layer = layer;
-        out->desc = *desc;
         out->info = info;
         return MOCO_OK;
     }
@@ -233,9 +236,10 @@ moco_status moco_layer_forward(const moco_planned_layer *layer, const moco_layer
 }
 
 moco_status moco_layer_backward(const moco_planned_layer *layer, const moco_layer_args *args) {
-    MOCO_REQUIRE(!args->accumulate_dx || layer->info.accumulates_dx,
-                 "this layer of backend '%s' does not add to dx; moco_layer_info.accumulates_dx says which do",
-                 layer->ops->name);
+    MOCO_REQUIRE((args->accumulate_inputs & ~layer->info.accumulates_inputs) == 0,
+                 "accumulate_inputs is %d; this layer of backend '%s' adds to those of %d only, as "
+                 "moco_layer_info.accumulates_inputs says",
+                 args->accumulate_inputs, layer->ops->name, layer->info.accumulates_inputs);
     return layer->ops->layer_backward(layer->backend, layer->layer, args);
 }
 

@@ -54,7 +54,7 @@ typedef struct moco_planned_layer {
     moco_layer_info info;
 } moco_planned_layer;
 
-/* Plans `desc` on the first backend that takes it. */
+/* Checks `desc`, fills its output and plans it on the first backend that takes it. */
 moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *desc, moco_planned_layer *out);
 /* 1 if a backend in use computes layers in MOCO_DTYPE_* `dtype`. */
 int32_t moco_backends_compute(const moco_context *context, int32_t dtype);

@@ -28,17 +28,16 @@ static int32_t add_value(planner *p, int32_t producer, int32_t rank, int64_t n, 
 }
 
 /* Appends a planned layer, which the plan owns from here on; answers the value it makes. */
-static int32_t add_step(planner *p, const moco_planned_layer *layer, int32_t node, int32_t x, int32_t residual,
-                        int32_t rank) {
+static int32_t add_step(planner *p, const moco_planned_layer *layer, int32_t node, int32_t x, int32_t residual) {
     moco_graph_plan *plan = p->plan;
-    const moco_layer_desc *desc = &layer->desc;
+    const int64_t *dims = layer->desc.output.dims;
     moco_plan_step *step = &plan->steps[plan->step_count];
     const moco_plan_step fresh = {
         .layer = *layer,
         .node = node,
         .x = x,
         .residual = residual,
-        .y = add_value(p, plan->step_count, rank, desc->n, desc->out_c, desc->out_h, desc->out_w),
+        .y = add_value(p, plan->step_count, layer->desc.output.rank, dims[0], dims[1], dims[2], dims[3]),
         .dx_part = MOCO_NO_BLOCK,
         .d_residual_part = MOCO_NO_BLOCK,
         .saved = MOCO_NO_BLOCK,
@@ -53,31 +52,25 @@ static int32_t add_step(planner *p, const moco_planned_layer *layer, int32_t nod
     return step->y;
 }
 
+static moco_value_desc describe_value(const planner *p, int32_t value) {
+    const moco_plan_value *v = &p->plan->values[value];
+    moco_value_desc desc = {.dtype = v->dtype, .rank = v->rank, .layout = v->layout};
+    memcpy(desc.dims, v->dims, sizeof desc.dims);
+    return desc;
+}
+
 /* The desc of a layer on `value`, as far as the value decides it. */
 static moco_layer_desc describe_input(const planner *p, int32_t kind, int32_t value) {
-    const moco_plan_value *x = &p->plan->values[value];
     const moco_layer_desc desc = {
         .struct_size = sizeof desc,
         .kind = kind,
         .dtype = MOCO_DTYPE_F32,
         .training = is_training(p->plan),
-        .n = x->dims[0],
-        .c = x->dims[1],
-        .h = x->dims[2],
-        .w = x->dims[3],
-        .out_c = x->dims[1],
-        .out_h = x->dims[2],
-        .out_w = x->dims[3],
-        .kernel = 1,
-        .stride = 1,
-        .groups = 1,
-        .bn_groups = 1,
-        .input_layout = x->layout,
-        .residual_layout = MOCO_LAYOUT_PLAIN,
-        .skip_input_gradient = x->producer < 0 && !p->plan->input_gradient,
+        .skip_input_gradient = p->plan->values[value].producer < 0 && !p->plan->input_gradient,
         .compute_dtype = p->plan->graph->compute_dtype,
-        .direct_convolution = p->plan->graph->direct_convolution,
         .constant_weights = p->plan->key.mode == MOCO_MODE_EVALUATE,
+        .input_count = 1,
+        .inputs = {describe_value(p, value)},
     };
     return desc;
 }
@@ -90,71 +83,74 @@ static moco_status to_plain(planner *p, int32_t value, int32_t *out) {
         const moco_layer_desc desc = describe_input(p, MOCO_LAYER_REORDER, value);
         moco_planned_layer layer;
         MOCO_TRY(p->plan_layer(p->plan->context, &desc, &layer));
-        p->plain[value] = add_step(p, &layer, -1, value, -1, p->plan->values[value].rank);
+        p->plain[value] = add_step(p, &layer, -1, value, -1);
         p->plan->values[p->plain[value]].layout = MOCO_LAYOUT_PLAIN;
     }
     *out = p->plain[value];
     return MOCO_OK;
 }
 
-/* Shape inference: the output's dims from the input's. */
-static moco_status describe_output(const planner *p, const moco_graph_node *node, moco_layer_desc *desc) {
+/* What the node itself says: the part of its kind, its parameters, its epilogue. */
+static moco_status describe_node(const planner *p, const moco_graph_node *node, moco_layer_desc *desc) {
     const moco_graph *graph = p->plan->graph;
-    desc->kernel = node->kernel;
-    desc->stride = node->stride;
-    desc->padding = node->padding;
-    desc->groups = node->groups;
-    desc->relu = node->relu;
-    desc->residual = node->residual >= 0;
-    if (node->out_c > 0) desc->out_c = node->out_c;
-
+    const int64_t n = desc->inputs[0].dims[0], h = desc->inputs[0].dims[2], w = desc->inputs[0].dims[3];
+    const int32_t parameters[] = {node->weight, node->bias, node->running_mean, node->running_var};
+    while (desc->parameter_count < MOCO_LAYER_PARAMETERS && parameters[desc->parameter_count] >= 0) {
+        desc->parameter_count++;
+    }
+    desc->epilogue = node->relu ? MOCO_EPILOGUE_RELU : MOCO_EPILOGUE_NONE;
     if (node->kind == MOCO_LAYER_CONV2D || node->kind == MOCO_LAYER_MAX_POOL) {
-        const int64_t padded_h = desc->h + 2 * (int64_t) node->padding;
-        const int64_t padded_w = desc->w + 2 * (int64_t) node->padding;
-        MOCO_REQUIRE(padded_h >= node->kernel && padded_w >= node->kernel,
+        MOCO_REQUIRE(h + 2 * (int64_t) node->padding >= node->kernel && w + 2 * (int64_t) node->padding >= node->kernel,
                      "images of h = %lld and w = %lld are too small for this network: a %d x %d window meets %lld x "
                      "%lld values",
                      (long long) p->plan->key.h, (long long) p->plan->key.w, node->kernel, node->kernel,
-                     (long long) padded_h, (long long) padded_w);
-        desc->out_h = (padded_h - node->kernel) / node->stride + 1;
-        desc->out_w = (padded_w - node->kernel) / node->stride + 1;
-    } else if (node->kind == MOCO_LAYER_AVERAGE_POOL) {
-        desc->out_h = 1;
-        desc->out_w = 1;
+                     (long long) h + 2 * node->padding, (long long) w + 2 * node->padding);
+    }
+    if (node->kind == MOCO_LAYER_CONV2D) {
+        const moco_conv2d_desc conv = {.out_c = node->out_c,
+                                       .kernel = node->kernel,
+                                       .stride = node->stride,
+                                       .padding = node->padding,
+                                       .groups = node->groups,
+                                       .direct = graph->direct_convolution};
+        desc->of.conv2d = conv;
+    } else if (node->kind == MOCO_LAYER_MAX_POOL) {
+        const moco_pool_desc pool = {.kernel = node->kernel, .stride = node->stride, .padding = node->padding};
+        desc->of.pool = pool;
+    } else if (node->kind == MOCO_LAYER_LINEAR) {
+        desc->of.linear.out_c = node->out_c;
     } else if (node->kind == MOCO_LAYER_BATCH_NORM) {
-        desc->bn_eps = graph->bn_eps;
-        desc->bn_momentum = graph->bn_momentum;
+        const moco_norm_desc norm = {.eps = graph->bn_eps, .momentum = graph->bn_momentum, .groups = 1};
+        desc->of.norm = norm;
         if (p->plan->key.mode != MOCO_MODE_EVALUATE) {
-            const int64_t smallest = desc->n / graph->bn_groups; /* samples of the smallest group */
+            const int64_t smallest = n / graph->bn_groups; /* samples of the smallest group */
             const char *name = graph->parameters[node->weight].name;
             const int length = (int) (strlen(name) - strlen(".weight"));
-            MOCO_REQUIRE(smallest * desc->h * desc->w > 1,
+            MOCO_REQUIRE(smallest * h * w > 1,
                          "n is %lld in %d BatchNorm groups, which leaves the smallest group %lld value(s) per channel "
                          "in %.*s; training needs more than 1: use a larger batch, larger images or fewer groups",
-                         (long long) desc->n, graph->bn_groups, (long long) (smallest * desc->h * desc->w), length,
-                         name);
-            desc->bn_groups = graph->bn_groups;
-            desc->bn_strided = graph->bn_strided;
+                         (long long) n, graph->bn_groups, (long long) (smallest * h * w), length, name);
+            desc->of.norm.groups = graph->bn_groups;
+            desc->of.norm.strided = graph->bn_strided;
         }
     }
-    const int64_t dims[5] = {desc->n, desc->out_c, desc->out_h, desc->out_w, (int64_t) sizeof(float)};
-    int64_t bytes;
-    return moco_checked_product(dims, 5, "the size of an activation", &bytes);
+    return MOCO_OK;
 }
 
 static moco_status try_layer(planner *p, const moco_graph_node *node, int32_t x, int32_t residual,
                              moco_planned_layer *layer) {
     moco_layer_desc desc = describe_input(p, node->kind, x);
-    MOCO_TRY(describe_output(p, node, &desc));
-    if (residual >= 0) desc.residual_layout = p->plan->values[residual].layout;
+    MOCO_TRY(describe_node(p, node, &desc));
+    if (residual >= 0) desc.inputs[desc.input_count++] = describe_value(p, residual);
     return p->plan_layer(p->plan->context, &desc, layer);
 }
 
 /* A layer takes its inputs as they are where it says so and the residual is PLAIN or in the layout of x. */
 static int32_t accepts(const moco_planned_layer *layer) {
     const moco_layer_desc *desc = &layer->desc;
-    return layer->info.wanted_input_layout == desc->input_layout &&
-           (desc->residual_layout == MOCO_LAYOUT_PLAIN || desc->residual_layout == desc->input_layout);
+    const uint64_t layout = desc->inputs[MOCO_INPUT].layout;
+    return layer->info.wanted_input_layout == layout &&
+           (desc->inputs[MOCO_RESIDUAL].layout == MOCO_LAYOUT_PLAIN || desc->inputs[MOCO_RESIDUAL].layout == layout);
 }
 
 static moco_status plan_node(planner *p, int32_t index) {
@@ -177,9 +173,7 @@ static moco_status plan_node(planner *p, int32_t index) {
         moco_layer_release(&layer);
         return moco_fail(MOCO_INTERNAL, "the backend refuses a PLAIN input for layer kind %d", node->kind);
     }
-    const int32_t rank =
-        node->kind == MOCO_LAYER_AVERAGE_POOL || node->kind == MOCO_LAYER_LINEAR ? 2 : p->plan->values[x].rank;
-    p->current[index + 1] = add_step(p, &layer, index, x, residual, rank);
+    p->current[index + 1] = add_step(p, &layer, index, x, residual);
     return MOCO_OK;
 }
 
@@ -196,11 +190,12 @@ static int64_t backward_time(const moco_graph_plan *plan, int32_t step) {
     return 2 * (int64_t) plan->step_count - step;
 }
 
-/* BatchNorm works in place where its input is not needed any more: less memory to go through, and what is written is in
- * the cache already. `source` is the block of the input (or of dL/dy), which then lives on as that of the output. */
+/* A layer that can works in place where its input is not needed any more: less memory to go through, and what is
+ * written is in the cache already. `source` is the block of the input (or of dL/dy), which then lives on as that of the
+ * output. */
 static int32_t continue_block(planner *p, const moco_plan_step *step, int64_t source, int64_t last) {
     const moco_plan_value *x = &p->plan->values[step->x], *y = &p->plan->values[step->y];
-    if (step->layer.desc.kind != MOCO_LAYER_BATCH_NORM || source == MOCO_NO_BLOCK) return 0;
+    if (!step->layer.info.works_in_place || source == MOCO_NO_BLOCK) return 0;
     if (x->bytes != y->bytes || x->layout != y->layout) return 0;
     moco_arena_block *block = &p->plan->blocks[source];
     block->last = moco_max_i64(block->last, last);
@@ -218,7 +213,7 @@ static void place_values(planner *p) {
             const moco_plan_step *step = &plan->steps[s];
             if (step->x == v || step->residual == v) last = moco_max_i64(last, s);
             if (!is_training(plan)) continue;
-            if ((step->x == v && step->layer.info.backward_needs_x) ||
+            if ((step->x == v && (step->layer.info.backward_needs_inputs & 1 << MOCO_INPUT)) ||
                 (step->y == v && step->layer.info.backward_needs_y)) {
                 last = moco_max_i64(last, backward_time(plan, s));
             }
@@ -276,7 +271,8 @@ static moco_status place_gradients(planner *p) {
             written[step->x] = 1;
             step->dx_use = MOCO_GRADIENT_WRITE;
         } else {
-            const int32_t accumulates = step->layer.info.accumulates_dx && step->residual != step->x;
+            const int32_t accumulates =
+                (step->layer.info.accumulates_inputs & 1 << MOCO_INPUT) && step->residual != step->x;
             step->dx_use = give_gradient(p, step->x, s, accumulates, written, &step->dx_part);
         }
     }

@@ -48,22 +48,23 @@ static void set_parameters(const pass *run, const moco_plan_step *step, moco_lay
     const moco_graph_node *node = &run->plan->graph->nodes[step->node];
     const moco_parameter *items = run->parameters->items;
     if (node->weight >= 0) {
-        args->weight = items[node->weight].value;
-        args->dweight = items[node->weight].gradient;
+        args->parameters[MOCO_WEIGHT] = items[node->weight].value;
+        args->d_parameters[MOCO_WEIGHT] = items[node->weight].gradient;
     }
     if (node->bias >= 0) {
-        args->bias = items[node->bias].value;
-        args->dbias = items[node->bias].gradient;
+        args->parameters[MOCO_BIAS] = items[node->bias].value;
+        args->d_parameters[MOCO_BIAS] = items[node->bias].gradient;
     }
     if (node->running_mean >= 0) {
-        args->running_mean = items[node->running_mean].value;
-        args->running_var = items[node->running_var].value;
+        args->parameters[MOCO_RUNNING_MEAN] = items[node->running_mean].value;
+        args->parameters[MOCO_RUNNING_VAR] = items[node->running_var].value;
     }
 }
 
 static moco_layer_args common_args(const pass *run, const moco_plan_step *step, int64_t scratch) {
     moco_layer_args args;
     memset(&args, 0, sizeof args);
+    args.struct_size = sizeof args;
     args.mode = run->plan->key.mode;
     args.weight_version = run->weight_version;
     args.saved = block_tensor(run, step->saved);
@@ -82,8 +83,8 @@ moco_status moco_graph_plan_forward(const moco_graph_plan *plan, void *arena, co
     for (int32_t s = 0; s < plan->step_count; ++s) {
         const moco_plan_step *step = &plan->steps[s];
         moco_layer_args args = common_args(&run, step, step->forward_scratch);
-        args.x = activation(&run, step->x, input);
-        args.residual = activation(&run, step->residual, NULL);
+        args.inputs[MOCO_INPUT] = activation(&run, step->x, input);
+        args.inputs[MOCO_RESIDUAL] = activation(&run, step->residual, NULL);
         args.y = activation(&run, step->y, NULL);
         MOCO_TRY(moco_layer_forward(&step->layer, &args));
     }
@@ -124,19 +125,20 @@ moco_status moco_graph_plan_backward(const moco_graph_plan *plan, void *arena, c
         const moco_plan_step *step = &plan->steps[s];
         moco_layer_args args = common_args(&run, step, step->backward_scratch);
         args.accumulate = accumulate;
-        if (step->layer.info.backward_needs_x) args.x = activation(&run, step->x, NULL);
+        if (step->layer.info.backward_needs_inputs & 1 << MOCO_INPUT)
+            args.inputs[MOCO_INPUT] = activation(&run, step->x, NULL);
         if (step->layer.info.backward_needs_y) args.y = activation(&run, step->y, NULL);
         args.dy = shaped(&run, step->y, plan->values[step->y].gradient, d_output);
         if (step->dx_use == MOCO_GRADIENT_ADD) {
-            args.dx = shaped(&run, step->x, step->dx_part, NULL);
+            args.d_inputs[MOCO_INPUT] = shaped(&run, step->x, step->dx_part, NULL);
         } else if (step->dx_use != MOCO_GRADIENT_NONE) {
-            args.accumulate_dx = step->dx_use == MOCO_GRADIENT_ACCUMULATE;
-            args.dx = shaped(&run, step->x, plan->values[step->x].gradient, d_input);
+            if (step->dx_use == MOCO_GRADIENT_ACCUMULATE) args.accumulate_inputs = 1 << MOCO_INPUT;
+            args.d_inputs[MOCO_INPUT] = shaped(&run, step->x, plan->values[step->x].gradient, d_input);
         }
         if (step->d_residual_use == MOCO_GRADIENT_ADD) {
-            args.d_residual = shaped(&run, step->residual, step->d_residual_part, NULL);
+            args.d_inputs[MOCO_RESIDUAL] = shaped(&run, step->residual, step->d_residual_part, NULL);
         } else if (step->d_residual_use == MOCO_GRADIENT_WRITE) {
-            args.d_residual = shaped(&run, step->residual, plan->values[step->residual].gradient, d_input);
+            args.d_inputs[MOCO_RESIDUAL] = shaped(&run, step->residual, plan->values[step->residual].gradient, d_input);
         }
         MOCO_TRY(moco_layer_backward(&step->layer, &args));
         MOCO_TRY(clear_frozen(&run, step));

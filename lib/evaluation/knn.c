@@ -22,7 +22,6 @@ struct moco_knn {
     int32_t *labels;
     moco_knn_bank bank; /* a view of both */
     void *row_buffer;   /* the rows for the backend: over `rows`, or a copy on the device */
-    void *zero_buffer;  /* count zeros, the layer's bias */
 };
 
 static const moco_knn_config default_config = {
@@ -63,10 +62,7 @@ static moco_status make_buffers(moco_knn *knn) {
         const moco_tensor rows = moco_tensor_2d(knn->row_buffer, 0, MOCO_DTYPE_F32, bank->count, bank->dim);
         status = moco_tensor_upload(knn->context, &rows, knn->rows);
     }
-    MOCO_TRY(status);
-    MOCO_TRY(moco_buffer_create(knn->context, (uint64_t) bank->count * sizeof(float), &knn->zero_buffer));
-    const moco_tensor zeros = moco_tensor_1d(knn->zero_buffer, 0, MOCO_DTYPE_F32, bank->count);
-    return moco_tensor_fill_zero(knn->context, &zeros);
+    return status;
 }
 
 static moco_status fill_bank(moco_knn *knn, const float *features, const int32_t *labels) {
@@ -130,7 +126,6 @@ moco_status moco_knn_create(moco_knn **out, moco_context *context, const float *
 void moco_knn_destroy(moco_knn *knn) {
     if (knn == NULL) return;
     moco_context *context = knn->context;
-    moco_buffer_destroy(context, knn->zero_buffer);
     moco_buffer_destroy(context, knn->row_buffer);
     moco_deallocate(context, knn->labels);
     moco_deallocate(context, knn->rows);
@@ -160,17 +155,10 @@ static moco_status plan_scores(knn_run *run) {
         .struct_size = sizeof(moco_layer_desc),
         .kind = MOCO_LAYER_LINEAR,
         .dtype = MOCO_DTYPE_F32,
-        .n = run->block_queries,
-        .c = bank->dim,
-        .h = 1,
-        .w = 1,
-        .out_c = bank->count,
-        .out_h = 1,
-        .out_w = 1,
-        .kernel = 1,
-        .stride = 1,
-        .groups = 1,
-        .bn_groups = 1,
+        .input_count = 1,
+        .parameter_count = 1, /* no bias */
+        .inputs = {{.dtype = MOCO_DTYPE_F32, .rank = 2, .dims = {run->block_queries, bank->dim, 1, 1}}},
+        .of.linear.out_c = bank->count,
         .skip_input_gradient = 1,
     };
     MOCO_TRY(moco_layer_plan(run->knn->context, &desc, &run->layer));
@@ -218,12 +206,12 @@ static moco_status compute_scores(knn_run *run) {
     moco_status status = moco_host_tensor_output(&y, context, run->scores, score_dims);
     if (status == MOCO_OK) {
         moco_layer_args args = {
+            .struct_size = sizeof args,
             .mode = MOCO_MODE_EVALUATE,
             .weight_version = 1, /* the bank never changes */
-            .x = x.tensor,
+            .inputs = {x.tensor},
             .y = y.tensor,
-            .weight = moco_tensor_2d(run->knn->row_buffer, 0, MOCO_DTYPE_F32, bank->count, bank->dim),
-            .bias = moco_tensor_1d(run->knn->zero_buffer, 0, MOCO_DTYPE_F32, bank->count),
+            .parameters = {moco_tensor_2d(run->knn->row_buffer, 0, MOCO_DTYPE_F32, bank->count, bank->dim)},
         };
         if (run->layer_scratch != NULL) {
             args.scratch = moco_tensor_1d(run->layer_scratch, 0, MOCO_DTYPE_F32,

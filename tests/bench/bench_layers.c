@@ -100,8 +100,12 @@ static moco_layer_desc desc_of(const shape *s, int32_t dtype) {
                                      s->stride, s->padding, s->groups, 0,    s->c == 3};
     moco_layer_desc desc = bench_layer_desc(&plain, dtype);
     if (s->kernel > 0) return desc;
+    const moco_norm_desc norm = {.eps = 1e-5, .momentum = 0.1, .groups = 1};
     desc.kind = MOCO_LAYER_BATCH_NORM;
-    desc.relu = 1;
+    desc.parameter_count = 4;
+    desc.epilogue = MOCO_EPILOGUE_RELU;
+    memset(&desc.of, 0, sizeof desc.of);
+    desc.of.norm = norm;
     return desc;
 }
 
@@ -143,10 +147,11 @@ static timing measure_shape(bench_chain *chain, bench_peer *peer, const shape *s
     timing total = {0, 0, 0};
     bench_layer b;
     moco_layer_desc desc = desc_of(s, strcmp(dtype, "bf16") == 0 ? MOCO_DTYPE_BF16 : MOCO_DTYPE_F32);
-    desc.direct_convolution = strcmp(dtype, "f32_direct") == 0;
-    const double gflop = s->kernel == 0 ? 0
-                                        : 2e-9 * (double) (s->n * s->out_c * desc.out_h * desc.out_w) *
-                                              (double) (s->c / s->groups * s->kernel * s->kernel);
+    if (desc.kind == MOCO_LAYER_CONV2D) desc.of.conv2d.direct = strcmp(dtype, "f32_direct") == 0;
+    const double gflop = s->kernel == 0
+                             ? 0
+                             : 2e-9 * (double) (s->n * s->out_c * desc.output.dims[2] * desc.output.dims[3]) *
+                                   (double) (s->c / s->groups * s->kernel * s->kernel);
     if (bench_layer_open(&b, chain, &desc) != MOCO_OK) {
         fprintf(stderr, "bench_layers: %s\n", moco_last_error());
         bench_layer_close(&b);

@@ -27,8 +27,7 @@ static uint64_t layout_between_convolutions(const bench_chain *chain, int32_t dt
     *output_dtype = MOCO_DTYPE_F32;
     for (int i = 0; i < chain->count; ++i) {
         moco_layer *layer = NULL;
-        moco_layer_info info;
-        memset(&info, 0, sizeof info);
+        moco_layer_info info = {.struct_size = sizeof info};
         if (chain->ops[i]->layer_create(chain->self[i], &desc, &layer, &info) != MOCO_OK) continue;
         chain->ops[i]->layer_destroy(chain->self[i], layer);
         *output_dtype = info.output_dtype;
@@ -72,18 +71,20 @@ moco_layer_desc bench_layer_desc(const bench_layer_shape *s, int32_t dtype) {
     desc.dtype = MOCO_DTYPE_F32;
     desc.compute_dtype = dtype;
     desc.training = 1;
-    desc.n = s->n;
-    desc.c = s->c;
-    desc.h = desc.w = s->h;
-    desc.out_c = s->out_c;
-    desc.out_h = desc.out_w = bench_layer_out_h(s);
-    desc.kernel = s->kernel;
-    desc.stride = s->stride;
-    desc.padding = s->padding;
-    desc.groups = s->groups;
-    desc.bn_groups = 1;
-    desc.bn_eps = 1e-5;
-    desc.bn_momentum = 0.1;
+    const int64_t side = bench_layer_out_h(s);
+    const moco_value_desc input = {.rank = s->linear ? 2 : 4, .dims = {s->n, s->c, s->h, s->h}};
+    const moco_value_desc output = {.rank = input.rank, .dims = {s->n, s->out_c, side, side}};
+    desc.input_count = 1;
+    desc.inputs[MOCO_INPUT] = input;
+    desc.output = output;
+    desc.parameter_count = s->linear ? 2 : 1;
+    if (s->linear) {
+        desc.of.linear.out_c = s->out_c;
+    } else {
+        const moco_conv2d_desc conv = {
+            .out_c = s->out_c, .kernel = s->kernel, .stride = s->stride, .padding = s->padding, .groups = s->groups};
+        desc.of.conv2d = conv;
+    }
     desc.skip_input_gradient = s->first;
     return desc;
 }
@@ -134,27 +135,29 @@ static moco_tensor bytes_of(bench_layer *b, uint64_t bytes) {
 static void make_tensors(bench_layer *b, const moco_layer_info *info) {
     const moco_layer_desc *desc = &b->desc;
     const int32_t conv = desc->kind == MOCO_LAYER_CONV2D, linear = desc->kind == MOCO_LAYER_LINEAR;
-    const int32_t rank = linear ? 2 : 4;
-    const int32_t input_dtype = desc->input_layout == MOCO_LAYOUT_PLAIN ? MOCO_DTYPE_F32 : b->chain->layout_dtype;
-    const int64_t input[4] = {desc->n, desc->c, desc->h, desc->w};
-    const int64_t output[4] = {desc->n, desc->out_c, desc->out_h, desc->out_w};
-    const int64_t weights[4] = {desc->out_c, desc->c / desc->groups, desc->kernel, desc->kernel};
-    b->args.x = make_tensor(b, rank, input, 0, desc->input_layout, input_dtype);
-    b->args.dx = make_tensor(b, rank, input, 0, desc->input_layout, input_dtype);
+    const moco_conv2d_desc *window = &desc->of.conv2d;
+    const uint64_t layout = desc->inputs[MOCO_INPUT].layout;
+    const int32_t rank = desc->inputs[MOCO_INPUT].rank;
+    const int32_t input_dtype = layout == MOCO_LAYOUT_PLAIN ? MOCO_DTYPE_F32 : b->chain->layout_dtype;
+    const int64_t *input = desc->inputs[MOCO_INPUT].dims, *output = desc->output.dims, c = input[1], out_c = output[1];
+    const int64_t kernel = conv ? window->kernel : 1;
+    const int64_t weights[4] = {out_c, conv ? c / window->groups : c, kernel, kernel};
+    b->args.inputs[MOCO_INPUT] = make_tensor(b, rank, input, 0, layout, input_dtype);
+    b->args.d_inputs[MOCO_INPUT] = make_tensor(b, rank, input, 0, layout, input_dtype);
     b->args.y = make_tensor(b, rank, output, info->output_bytes, info->output_layout, info->output_dtype);
     b->args.dy = make_tensor(b, rank, output, info->output_bytes, info->output_layout, info->output_dtype);
     if (conv || linear) {
-        b->args.weight = make_tensor(b, rank, weights, 0, MOCO_LAYOUT_PLAIN, MOCO_DTYPE_F32);
-        b->args.dweight = make_tensor(b, rank, weights, 0, MOCO_LAYOUT_PLAIN, MOCO_DTYPE_F32);
+        b->args.parameters[MOCO_WEIGHT] = make_tensor(b, rank, weights, 0, MOCO_LAYOUT_PLAIN, MOCO_DTYPE_F32);
+        b->args.d_parameters[MOCO_WEIGHT] = make_tensor(b, rank, weights, 0, MOCO_LAYOUT_PLAIN, MOCO_DTYPE_F32);
     } else {
-        b->args.weight = vector(b, desc->c);
-        b->args.dweight = vector(b, desc->c);
-        b->args.running_mean = vector(b, desc->c);
-        b->args.running_var = vector(b, desc->c);
+        b->args.parameters[MOCO_WEIGHT] = vector(b, c);
+        b->args.d_parameters[MOCO_WEIGHT] = vector(b, c);
+        b->args.parameters[MOCO_RUNNING_MEAN] = vector(b, c);
+        b->args.parameters[MOCO_RUNNING_VAR] = vector(b, c);
     }
     if (!conv) {
-        b->args.bias = vector(b, desc->out_c);
-        b->args.dbias = vector(b, desc->out_c);
+        b->args.parameters[MOCO_BIAS] = vector(b, out_c);
+        b->args.d_parameters[MOCO_BIAS] = vector(b, out_c);
     }
     b->args.saved = bytes_of(b, info->saved_bytes);
     b->args.scratch = bytes_of(b, info->scratch_bytes);
@@ -162,18 +165,18 @@ static void make_tensors(bench_layer *b, const moco_layer_info *info) {
 
 moco_status bench_layer_open(bench_layer *b, bench_chain *chain, const moco_layer_desc *desc) {
     memset(b, 0, sizeof *b);
+    b->args.struct_size = sizeof b->args;
     b->chain = chain;
     /* As in a network: the layout between convolutions where a backend takes it, else rows of pixels. */
     const uint64_t layouts[2] = {chain->layout, MOCO_LAYOUT_PLAIN};
     moco_status status = MOCO_UNSUPPORTED;
     for (int choice = 0; choice < 2 && b->layer == NULL; ++choice) {
         b->desc = *desc;
-        b->desc.input_layout = layouts[choice];
+        b->desc.inputs[MOCO_INPUT].layout = layouts[choice];
         if (layouts[choice] != MOCO_LAYOUT_PLAIN && (desc->kind == MOCO_LAYER_LINEAR || desc->skip_input_gradient))
             continue;
         for (int i = 0; i < chain->count && b->layer == NULL; ++i) {
-            moco_layer_info info;
-            memset(&info, 0, sizeof info);
+            moco_layer_info info = {.struct_size = sizeof info};
             status = chain->ops[i]->layer_create(chain->self[i], &b->desc, &b->layer, &info);
             if (status == MOCO_UNSUPPORTED) {
                 b->layer = NULL;
@@ -182,7 +185,7 @@ moco_status bench_layer_open(bench_layer *b, bench_chain *chain, const moco_laye
             if (status != MOCO_OK) return status;
             b->ops = chain->ops[i];
             b->self = chain->self[i];
-            if (info.wanted_input_layout == b->desc.input_layout) {
+            if (info.wanted_input_layout == b->desc.inputs[MOCO_INPUT].layout) {
                 make_tensors(b, &info);
                 return MOCO_OK;
             }
@@ -203,8 +206,8 @@ void bench_layer_close(bench_layer *b) {
 
 double bench_layer_run(bench_layer *b, int pass) {
     moco_layer_args args = b->args;
-    if (pass == BENCH_BACKWARD_WEIGHTS || b->desc.skip_input_gradient) args.dx.buffer = NULL;
-    if (pass == BENCH_FORWARD) args.dx.buffer = NULL;
+    if (pass == BENCH_BACKWARD_WEIGHTS || b->desc.skip_input_gradient) args.d_inputs[MOCO_INPUT].buffer = NULL;
+    if (pass == BENCH_FORWARD) args.d_inputs[MOCO_INPUT].buffer = NULL;
     const double start = bench_now_ms();
     const moco_status status = pass == BENCH_FORWARD ? b->ops->layer_forward(b->self, b->layer, &args)
                                                      : b->ops->layer_backward(b->self, b->layer, &args);
@@ -251,7 +254,8 @@ moco_status bench_measure_peak(bench_chain *chain, const bench_layer_shape *shap
     for (int i = 0; i < count; ++i) {
         const bench_layer_shape *s = &shapes[i];
         moco_layer_desc desc = bench_layer_desc(s, dtype);
-        desc.direct_convolution = 1; /* else it would be no limit of what "gflop" counts */
+        if (desc.kind == MOCO_LAYER_CONV2D)
+            desc.of.conv2d.direct = 1; /* else it would be no limit of what "gflop" counts */
         bench_layer b;
         const moco_status status = bench_layer_open(&b, chain, &desc);
         if (status != MOCO_OK) {

@@ -36,7 +36,7 @@ typedef struct bench_layer {
     int count;
 } bench_layer;
 
-/* Plans `desc` (its input_layout is chosen here) with tensors of its own, filled with small numbers. */
+/* Plans `desc` (its input's layout is chosen here) with tensors of its own, filled with small numbers. */
 moco_status bench_layer_open(bench_layer *layer, bench_chain *chain, const moco_layer_desc *desc);
 void bench_layer_close(bench_layer *layer);
 moco_layer_desc bench_layer_desc(const bench_layer_shape *shape, int32_t dtype);

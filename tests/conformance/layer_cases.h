@@ -4,9 +4,9 @@
 
 #include "conformance/layer_check.h"
 
-static moco_layer_desc conv_desc(int64_t n, int64_t c, int64_t h, int64_t w, int64_t out_c, int32_t kernel,
-                                 int32_t stride, int32_t padding, int32_t groups) {
-    moco_layer_desc desc = layer_desc(MOCO_LAYER_CONV2D, n, c, h, w);
+static image_layer conv_desc(int64_t n, int64_t c, int64_t h, int64_t w, int64_t out_c, int32_t kernel, int32_t stride,
+                             int32_t padding, int32_t groups) {
+    image_layer desc = layer_desc(MOCO_LAYER_CONV2D, n, c, h, w);
     desc.out_c = out_c;
     desc.groups = groups;
     set_window(&desc, kernel, stride, padding);
@@ -15,7 +15,7 @@ static moco_layer_desc conv_desc(int64_t n, int64_t c, int64_t h, int64_t w, int
 
 static void test_convolution(void **state) {
     (void) state;
-    const moco_layer_desc fixed[] = {
+    const image_layer fixed[] = {
         conv_desc(1, 1, 1, 1, 1, 1, 1, 0, 1),     /* a single product */
         conv_desc(1, 3, 1, 1, 5, 3, 1, 1, 1),     /* only the kernel's middle meets the image */
         conv_desc(3, 3, 9, 7, 5, 3, 2, 1, 1),     /* stride 2 over odd sizes */
@@ -39,7 +39,7 @@ static void test_convolution(void **state) {
                           groups = (int32_t) random_between(&random, 1, 4);
             const int32_t padding = (int32_t) random_between(&random, 0, kernel - 1);
             const int64_t least = kernel > 2 * padding ? kernel - 2 * padding : 1;
-            const moco_layer_desc desc =
+            const image_layer desc =
                 conv_desc(random_between(&random, 1, 4), groups * random_between(&random, 1, 9),
                           random_between(&random, least, least + 9), random_between(&random, least, least + 9),
                           groups * random_between(&random, 1, 9), kernel, (int32_t) random_between(&random, 1, 3),
@@ -49,8 +49,8 @@ static void test_convolution(void **state) {
     }
 }
 
-static moco_layer_desc linear_desc(int64_t n, int64_t c, int64_t out_c, int32_t relu) {
-    moco_layer_desc desc = layer_desc(MOCO_LAYER_LINEAR, n, c, 1, 1);
+static image_layer linear_desc(int64_t n, int64_t c, int64_t out_c, int32_t relu) {
+    image_layer desc = layer_desc(MOCO_LAYER_LINEAR, n, c, 1, 1);
     desc.out_c = out_c;
     desc.relu = relu;
     return desc;
@@ -58,7 +58,7 @@ static moco_layer_desc linear_desc(int64_t n, int64_t c, int64_t out_c, int32_t 
 
 static void test_linear(void **state) {
     (void) state;
-    const moco_layer_desc fixed[] = {
+    const image_layer fixed[] = {
         linear_desc(1, 1, 1, 0),  linear_desc(1, 1, 1, 1),      linear_desc(1, 7, 1, 1),  linear_desc(33, 1, 5, 0),
         linear_desc(2, 17, 3, 1), linear_desc(5, 2048, 128, 0), linear_desc(3, 64, 9, 1), linear_desc(65, 31, 33, 1),
     };
@@ -66,16 +66,16 @@ static void test_linear(void **state) {
         moco_random random = suite_random(2, seed);
         for (size_t i = 0; i < sizeof fixed / sizeof *fixed; ++i) check_layer_all_ways(&fixed[i], &random, 0.0);
         for (int i = 0; i < 12; ++i) {
-            const moco_layer_desc desc = linear_desc(random_between(&random, 1, 40), random_between(&random, 1, 90),
-                                                     random_between(&random, 1, 70), i % 2);
+            const image_layer desc = linear_desc(random_between(&random, 1, 40), random_between(&random, 1, 90),
+                                                 random_between(&random, 1, 70), i % 2);
             check_layer_all_ways(&desc, &random, 0.0);
         }
     }
 }
 
-static moco_layer_desc norm_desc(int64_t n, int64_t c, int64_t h, int64_t w, int32_t groups, int32_t strided,
-                                 int32_t relu, int32_t residual) {
-    moco_layer_desc desc = layer_desc(MOCO_LAYER_BATCH_NORM, n, c, h, w);
+static image_layer norm_desc(int64_t n, int64_t c, int64_t h, int64_t w, int32_t groups, int32_t strided, int32_t relu,
+                             int32_t residual) {
+    image_layer desc = layer_desc(MOCO_LAYER_BATCH_NORM, n, c, h, w);
     desc.bn_groups = groups;
     desc.bn_strided = strided;
     desc.relu = relu;
@@ -96,15 +96,14 @@ static void check_batch_norms(uint64_t test, double x_mean) {
                 if (s[0] / groups[g] * s[2] * s[3] < 2) continue;
                 const int32_t options = (int32_t) random_between(&random, 0, 3);
                 for (int32_t strided = 0; strided <= (groups[g] > 1); ++strided) {
-                    moco_layer_desc desc =
-                        norm_desc(s[0], s[1], s[2], s[3], groups[g], strided, options & 1, options >> 1);
+                    image_layer desc = norm_desc(s[0], s[1], s[2], s[3], groups[g], strided, options & 1, options >> 1);
                     desc.bn_momentum = i % 2 ? 0.1 : 0.37;
                     check_layer_all_ways(&desc, &random, x_mean);
                 }
             }
         }
         for (int32_t options = 0; options < 4; ++options) {
-            const moco_layer_desc desc = norm_desc(6, 4, 3, 3, 2, 0, options & 1, options >> 1);
+            const image_layer desc = norm_desc(6, 4, 3, 3, 2, 0, options & 1, options >> 1);
             check_layer_all_ways(&desc, &random, x_mean);
         }
     }
@@ -131,7 +130,7 @@ static void check_shapes(int32_t kind, uint64_t test, int64_t largest) {
                 const int64_t drawn = random_between(&random, 1, largest);
                 s[d] = i < sizeof shapes / sizeof *shapes ? shapes[i][d] : drawn;
             }
-            const moco_layer_desc desc = layer_desc(kind, s[0], s[1], s[2], s[3]);
+            const image_layer desc = layer_desc(kind, s[0], s[1], s[2], s[3]);
             check_layer_all_ways(&desc, &random, 0.0);
         }
     }
@@ -158,7 +157,7 @@ static void test_max_pool(void **state) {
         moco_random random = suite_random(7, seed);
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
             const int64_t *s = shapes[i];
-            moco_layer_desc desc = layer_desc(MOCO_LAYER_MAX_POOL, s[0], s[1], s[2], s[3]);
+            image_layer desc = layer_desc(MOCO_LAYER_MAX_POOL, s[0], s[1], s[2], s[3]);
             set_window(&desc, (int32_t) s[4], (int32_t) s[5], (int32_t) s[6]);
             check_layer_all_ways(&desc, &random, 0.0);
             check_layer_all_ways(&desc, &random, -10.0); /* padding never wins, not even against negative values */
@@ -173,7 +172,7 @@ static void test_l2_normalize(void **state) {
     for (int64_t seed = 0; seed < suite.seeds; ++seed) {
         moco_random random = suite_random(8, seed);
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
-            const moco_layer_desc desc = layer_desc(MOCO_LAYER_L2_NORMALIZE, shapes[i][0], shapes[i][1], 1, 1);
+            const image_layer desc = layer_desc(MOCO_LAYER_L2_NORMALIZE, shapes[i][0], shapes[i][1], 1, 1);
             check_layer_all_ways(&desc, &random, 0.0);
             for (size_t s = 0; s < sizeof sizes / sizeof *sizes; ++s) {
                 const layer_run run = {.mode = 0};
@@ -189,11 +188,11 @@ static void test_l2_normalize(void **state) {
 /* As PyTorch: a group with one value per channel has no variance to train on. */
 static void test_small_groups_refused(void **state) {
     (void) state;
-    const moco_layer_desc refused[] = {norm_desc(1, 4, 1, 1, 1, 0, 0, 0), norm_desc(3, 4, 1, 1, 2, 0, 0, 0),
-                                       norm_desc(3, 4, 1, 1, 2, 1, 0, 0), norm_desc(2, 4, 5, 5, 3, 0, 0, 0)};
+    const image_layer refused[] = {norm_desc(1, 4, 1, 1, 1, 0, 0, 0), norm_desc(3, 4, 1, 1, 2, 0, 0, 0),
+                                   norm_desc(3, 4, 1, 1, 2, 1, 0, 0), norm_desc(2, 4, 5, 5, 3, 0, 0, 0)};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; ++i) {
         moco_planned_layer layer;
-        assert_int_equal(moco_layer_plan(suite.tested, &refused[i], &layer), MOCO_INVALID_ARGUMENT);
+        assert_int_equal(plan_image_layer(suite.tested, &refused[i], &layer), MOCO_INVALID_ARGUMENT);
     }
 }
 
@@ -201,7 +200,7 @@ static void test_small_groups_refused(void **state) {
 static void test_float64_layers(void **state) {
     (void) state;
     moco_random random = suite_random(9, 0);
-    moco_layer_desc desc = conv_desc(2, 4, 5, 5, 6, 3, 2, 1, 2);
+    image_layer desc = conv_desc(2, 4, 5, 5, 6, 3, 2, 1, 2);
     desc.dtype = MOCO_DTYPE_F64;
     const layer_run run = {.mode = 0};
     layer_data expected = layer_data_create(&desc);
@@ -222,7 +221,7 @@ static void test_float64_layers(void **state) {
 static void check_same_convolutions(const int64_t shapes[][8], size_t count, moco_random *random) {
     for (size_t i = 0; i < count; ++i) {
         const int64_t *shape = shapes[i];
-        moco_layer_desc desc = layer_desc(MOCO_LAYER_CONV2D, shape[0], shape[1], shape[2], shape[3]);
+        image_layer desc = layer_desc(MOCO_LAYER_CONV2D, shape[0], shape[1], shape[2], shape[3]);
         desc.out_c = shape[4];
         desc.groups = (int32_t) shape[7];
         set_window(&desc, (int32_t) shape[5], (int32_t) shape[6], (int32_t) shape[5] / 2);
@@ -244,7 +243,7 @@ static void test_blocked_layers(void **state) {
     check_same_convolutions(convolutions, sizeof convolutions / sizeof convolutions[0], &random);
     for (int32_t relu = 0; relu <= 1; ++relu) {
         for (int32_t residual = 0; residual <= 1; ++residual) {
-            moco_layer_desc desc = layer_desc(MOCO_LAYER_BATCH_NORM, 7, 16 * (1 + relu + residual), 5, 3);
+            image_layer desc = layer_desc(MOCO_LAYER_BATCH_NORM, 7, 16 * (1 + relu + residual), 5, 3);
             desc.relu = relu;
             desc.residual = residual;
             desc.bn_groups = 1 + 2 * residual;
@@ -254,15 +253,15 @@ static void test_blocked_layers(void **state) {
         }
     }
     /* 12 MiB, which are streamed past the cache, and gone through in three parts. */
-    moco_layer_desc large =
+    image_layer large =
         layer_desc(MOCO_LAYER_BATCH_NORM, offered_compute_dtype == MOCO_DTYPE_BF16 ? 6 : 3, 48, 149, 149);
     large.relu = large.residual = 1;
     const layer_run once = {0};
     check_layer(&large, &once, &random, 0.5);
-    moco_layer_desc pool = layer_desc(MOCO_LAYER_MAX_POOL, 3, 32, 9, 12);
+    image_layer pool = layer_desc(MOCO_LAYER_MAX_POOL, 3, 32, 9, 12);
     set_window(&pool, 3, 2, 1);
     check_layer_all_ways(&pool, &random, 0.0);
-    const moco_layer_desc average = layer_desc(MOCO_LAYER_AVERAGE_POOL, 3, 48, 7, 5);
+    const image_layer average = layer_desc(MOCO_LAYER_AVERAGE_POOL, 3, 48, 7, 5);
     check_layer_all_ways(&average, &random, 0.0);
 }
 

@@ -26,7 +26,7 @@ static struct {
     moco_context *tested_threads;
     moco_context *oracle;
     int64_t seeds;
-    int32_t (*bits_by_threads)(const moco_layer_desc *); /* 1: may have other bits with another number of threads */
+    int32_t (*bits_by_threads)(const image_layer *); /* 1: may have other bits with another number of threads */
     int64_t cases[LAYER_KINDS];
     int64_t declined[LAYER_KINDS];
 } suite;
@@ -37,7 +37,7 @@ static double greatest(const double *values, int64_t count) {
     return result;
 }
 
-static int32_t bn_group_of(const moco_layer_desc *desc, int64_t sample) {
+static int32_t bn_group_of(const image_layer *desc, int64_t sample) {
     const int64_t groups = desc->bn_groups;
     if (desc->bn_strided) return (int32_t) (sample % groups);
     int64_t g = 0;
@@ -46,7 +46,7 @@ static int32_t bn_group_of(const moco_layer_desc *desc, int64_t sample) {
 }
 
 /* The largest 1 / sqrt(var + eps) of any channel and group: what BatchNorm multiplies rounding errors by. */
-static double greatest_rstd(const moco_layer_desc *desc, const layer_data *data, int32_t mode) {
+static double greatest_rstd(const image_layer *desc, const layer_data *data, int32_t mode) {
     double least = INFINITY;
     for (int64_t c = 0; c < desc->c; ++c) {
         if (mode == 2) {
@@ -69,7 +69,7 @@ static double greatest_rstd(const moco_layer_desc *desc, const layer_data *data,
     return 1.0 / sqrt(fmax(least, 0.0) + desc->bn_eps);
 }
 
-static double least_row_norm(const moco_layer_desc *desc, const layer_data *data) {
+static double least_row_norm(const image_layer *desc, const layer_data *data) {
     double least = INFINITY;
     for (int64_t n = 0; n < desc->n; ++n) {
         double squares = 0.0;
@@ -81,7 +81,7 @@ static double least_row_norm(const moco_layer_desc *desc, const layer_data *data
 
 /* The size that tensor `t`'s error is measured by: its own largest value, or where terms cancel, as in the
  * normalisations, that of the terms. */
-static double error_scale(const moco_layer_desc *desc, const layer_data *input, const layer_data *expected, int t,
+static double error_scale(const image_layer *desc, const layer_data *input, const layer_data *expected, int t,
                           int32_t mode) {
     const double own = greatest(expected->values[t], expected->elements[t]);
     if (desc->kind == MOCO_LAYER_L2_NORMALIZE && t == DX) {
@@ -107,7 +107,7 @@ static double error_scale(const moco_layer_desc *desc, const layer_data *input, 
     }
 }
 
-static const char *describe(const moco_layer_desc *d, const layer_run *run) {
+static const char *describe(const image_layer *d, const layer_run *run) {
     static char text[512];
     snprintf(text, sizeof text,
              "%s %lldx%lldx%lldx%lld -> %lldx%lldx%lld, kernel %d stride %d padding %d groups %d relu %d residual %d "
@@ -120,9 +120,9 @@ static const char *describe(const moco_layer_desc *d, const layer_run *run) {
 }
 
 /* Clears dy where a relu's argument is so near 0 that float32 may see the other sign. */
-static void avoid_kinks(const moco_layer_desc *desc, const layer_run *run, layer_data *data) {
+static void avoid_kinks(const image_layer *desc, const layer_run *run, layer_data *data) {
     if (!desc->relu) return;
-    moco_layer_desc linear = *desc;
+    image_layer linear = *desc;
     linear.relu = 0;
     linear.training = 0;
     linear.dtype = MOCO_DTYPE_F64;
@@ -137,7 +137,7 @@ static void avoid_kinks(const moco_layer_desc *desc, const layer_run *run, layer
 }
 
 /* Whether a backend may take a convolution for Winograd's algorithm: the oneDNN one does. */
-static int32_t may_be_winograd(const moco_layer_desc *desc) {
+static int32_t may_be_winograd(const image_layer *desc) {
     const int64_t tile = offered_compute_dtype == MOCO_DTYPE_BF16 ? 2 : 4;
     const int64_t tiles = (desc->h + tile - 1) / tile * ((desc->w + tile - 1) / tile);
     return desc->kind == MOCO_LAYER_CONV2D && desc->kernel == 3 && desc->stride == 1 && desc->padding == 1 &&
@@ -146,11 +146,11 @@ static int32_t may_be_winograd(const moco_layer_desc *desc) {
 }
 
 /* In bfloat16 that rounds the factors once more. */
-static double winograd_factor(const moco_layer_desc *desc) {
+static double winograd_factor(const image_layer *desc) {
     return offered_compute_dtype == MOCO_DTYPE_BF16 && may_be_winograd(desc) ? 2.0 : 1.0;
 }
 
-static void compare_tensor(const moco_layer_desc *desc, const layer_run *run, const layer_data *input,
+static void compare_tensor(const image_layer *desc, const layer_run *run, const layer_data *input,
                            const layer_data *expected, const layer_data *actual, int t) {
     const double scale = error_scale(desc, input, expected, t, run->mode);
     const double *tolerance = offered_compute_dtype == MOCO_DTYPE_BF16 ? bfloat16_tolerance : float32_tolerance;
@@ -164,11 +164,11 @@ static void compare_tensor(const moco_layer_desc *desc, const layer_run *run, co
     }
 }
 
-static void check_filled_layer(const moco_layer_desc *desc, const layer_run *run, layer_data *input) {
+static void check_filled_layer(const image_layer *desc, const layer_run *run, layer_data *input) {
     avoid_kinks(desc, run, input);
     layer_data expected = layer_data_copy(desc, input), actual = layer_data_copy(desc, input),
                threads = layer_data_copy(desc, input);
-    moco_layer_desc oracle = *desc;
+    image_layer oracle = *desc;
     oracle.dtype = MOCO_DTYPE_F64;
     const layer_run plain = {.mode = run->mode, .accumulate = run->accumulate, .accumulate_dx = run->accumulate_dx};
     run_layer(suite.oracle, &oracle, &plain, &expected);
@@ -192,7 +192,7 @@ static void check_filled_layer(const moco_layer_desc *desc, const layer_run *run
     layer_data_free(&threads);
 }
 
-static void check_layer(const moco_layer_desc *desc, const layer_run *run, moco_random *random, double x_mean) {
+static void check_layer(const image_layer *desc, const layer_run *run, moco_random *random, double x_mean) {
     layer_data input = layer_data_create(desc);
     layer_data_fill(random, &input, x_mean, 1.0);
     check_filled_layer(desc, run, &input);
@@ -200,7 +200,7 @@ static void check_layer(const moco_layer_desc *desc, const layer_run *run, moco_
 }
 
 /* All the ways that a layer is used: a training pass of each flavour, the momentum encoder's, evaluation. */
-static void check_layer_all_ways(const moco_layer_desc *desc, moco_random *random, double x_mean) {
+static void check_layer_all_ways(const image_layer *desc, moco_random *random, double x_mean) {
     const int32_t elementwise = desc->kind == MOCO_LAYER_RELU || desc->kind == MOCO_LAYER_BATCH_NORM;
     const layer_run plain = {0};
     const layer_run busy = {.accumulate = 1,
@@ -211,7 +211,7 @@ static void check_layer_all_ways(const moco_layer_desc *desc, moco_random *rando
     const layer_run key = {.mode = 1}, evaluate = {.mode = 2};
     check_layer(desc, &plain, random, x_mean);
     check_layer(desc, &busy, random, x_mean);
-    moco_layer_desc changed = *desc;
+    image_layer changed = *desc;
     changed.skip_input_gradient = 1;
     check_layer(&changed, &plain, random, x_mean);
     changed.training = 0;

@@ -9,12 +9,12 @@ static int find_own_layout(void) {
     if (moco_context_config_init(&config, sizeof config) != MOCO_OK) return 0;
     config.backend = "onednn";
     if (moco_context_create(&context, &config) != MOCO_OK) return 0;
-    moco_layer_desc desc = layer_desc(MOCO_LAYER_CONV2D, 1, 3, 8, 8);
+    image_layer desc = layer_desc(MOCO_LAYER_CONV2D, 1, 3, 8, 8);
     desc.out_c = 64;
     desc.skip_input_gradient = 1;
     desc.compute_dtype = offered_compute_dtype;
     set_window(&desc, 3, 1, 1);
-    if (moco_layer_plan(context, &desc, &layer) == MOCO_OK) {
+    if (plan_image_layer(context, &desc, &layer) == MOCO_OK) {
         offered_layout = layer.info.output_layout;
         moco_layer_release(&layer);
     }
@@ -33,7 +33,7 @@ static int32_t has_avx512(void) {
 
 /* oneDNN cuts the sums of a weight gradient by the number of threads; those that are our own, Winograd's and of large 1
  * x 1 weights, have the same bits for any. */
-static int32_t bits_by_threads(const moco_layer_desc *desc) {
+static int32_t bits_by_threads(const image_layer *desc) {
     const int32_t pointwise = desc->kernel == 1 && desc->c % 32 == 0 && desc->c * desc->out_c > 1 << 19;
     return desc->kind == MOCO_LAYER_CONV2D && !(has_avx512() && (may_be_winograd(desc) || pointwise));
 }

@@ -15,9 +15,9 @@ static struct {
 
 /* The backend behind a context, found by a layer that it plans. */
 static void use_variant(moco_context *context) {
-    const moco_layer_desc desc = layer_desc(MOCO_LAYER_RELU, 1, 1, 1, 1);
+    const image_layer desc = layer_desc(MOCO_LAYER_RELU, 1, 1, 1, 1);
     moco_planned_layer layer;
-    assert_ok(moco_layer_plan(context, &desc, &layer));
+    assert_ok(plan_image_layer(context, &desc, &layer));
     assert_string_equal(layer.ops->name, "cblas");
     plain_backend *backend = (plain_backend *) layer.backend;
     backend->conv = variant.conv;

@@ -18,9 +18,9 @@ typedef struct variant {
 
 static moco_context *open_variant(const variant *v, int32_t threads) {
     moco_context *context = open_context("cblas", threads);
-    const moco_layer_desc desc = layer_desc(MOCO_LAYER_RELU, 1, 1, 1, 1);
+    const image_layer desc = layer_desc(MOCO_LAYER_RELU, 1, 1, 1, 1);
     moco_planned_layer layer;
-    assert_ok(moco_layer_plan(context, &desc, &layer));
+    assert_ok(plan_image_layer(context, &desc, &layer));
     assert_string_equal(layer.ops->name, "cblas");
     plain_backend *backend = (plain_backend *) layer.backend;
     backend->conv = v->conv;
@@ -40,7 +40,7 @@ static void for_each_variant(void (*check)(const variant *)) {
     }
 }
 
-static void check_layer(const variant *v, const moco_layer_desc *desc) {
+static void check_layer(const variant *v, const image_layer *desc) {
     const layer_run run = {.mode = 0};
     moco_random random;
     moco_random_init(&random, 7, MOCO_RANDOM_TEST, 0, 0);
@@ -65,9 +65,9 @@ static void check_layer(const variant *v, const moco_layer_desc *desc) {
     layer_data_free(&first);
 }
 
-static moco_layer_desc conv(int64_t n, int64_t c, int64_t size, int64_t out_c, int32_t kernel, int32_t stride,
-                            int32_t groups) {
-    moco_layer_desc desc = layer_desc(MOCO_LAYER_CONV2D, n, c, size, size);
+static image_layer conv(int64_t n, int64_t c, int64_t size, int64_t out_c, int32_t kernel, int32_t stride,
+                        int32_t groups) {
+    image_layer desc = layer_desc(MOCO_LAYER_CONV2D, n, c, size, size);
     desc.out_c = out_c;
     desc.groups = groups;
     set_window(&desc, kernel, stride, kernel / 2);
@@ -75,7 +75,7 @@ static moco_layer_desc conv(int64_t n, int64_t c, int64_t size, int64_t out_c, i
 }
 
 static void check_convolutions(const variant *v) {
-    const moco_layer_desc descs[] = {
+    const image_layer descs[] = {
         conv(40, 16, 16, 16, 3, 1, 1), /* images stacked, partial gradients */
         conv(4, 48, 40, 32, 3, 1, 1),  /* bands of rows */
         conv(3, 32, 17, 65, 3, 2, 1),  /* stride 2, a channel beyond the last block */
@@ -88,17 +88,17 @@ static void check_convolutions(const variant *v) {
 
 static void check_other_layers(const variant *v) {
     if (v->conv_by_gemm) return; /* of no matter here */
-    moco_layer_desc linear = layer_desc(MOCO_LAYER_LINEAR, 300, 200, 1, 1);
+    image_layer linear = layer_desc(MOCO_LAYER_LINEAR, 300, 200, 1, 1);
     linear.out_c = 260;
     linear.relu = 1;
-    moco_layer_desc norm = layer_desc(MOCO_LAYER_BATCH_NORM, 12, 9, 21, 21);
+    image_layer norm = layer_desc(MOCO_LAYER_BATCH_NORM, 12, 9, 21, 21);
     norm.relu = norm.residual = 1;
     norm.bn_groups = 3;
-    moco_layer_desc pool = layer_desc(MOCO_LAYER_MAX_POOL, 4, 5, 15, 15);
+    image_layer pool = layer_desc(MOCO_LAYER_MAX_POOL, 4, 5, 15, 15);
     set_window(&pool, 3, 2, 1);
-    const moco_layer_desc relu = layer_desc(MOCO_LAYER_RELU, 4, 6, 50, 50);
-    const moco_layer_desc average = layer_desc(MOCO_LAYER_AVERAGE_POOL, 50, 60, 9, 9);
-    const moco_layer_desc normalize = layer_desc(MOCO_LAYER_L2_NORMALIZE, 500, 128, 1, 1);
+    const image_layer relu = layer_desc(MOCO_LAYER_RELU, 4, 6, 50, 50);
+    const image_layer average = layer_desc(MOCO_LAYER_AVERAGE_POOL, 50, 60, 9, 9);
+    const image_layer normalize = layer_desc(MOCO_LAYER_L2_NORMALIZE, 500, 128, 1, 1);
     check_layer(v, &linear);
     check_layer(v, &norm);
     check_layer(v, &pool);

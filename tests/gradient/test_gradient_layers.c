@@ -6,7 +6,7 @@ static moco_context *context;
 
 /* The layer under test and the weights of L = sum of dy * y. */
 typedef struct layer_problem {
-    moco_layer_desc desc;
+    image_layer desc;
     layer_data data;
     layer_data scratch;
 } layer_problem;
@@ -14,7 +14,7 @@ typedef struct layer_problem {
 static double layer_loss(void *argument) {
     layer_problem *problem = (layer_problem *) argument;
     const layer_run forward = {.mode = 1};
-    moco_layer_desc desc = problem->desc;
+    image_layer desc = problem->desc;
     desc.training = 0;
     for (int t = X; t <= RUNNING_VAR; ++t) {
         memcpy(problem->scratch.values[t], problem->data.values[t],
@@ -31,7 +31,7 @@ static double layer_loss(void *argument) {
  * largest values of a window, is above `margin`. */
 static int32_t near_kink(const layer_problem *problem, double margin) {
     if (problem->desc.relu) {
-        moco_layer_desc linear = problem->desc;
+        image_layer linear = problem->desc;
         const layer_run forward = {.mode = 1};
         linear.relu = 0;
         layer_data copy = layer_data_copy(&linear, &problem->data);
@@ -54,7 +54,7 @@ static int32_t near_kink(const layer_problem *problem, double margin) {
     return 0;
 }
 
-static void check_layer_gradients(moco_layer_desc desc, uint64_t seed, double h, double tolerance) {
+static void check_layer_gradients(image_layer desc, uint64_t seed, double h, double tolerance) {
     moco_random random;
     moco_random_init(&random, seed, MOCO_RANDOM_TEST, 0, 0);
     desc.dtype = MOCO_DTYPE_F64;
@@ -86,7 +86,7 @@ static void test_convolution(void **state) {
     static const int32_t shapes[][6] = {{1, 1, 0, 1, 3, 3}, {3, 1, 1, 1, 4, 5}, {3, 2, 1, 2, 5, 7}, {7, 2, 3, 1, 9, 8},
                                         {2, 3, 0, 1, 7, 4}, {1, 2, 0, 4, 5, 5}, {3, 1, 1, 4, 1, 1}, {5, 1, 4, 2, 3, 2}};
     for (uint64_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
-        moco_layer_desc desc = layer_desc(MOCO_LAYER_CONV2D, 2, 4, shapes[i][4], shapes[i][5]);
+        image_layer desc = layer_desc(MOCO_LAYER_CONV2D, 2, 4, shapes[i][4], shapes[i][5]);
         desc.out_c = 8;
         desc.groups = shapes[i][3];
         set_window(&desc, shapes[i][0], shapes[i][1], shapes[i][2]);
@@ -97,7 +97,7 @@ static void test_convolution(void **state) {
 static void test_linear(void **state) {
     (void) state;
     for (int32_t relu = 0; relu <= 1; ++relu) {
-        moco_layer_desc desc = layer_desc(MOCO_LAYER_LINEAR, 3, 5, 1, 1);
+        image_layer desc = layer_desc(MOCO_LAYER_LINEAR, 3, 5, 1, 1);
         desc.out_c = 4;
         desc.relu = relu;
         check_layer_gradients(desc, 10, 1e-4, 1e-9);
@@ -109,7 +109,7 @@ static void test_batch_norm(void **state) {
     static const int64_t shapes[][4] = {{7, 3, 1, 1}, {6, 2, 2, 1}, {5, 1, 3, 2}};
     for (uint64_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
         for (int32_t options = 0; options < 16; ++options) {
-            moco_layer_desc desc =
+            image_layer desc =
                 layer_desc(MOCO_LAYER_BATCH_NORM, shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3]);
             desc.relu = options & 1;
             desc.residual = options >> 1 & 1;
@@ -130,7 +130,7 @@ static void test_max_pool(void **state) {
     (void) state;
     static const int32_t windows[][3] = {{3, 2, 1}, {2, 2, 0}, {3, 1, 1}, {2, 3, 1}};
     for (uint64_t i = 0; i < sizeof windows / sizeof *windows; ++i) {
-        moco_layer_desc desc = layer_desc(MOCO_LAYER_MAX_POOL, 2, 2, 5, 4);
+        image_layer desc = layer_desc(MOCO_LAYER_MAX_POOL, 2, 2, 5, 4);
         set_window(&desc, windows[i][0], windows[i][1], windows[i][2]);
         check_layer_gradients(desc, 30 + i, 1e-6, 1e-8);
     }
@@ -150,7 +150,7 @@ static void test_l2_normalize(void **state) {
 /* Rows shorter than 1e-12 are divided by that: the layer is linear there. */
 static void test_l2_normalize_below_bound(void **state) {
     (void) state;
-    moco_layer_desc desc = layer_desc(MOCO_LAYER_L2_NORMALIZE, 2, 3, 1, 1);
+    image_layer desc = layer_desc(MOCO_LAYER_L2_NORMALIZE, 2, 3, 1, 1);
     desc.dtype = MOCO_DTYPE_F64;
     layer_problem problem = {desc, layer_data_create(&desc), layer_data_create(&desc)};
     for (int i = 0; i < 6; ++i) {

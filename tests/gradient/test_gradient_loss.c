@@ -124,7 +124,7 @@ static void test_info_nce_value(void **state) {
 
 typedef struct head_problem {
     int32_t layers;
-    moco_layer_desc desc[MOST_LAYERS];
+    image_layer desc[MOST_LAYERS];
     layer_data data[MOST_LAYERS]; /* inputs and gradients */
     layer_data work[MOST_LAYERS]; /* of the perturbed runs */
     nce_problem loss;
@@ -133,7 +133,7 @@ typedef struct head_problem {
 static double head_forward(head_problem *head, double *d_q) {
     const layer_run forward = {.mode = 1};
     for (int32_t i = 0; i < head->layers; ++i) {
-        moco_layer_desc desc = head->desc[i];
+        image_layer desc = head->desc[i];
         layer_data *work = &head->work[i];
         desc.training = 0;
         for (int t = X; t <= RUNNING_VAR; ++t) {
@@ -163,7 +163,7 @@ static void head_backward(head_problem *head) {
     }
 }
 
-static void check_head(const moco_layer_desc *desc, int32_t layers, uint64_t seed) {
+static void check_head(const image_layer *desc, int32_t layers, uint64_t seed) {
     moco_random random;
     moco_random_init(&random, seed, MOCO_RANDOM_TEST, 0, 0);
     head_problem head;
@@ -194,22 +194,22 @@ static void check_head(const moco_layer_desc *desc, int32_t layers, uint64_t see
     nce_problem_free(&head.loss);
 }
 
-static moco_layer_desc vector_layer(int32_t kind, int64_t c, int64_t out_c) {
-    moco_layer_desc desc = layer_desc(kind, 4, c, 1, 1);
+static image_layer vector_layer(int32_t kind, int64_t c, int64_t out_c) {
+    image_layer desc = layer_desc(kind, 4, c, 1, 1);
     desc.out_c = out_c;
     return desc;
 }
 
 static void test_linear_head(void **state) {
     (void) state;
-    const moco_layer_desc head[] = {vector_layer(MOCO_LAYER_LINEAR, 6, 5), vector_layer(MOCO_LAYER_L2_NORMALIZE, 5, 5)};
+    const image_layer head[] = {vector_layer(MOCO_LAYER_LINEAR, 6, 5), vector_layer(MOCO_LAYER_L2_NORMALIZE, 5, 5)};
     check_head(head, 2, 3);
 }
 
 static void test_mlp_head(void **state) {
     (void) state;
-    moco_layer_desc head[] = {vector_layer(MOCO_LAYER_LINEAR, 6, 7), vector_layer(MOCO_LAYER_LINEAR, 7, 5),
-                              vector_layer(MOCO_LAYER_L2_NORMALIZE, 5, 5)};
+    image_layer head[] = {vector_layer(MOCO_LAYER_LINEAR, 6, 7), vector_layer(MOCO_LAYER_LINEAR, 7, 5),
+                          vector_layer(MOCO_LAYER_L2_NORMALIZE, 5, 5)};
     head[0].relu = 1;
     check_head(head, 3, 4);
     check_head(head, 2, 5); /* not normalised */
@@ -217,8 +217,8 @@ static void test_mlp_head(void **state) {
 
 static void test_mlp_with_batch_norm(void **state) {
     (void) state;
-    moco_layer_desc layers[] = {vector_layer(MOCO_LAYER_LINEAR, 6, 7), vector_layer(MOCO_LAYER_BATCH_NORM, 7, 7),
-                                vector_layer(MOCO_LAYER_LINEAR, 7, 5), vector_layer(MOCO_LAYER_L2_NORMALIZE, 5, 5)};
+    image_layer layers[] = {vector_layer(MOCO_LAYER_LINEAR, 6, 7), vector_layer(MOCO_LAYER_BATCH_NORM, 7, 7),
+                            vector_layer(MOCO_LAYER_LINEAR, 7, 5), vector_layer(MOCO_LAYER_L2_NORMALIZE, 5, 5)};
     layers[1].relu = 1;
     layers[1].bn_groups = 2;
     layers[1].bn_eps = 1e-2;

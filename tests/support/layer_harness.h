@@ -16,6 +16,8 @@
 #include <cmocka.h>
 
 #include "backend/backend_chain.h"
+#include "backend/image_layer.h"
+#include "backend/layer_kinds.h"
 #include "core/random.h"
 
 #define assert_ok(expression)                                                                         \
@@ -56,9 +58,8 @@ static inline moco_context *open_context(const char *backend, int32_t threads) {
 }
 
 /* A desc of `kind` with x of n x c x h x w and everything else neutral. */
-static inline moco_layer_desc layer_desc(int32_t kind, int64_t n, int64_t c, int64_t h, int64_t w) {
-    const moco_layer_desc desc = {
-        .struct_size = sizeof desc,
+static inline image_layer layer_desc(int32_t kind, int64_t n, int64_t c, int64_t h, int64_t w) {
+    const image_layer desc = {
         .kind = kind,
         .dtype = MOCO_DTYPE_F32,
         .training = 1,
@@ -79,7 +80,56 @@ static inline moco_layer_desc layer_desc(int32_t kind, int64_t n, int64_t c, int
     return desc;
 }
 
-static inline void set_window(moco_layer_desc *desc, int32_t kernel, int32_t stride, int32_t padding) {
+/* The same as a backend is told it. */
+static inline moco_layer_desc describe_layer(const image_layer *image) {
+    const int32_t of_rows = image->kind == MOCO_LAYER_LINEAR || image->kind == MOCO_LAYER_L2_NORMALIZE;
+    const moco_value_desc input = {.dtype = image->dtype,
+                                   .rank = of_rows && image->h == 1 && image->w == 1 ? 2 : 4,
+                                   .dims = {image->n, image->c, image->h, image->w},
+                                   .layout = image->input_layout};
+    moco_layer_desc desc = {
+        .struct_size = sizeof desc,
+        .kind = image->kind,
+        .dtype = image->dtype,
+        .compute_dtype = image->compute_dtype,
+        .training = image->training,
+        .constant_weights = image->constant_weights,
+        .skip_input_gradient = image->skip_input_gradient,
+        .epilogue = image->relu ? MOCO_EPILOGUE_RELU : MOCO_EPILOGUE_NONE,
+        .input_count = image->residual ? 2 : 1,
+        .parameter_count = moco_layer_kind_of(image->kind) ? moco_layer_kind_of(image->kind)->most_parameters : 0,
+        .inputs = {input, input},
+    };
+    desc.inputs[MOCO_RESIDUAL].layout = image->residual_layout;
+    if (image->kind == MOCO_LAYER_CONV2D) {
+        const moco_conv2d_desc conv = {.out_c = image->out_c,
+                                       .kernel = image->kernel,
+                                       .stride = image->stride,
+                                       .padding = image->padding,
+                                       .groups = image->groups,
+                                       .direct = image->direct_convolution};
+        desc.of.conv2d = conv;
+    } else if (image->kind == MOCO_LAYER_LINEAR) {
+        desc.of.linear.out_c = image->out_c;
+    } else if (image->kind == MOCO_LAYER_BATCH_NORM) {
+        const moco_norm_desc norm = {.eps = image->bn_eps,
+                                     .momentum = image->bn_momentum,
+                                     .groups = image->bn_groups,
+                                     .strided = image->bn_strided};
+        desc.of.norm = norm;
+    } else if (image->kind == MOCO_LAYER_MAX_POOL) {
+        const moco_pool_desc pool = {.kernel = image->kernel, .stride = image->stride, .padding = image->padding};
+        desc.of.pool = pool;
+    }
+    return desc;
+}
+
+static inline moco_status plan_image_layer(moco_context *context, const image_layer *image, moco_planned_layer *out) {
+    const moco_layer_desc desc = describe_layer(image);
+    return moco_layer_plan(context, &desc, out);
+}
+
+static inline void set_window(image_layer *desc, int32_t kernel, int32_t stride, int32_t padding) {
     desc->kernel = kernel;
     desc->stride = stride;
     desc->padding = padding;
@@ -87,7 +137,7 @@ static inline void set_window(moco_layer_desc *desc, int32_t kernel, int32_t str
     desc->out_w = (desc->w + 2 * padding - kernel) / stride + 1;
 }
 
-static inline layer_data layer_data_create(const moco_layer_desc *desc) {
+static inline layer_data layer_data_create(const image_layer *desc) {
     layer_data data;
     memset(&data, 0, sizeof data);
     const int64_t x = desc->n * desc->c * desc->h * desc->w, y = desc->n * desc->out_c * desc->out_h * desc->out_w;
@@ -116,7 +166,7 @@ static inline void layer_data_free(layer_data *data) {
     for (int t = 0; t < LAYER_TENSORS; ++t) free(data->values[t]);
 }
 
-static inline layer_data layer_data_copy(const moco_layer_desc *desc, const layer_data *data) {
+static inline layer_data layer_data_copy(const image_layer *desc, const layer_data *data) {
     layer_data copy = layer_data_create(desc);
     for (int t = 0; t < LAYER_TENSORS; ++t) {
         memcpy(copy.values[t], data->values[t], (size_t) data->elements[t] * sizeof(double));
@@ -229,12 +279,12 @@ static inline moco_layer_args forward_args(const live_layer *live, int32_t mode)
     moco_layer_args args;
     memset(&args, 0, sizeof args);
     args.mode = mode;
-    args.x = t[X];
-    args.residual = t[RESIDUAL];
-    args.weight = t[WEIGHT];
-    args.bias = t[BIAS];
-    args.running_mean = t[RUNNING_MEAN];
-    args.running_var = t[RUNNING_VAR];
+    args.inputs[MOCO_INPUT] = t[X];
+    args.inputs[MOCO_RESIDUAL] = t[RESIDUAL];
+    args.parameters[MOCO_WEIGHT] = t[WEIGHT];
+    args.parameters[MOCO_BIAS] = t[BIAS];
+    args.parameters[MOCO_RUNNING_MEAN] = t[RUNNING_MEAN];
+    args.parameters[MOCO_RUNNING_VAR] = t[RUNNING_VAR];
     args.y = t[Y];
     if (mode == 0) args.saved = live->saved;
     return args;
@@ -249,7 +299,7 @@ static inline void call_layer(const live_layer *live, const moco_planned_layer *
     moco_buffer_destroy(live->context, args->scratch.buffer);
 }
 
-static inline void shape_as_images(moco_tensor *tensor, const moco_layer_desc *desc, int32_t output) {
+static inline void shape_as_images(moco_tensor *tensor, const image_layer *desc, int32_t output) {
     const int64_t dims[4] = {desc->n, output ? desc->out_c : desc->c, output ? desc->out_h : desc->h,
                              output ? desc->out_w : desc->w};
     if (tensor->buffer == NULL) return;
@@ -257,22 +307,22 @@ static inline void shape_as_images(moco_tensor *tensor, const moco_layer_desc *d
     tensor->rank = 4;
 }
 
-static inline void plan_offered(live_layer *live, const moco_layer_desc *desc) {
-    moco_layer_desc offered = *desc, plain = *desc;
+static inline void plan_offered(live_layer *live, const image_layer *desc) {
+    image_layer offered = *desc, plain = *desc;
     offered.compute_dtype = plain.compute_dtype = offered_compute_dtype;
     offered.input_layout = offered_layout;
     if (desc->residual) offered.residual_layout = offered_layout;
     if (offered_layout != MOCO_LAYOUT_PLAIN && desc->dtype == MOCO_DTYPE_F32 &&
-        moco_layer_plan(live->context, &offered, &live->layer) == MOCO_OK) {
+        plan_image_layer(live->context, &offered, &live->layer) == MOCO_OK) {
         if (live->layer.info.wanted_input_layout == offered_layout) {
-            moco_layer_desc reorder = layer_desc(MOCO_LAYER_REORDER, desc->n, desc->c, desc->h, desc->w);
+            image_layer reorder = layer_desc(MOCO_LAYER_REORDER, desc->n, desc->c, desc->h, desc->w);
             reorder.input_layout = offered_layout;
-            assert_ok(moco_layer_plan(live->context, &reorder, &live->input_reorder));
+            assert_ok(plan_image_layer(live->context, &reorder, &live->input_reorder));
             return;
         }
         moco_layer_release(&live->layer);
     }
-    assert_ok(moco_layer_plan(live->context, &plain, &live->layer));
+    assert_ok(plan_image_layer(live->context, &plain, &live->layer));
 }
 
 /* Converts a tensor of the shape of x between PLAIN and the offered layout, through a copy. */
@@ -286,29 +336,29 @@ static inline void convert_input(live_layer *live, int t, int32_t to_plain) {
     moco_layer_args args;
     memset(&args, 0, sizeof args);
     if (to_plain) {
-        args.x = copy;
+        args.inputs[MOCO_INPUT] = copy;
         args.y = *tensor;
     } else {
         args.dy = copy;
-        args.dx = *tensor;
+        args.d_inputs[MOCO_INPUT] = *tensor;
     }
     call_layer(live, &live->input_reorder, &args, to_plain ? moco_layer_forward : moco_layer_backward);
     moco_buffer_destroy(live->context, copy.buffer);
 }
 
 static inline int32_t accumulates_dx(const live_layer *live, const layer_run *run) {
-    return run->accumulate_dx && live->layer.info.accumulates_dx;
+    return run->accumulate_dx && live->layer.info.accumulates_inputs;
 }
 
-static inline live_layer live_layer_open(moco_context *context, const moco_layer_desc *desc, const layer_data *data,
+static inline live_layer live_layer_open(moco_context *context, const image_layer *desc, const layer_data *data,
                                          const layer_run *run) {
     live_layer live;
     memset(&live, 0, sizeof live);
     live.context = context;
     plan_offered(&live, desc);
     const moco_layer_info *info = &live.layer.info;
-    live.in_place = run->in_place && info->output_layout == live.layer.desc.input_layout;
-    assert_true(info->wanted_input_layout == live.layer.desc.input_layout);
+    live.in_place = run->in_place && info->output_layout == live.layer.desc.inputs[MOCO_INPUT].layout;
+    assert_true(info->wanted_input_layout == live.layer.desc.inputs[MOCO_INPUT].layout);
     for (int t = 0; t < LAYER_TENSORS; ++t) {
         if (data->elements[t] == 0) continue;
         const uint64_t bytes = t == Y || t == DY ? info->output_bytes : 0;
@@ -333,10 +383,10 @@ static inline live_layer live_layer_open(moco_context *context, const moco_layer
     live.plain_y = live.tensors[Y];
     live.plain_dy = live.tensors[DY];
     if (info->output_layout != MOCO_LAYOUT_PLAIN) {
-        moco_layer_desc reorder = layer_desc(MOCO_LAYER_REORDER, desc->n, desc->out_c, desc->out_h, desc->out_w);
+        image_layer reorder = layer_desc(MOCO_LAYER_REORDER, desc->n, desc->out_c, desc->out_h, desc->out_w);
         reorder.dtype = desc->dtype;
         reorder.input_layout = info->output_layout;
-        assert_ok(moco_layer_plan(context, &reorder, &live.reorder));
+        assert_ok(plan_image_layer(context, &reorder, &live.reorder));
         live.plain_y = nan_tensor(context, desc->dtype, data->elements[Y], 0);
         live.plain_dy = nan_tensor(context, desc->dtype, data->elements[Y], 0);
         shape_as_images(&live.plain_y, desc, 1);
@@ -382,19 +432,19 @@ static inline moco_layer_args backward_args(const live_layer *live, const layer_
     memset(&args, 0, sizeof args);
     args.mode = run->mode;
     args.accumulate = run->accumulate;
-    args.accumulate_dx = accumulates_dx(live, run);
+    args.accumulate_inputs = accumulates_dx(live, run);
     args.weight_version = 2;
-    if (info->backward_needs_x) args.x = t[X];
+    if (info->backward_needs_inputs) args.inputs[MOCO_INPUT] = t[X];
     if (info->backward_needs_y) args.y = t[Y];
-    args.weight = t[WEIGHT];
-    args.bias = t[BIAS];
-    args.running_mean = t[RUNNING_MEAN];
-    args.running_var = t[RUNNING_VAR];
+    args.parameters[MOCO_WEIGHT] = t[WEIGHT];
+    args.parameters[MOCO_BIAS] = t[BIAS];
+    args.parameters[MOCO_RUNNING_MEAN] = t[RUNNING_MEAN];
+    args.parameters[MOCO_RUNNING_VAR] = t[RUNNING_VAR];
     args.dy = t[DY];
-    args.dx = t[DX];
-    args.d_residual = t[D_RESIDUAL];
-    args.dweight = t[DWEIGHT];
-    args.dbias = t[DBIAS];
+    args.d_inputs[MOCO_INPUT] = t[DX];
+    args.d_inputs[MOCO_RESIDUAL] = t[D_RESIDUAL];
+    args.d_parameters[MOCO_WEIGHT] = t[DWEIGHT];
+    args.d_parameters[MOCO_BIAS] = t[DBIAS];
     args.saved = live->saved;
     return args;
 }
@@ -415,16 +465,16 @@ static inline void reorder_pass(live_layer *live, int32_t backward) {
     if (live->reorder.layer == NULL) return;
     moco_layer_args args;
     memset(&args, 0, sizeof args);
-    args.x = live->tensors[Y];
+    args.inputs[MOCO_INPUT] = live->tensors[Y];
     args.y = live->plain_y;
     args.dy = live->plain_dy;
-    args.dx = live->tensors[DY];
+    args.d_inputs[MOCO_INPUT] = live->tensors[DY];
     call_layer(live, &live->reorder, &args, backward ? moco_layer_backward : moco_layer_forward);
 }
 
 /* Runs `desc` on data's inputs and writes data's outputs; backward follows mode 0 of a training layer. Returns the name
  * of the backend that took the layer. */
-static inline const char *run_layer(moco_context *context, const moco_layer_desc *desc, const layer_run *run,
+static inline const char *run_layer(moco_context *context, const image_layer *desc, const layer_run *run,
                                     layer_data *data) {
     live_layer live = live_layer_open(context, desc, data, run);
     const char *name = live.layer.ops->name;
@@ -444,7 +494,7 @@ static inline const char *run_layer(moco_context *context, const moco_layer_desc
         convert_input(&live, D_RESIDUAL, 1);
         for (int t = DX; t <= DBIAS; ++t) {
             if (data->elements[t] == 0) continue;
-            const int32_t add = t == DX && run->accumulate_dx && !args.accumulate_dx;
+            const int32_t add = t == DX && run->accumulate_dx && !args.accumulate_inputs;
             (add ? add_values : download_values)(context, &live.tensors[t], data->values[t]);
         }
     }

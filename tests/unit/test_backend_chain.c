@@ -110,20 +110,8 @@ static void close_chain(moco_context *context) {
 }
 
 static moco_layer_desc vectors(int32_t kind) {
-    const moco_layer_desc desc = {.struct_size = sizeof desc,
-                                  .kind = kind,
-                                  .n = 2,
-                                  .c = 3,
-                                  .h = 1,
-                                  .w = 1,
-                                  .out_c = 3,
-                                  .out_h = 1,
-                                  .out_w = 1,
-                                  .kernel = 1,
-                                  .stride = 1,
-                                  .groups = 1,
-                                  .bn_groups = 1,
-                                  .bn_eps = 1e-5};
+    const moco_layer_desc desc = {
+        .struct_size = sizeof desc, .kind = kind, .input_count = 1, .inputs = {{.rank = 2, .dims = {2, 3, 1, 1}}}};
     return desc;
 }
 
@@ -180,7 +168,7 @@ static void test_layers_go_to_the_first_that_takes_them(void **state) {
     assert_int_equal(moco_layer_plan(context, &relu_desc, &relu), MOCO_OK);
     assert_ptr_equal(relu.ops, &fake_backend);
     assert_int_equal(relu.info.scratch_bytes, 12);
-    assert_int_equal(relu.desc.c, 3);
+    assert_int_equal(relu.desc.output.dims[1], 3);
     assert_int_equal(moco_layer_plan(context, &norm_desc, &norm), MOCO_OK);
     assert_string_equal(norm.ops->name, "reference");
     assert_int_equal(norm.info.scratch_bytes, 0); /* nothing is left of the fake's answer */

@@ -4,6 +4,7 @@
 #include "support/encoder_fixture.h"
 
 #include "backend/host_memory.h"
+#include "backend/layer_kinds.h"
 #include "encoder/architecture.h"
 #include "encoder/graph_plan.h"
 #include "encoder/parameter_storage.h"
@@ -30,16 +31,16 @@ static void negate(const moco_tensor *tensor, int32_t condition) {
 
 /* Inputs are turned to PLAIN in place, and back afterwards. */
 static void turn_inputs(const negated_layer *layer, const moco_layer_args *args) {
-    negate(&args->x, layer->desc.input_layout == NEGATED);
-    negate(&args->residual, layer->desc.residual_layout == NEGATED);
+    negate(&args->inputs[MOCO_INPUT], layer->desc.inputs[MOCO_INPUT].layout == NEGATED);
+    negate(&args->inputs[MOCO_RESIDUAL], layer->desc.inputs[MOCO_RESIDUAL].layout == NEGATED);
     negate(&args->dy, layer->negated_output);
 }
 
 static moco_layer_args as_plain(const moco_layer_args *args) {
     moco_layer_args plain = *args;
-    plain.x.layout = plain.residual.layout = plain.y.layout = MOCO_LAYOUT_PLAIN;
-    plain.dx.layout = plain.d_residual.layout = plain.dy.layout = MOCO_LAYOUT_PLAIN;
-    plain.accumulate_dx = 0;
+    for (int i = 0; i < MOCO_LAYER_INPUTS; ++i) plain.inputs[i].layout = plain.d_inputs[i].layout = MOCO_LAYOUT_PLAIN;
+    plain.y.layout = plain.dy.layout = MOCO_LAYOUT_PLAIN;
+    plain.accumulate_inputs = 0;
     return plain;
 }
 
@@ -47,7 +48,8 @@ static moco_status negated_forward(void *self, moco_layer *planned, const moco_l
     (void) self;
     const negated_layer *layer = (const negated_layer *) planned;
     if (layer->desc.kind == MOCO_LAYER_REORDER) {
-        memcpy(moco_host_address(&args->y), moco_host_address(&args->x), moco_tensor_bytes(&args->x));
+        memcpy(moco_host_address(&args->y), moco_host_address(&args->inputs[MOCO_INPUT]),
+               moco_tensor_bytes(&args->inputs[MOCO_INPUT]));
         negate(&args->y, 1);
         return MOCO_OK;
     }
@@ -63,8 +65,8 @@ static int accumulated;
 
 /* What dx held before the backward pass, added to what it holds now. */
 static void add_kept(const moco_layer_args *args, float *kept) {
-    float *dx = (float *) moco_host_address(&args->dx);
-    for (int64_t i = 0; i < moco_tensor_elements(&args->dx); ++i) dx[i] = kept[i] + dx[i];
+    float *dx = (float *) moco_host_address(&args->d_inputs[MOCO_INPUT]);
+    for (int64_t i = 0; i < moco_tensor_elements(&args->d_inputs[MOCO_INPUT]); ++i) dx[i] = kept[i] + dx[i];
     free(kept);
     accumulated++;
 }
@@ -73,24 +75,26 @@ static moco_status negated_backward(void *self, moco_layer *planned, const moco_
     (void) self;
     const negated_layer *layer = (const negated_layer *) planned;
     if (layer->desc.kind == MOCO_LAYER_REORDER) {
-        memcpy(moco_host_address(&args->dx), moco_host_address(&args->dy), moco_tensor_bytes(&args->dy));
-        negate(&args->dx, 1);
+        memcpy(moco_host_address(&args->d_inputs[MOCO_INPUT]), moco_host_address(&args->dy),
+               moco_tensor_bytes(&args->dy));
+        negate(&args->d_inputs[MOCO_INPUT], 1);
         return MOCO_OK;
     }
     const moco_layer_args plain = as_plain(args);
     float *kept = NULL;
-    if (args->accumulate_dx) {
-        kept = (float *) malloc(moco_tensor_bytes(&args->dx));
-        memcpy(kept, moco_host_address(&args->dx), moco_tensor_bytes(&args->dx));
+    if (args->accumulate_inputs) {
+        kept = (float *) malloc(moco_tensor_bytes(&args->d_inputs[MOCO_INPUT]));
+        memcpy(kept, moco_host_address(&args->d_inputs[MOCO_INPUT]), moco_tensor_bytes(&args->d_inputs[MOCO_INPUT]));
     }
     turn_inputs(layer, args);
     negate(&args->y, layer->negated_output);
     const moco_status status = moco_layer_backward(&layer->plain, &plain);
     negate(&args->y, layer->negated_output);
     turn_inputs(layer, args);
-    if (moco_host_address(&args->dx) == moco_host_address(&args->dy)) negate(&args->dx, 1); /* dx is there: undo */
-    negate(&args->dx, layer->desc.input_layout == NEGATED);
-    negate(&args->d_residual, layer->desc.residual_layout == NEGATED);
+    if (moco_host_address(&args->d_inputs[MOCO_INPUT]) == moco_host_address(&args->dy))
+        negate(&args->d_inputs[MOCO_INPUT], 1); /* dx is there: undo */
+    negate(&args->d_inputs[MOCO_INPUT], layer->desc.inputs[MOCO_INPUT].layout == NEGATED);
+    negate(&args->d_inputs[MOCO_RESIDUAL], layer->desc.inputs[MOCO_RESIDUAL].layout == NEGATED);
     if (kept != NULL) add_kept(args, kept);
     return status;
 }
@@ -113,22 +117,22 @@ static int reorders;
 
 static int32_t takes(const moco_layer_desc *desc) {
     if (desc->kind == MOCO_LAYER_CONV2D) return 1;
-    if (desc->kind == MOCO_LAYER_REORDER) return desc->input_layout == NEGATED;
-    if (desc->kind != MOCO_LAYER_BATCH_NORM || desc->input_layout != NEGATED) return 0;
-    return !(desc->residual && desc->c == 32);
+    if (desc->kind == MOCO_LAYER_REORDER) return desc->inputs[MOCO_INPUT].layout == NEGATED;
+    if (desc->kind != MOCO_LAYER_BATCH_NORM || desc->inputs[MOCO_INPUT].layout != NEGATED) return 0;
+    return !(desc->input_count == 2 && desc->inputs[MOCO_INPUT].dims[1] == 32);
 }
 
 static moco_status plan_negated(moco_context *context, const moco_layer_desc *desc, moco_planned_layer *out) {
     if (!takes(desc)) return moco_layer_plan(context, desc, out);
     negated_layer *layer = (negated_layer *) calloc(1, sizeof *layer);
     moco_layer_desc plain = *desc;
-    plain.input_layout = plain.residual_layout = MOCO_LAYOUT_PLAIN;
+    plain.inputs[MOCO_INPUT].layout = plain.inputs[MOCO_RESIDUAL].layout = MOCO_LAYOUT_PLAIN;
     layer->desc = *desc;
     layer->negated_output = desc->kind != MOCO_LAYER_REORDER;
     memset(out, 0, sizeof *out);
     if (desc->kind == MOCO_LAYER_REORDER) {
         reorders++;
-        out->info.output_bytes = (uint64_t) (desc->n * desc->c * desc->h * desc->w) * sizeof(float);
+        out->info.output_bytes = (uint64_t) moco_value_elements(&desc->inputs[MOCO_INPUT]) * sizeof(float);
     } else {
         assert_ok(moco_layer_plan(context, &plain, &layer->plain));
         out->info = layer->plain.info;
@@ -136,8 +140,9 @@ static moco_status plan_negated(moco_context *context, const moco_layer_desc *de
     out->ops = &negated_ops;
     out->layer = (moco_layer *) layer;
     out->desc = *desc;
-    out->info.wanted_input_layout = desc->input_layout;
-    out->info.accumulates_dx = desc->kind == MOCO_LAYER_CONV2D;
+    assert_ok(moco_layer_infer(&out->desc));
+    out->info.wanted_input_layout = desc->inputs[MOCO_INPUT].layout;
+    out->info.accumulates_inputs = desc->kind == MOCO_LAYER_CONV2D;
     out->info.output_layout = layer->negated_output ? NEGATED : MOCO_LAYOUT_PLAIN;
     return MOCO_OK;
 }

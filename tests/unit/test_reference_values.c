@@ -13,7 +13,7 @@ static void assert_close(double actual, double expected, const char *what) {
 
 /* Running statistics: the mean over groups of each group's mean and unbiased variance. */
 static void check_running_statistics(int32_t strided, int32_t mode) {
-    moco_layer_desc desc = layer_desc(MOCO_LAYER_BATCH_NORM, 5, 1, 1, 1);
+    image_layer desc = layer_desc(MOCO_LAYER_BATCH_NORM, 5, 1, 1, 1);
     desc.dtype = MOCO_DTYPE_F64;
     desc.bn_groups = 2;
     desc.bn_strided = strided;
@@ -51,7 +51,7 @@ static void test_batch_norm_statistics(void **state) {
 
 static void test_batch_norm_evaluation(void **state) {
     (void) state;
-    moco_layer_desc desc = layer_desc(MOCO_LAYER_BATCH_NORM, 2, 1, 1, 1);
+    image_layer desc = layer_desc(MOCO_LAYER_BATCH_NORM, 2, 1, 1, 1);
     desc.dtype = MOCO_DTYPE_F64;
     desc.relu = desc.residual = 1;
     layer_data data = layer_data_create(&desc);
@@ -73,7 +73,7 @@ static void test_batch_norm_evaluation(void **state) {
 /* Padding never wins, the first of equals does, and a NaN wins over all. */
 static void test_max_pool(void **state) {
     (void) state;
-    moco_layer_desc desc = layer_desc(MOCO_LAYER_MAX_POOL, 1, 1, 3, 3);
+    image_layer desc = layer_desc(MOCO_LAYER_MAX_POOL, 1, 1, 3, 3);
     desc.dtype = MOCO_DTYPE_F64;
     set_window(&desc, 3, 2, 1);
     layer_data data = layer_data_create(&desc);
@@ -95,7 +95,7 @@ static void test_max_pool(void **state) {
 /* What enters as NaN does not leave as a number. */
 static void test_nan_passes(void **state) {
     (void) state;
-    moco_layer_desc desc = layer_desc(MOCO_LAYER_RELU, 1, 2, 1, 1);
+    image_layer desc = layer_desc(MOCO_LAYER_RELU, 1, 2, 1, 1);
     desc.dtype = MOCO_DTYPE_F64;
     layer_data data = layer_data_create(&desc);
     data.values[X][0] = NAN;
@@ -108,7 +108,7 @@ static void test_nan_passes(void **state) {
 
 static void test_convolution(void **state) {
     (void) state;
-    moco_layer_desc desc = layer_desc(MOCO_LAYER_CONV2D, 1, 2, 2, 2);
+    image_layer desc = layer_desc(MOCO_LAYER_CONV2D, 1, 2, 2, 2);
     desc.dtype = MOCO_DTYPE_F64;
     desc.groups = 2;
     set_window(&desc, 2, 1, 1);

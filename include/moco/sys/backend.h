@@ -9,10 +9,11 @@
 #define MOCO_SYS_BACKEND_H
 
 #include <moco/context.h>
+#include <moco/sys/mode.h>
 
 MOCO_BEGIN_DECLS
 
-#define MOCO_BACKEND_VERSION 1
+#define MOCO_BACKEND_VERSION 2
 
 enum {
     MOCO_DTYPE_F32 = 0,
@@ -37,89 +38,132 @@ typedef struct moco_tensor {
 
 /* --- Layers: planned once per shape, then run many times ---------------------------------------------------------- */
 
+/* Each kind says its inputs and parameters by the places below. A row is what the last dimension holds: rank 2, n x c,
+ * or rank 3, n x t x c, has rows of c values. */
 enum {
-    MOCO_LAYER_CONV2D = 0,     /* weight: out_c x c/groups x kernel x kernel; no bias (BatchNorm follows) */
-    MOCO_LAYER_LINEAR = 1,     /* x: n x c -> n x out_c; weight: out_c x c; bias: out_c */
-    MOCO_LAYER_BATCH_NORM = 2, /* over (n, h, w) per channel and group; weight and bias: c; see bn_* below */
+    MOCO_LAYER_CONV2D = 0,     /* of.conv2d; weight: out_c x c/groups x kernel x kernel; no bias (BatchNorm follows) */
+    MOCO_LAYER_LINEAR = 1,     /* of.linear; rows of c -> rows of out_c; weight: out_c x c; bias: out_c, or none where
+                                  parameter_count is 1 */
+    MOCO_LAYER_BATCH_NORM = 2, /* of.norm; over (n, h, w) per channel and group; four parameters of c values */
     MOCO_LAYER_RELU = 3,
-    MOCO_LAYER_MAX_POOL = 4,     /* kernel, stride, padding; padding never wins */
+    MOCO_LAYER_MAX_POOL = 4,     /* of.pool; padding never wins */
     MOCO_LAYER_AVERAGE_POOL = 5, /* global: n x c x h x w -> n x c */
-    MOCO_LAYER_L2_NORMALIZE = 6, /* rows of n x c: y = x / max(||x||, 1e-12), as torch.nn.functional.normalize */
-    MOCO_LAYER_REORDER = 7       /* from input_layout to PLAIN; created by the backend that owns input_layout */
+    MOCO_LAYER_L2_NORMALIZE = 6, /* of each row: y = x / max(||x||, 1e-12), as torch.nn.functional.normalize */
+    MOCO_LAYER_REORDER = 7       /* from the layout of its input to PLAIN; created by the backend that owns that */
 };
 
-/* Everything that fixes a layer's shape and arithmetic. Vectors (n x c) have h = w = 1. */
-typedef struct moco_layer_desc {
-    uint32_t struct_size;
-    int32_t kind;     /* MOCO_LAYER_* */
-    int32_t dtype;    /* of activations and parameters: F32 or F64 */
-    int32_t training; /* 1: a backward pass may follow; 0: forward only, nothing need be saved */
-    int64_t n;        /* input n x c x h x w */
-    int64_t c;
-    int64_t h;
-    int64_t w;
-    int64_t out_c; /* output n x out_c x out_h x out_w */
-    int64_t out_h;
-    int64_t out_w;
+/* Places of moco_layer_desc.inputs, and of the tensors that belong to them. */
+enum {
+    MOCO_INPUT = 0,
+    MOCO_RESIDUAL = 1, /* BATCH_NORM, where input_count is 2: has the output's shape, added before the epilogue */
+    MOCO_LAYER_INPUTS = 3
+};
+
+/* Places of parameters. The last two are buffers: statistics that no gradient goes to. */
+enum { MOCO_WEIGHT = 0, MOCO_BIAS = 1, MOCO_RUNNING_MEAN = 2, MOCO_RUNNING_VAR = 3, MOCO_LAYER_PARAMETERS = 4 };
+
+/* What is done to the result before it is written, BATCH_NORM and LINEAR only. */
+enum {
+    MOCO_EPILOGUE_NONE = 0,
+    MOCO_EPILOGUE_RELU = 1 /* y = max(result, 0) */
+};
+
+/* What a layer reads or writes: the shape, without the memory. Unused dims are 1. */
+typedef struct moco_value_desc {
+    int32_t dtype;
+    int32_t rank;
+    int64_t dims[4];
+    uint64_t layout;
+} moco_value_desc;
+
+typedef struct moco_conv2d_desc {
+    int64_t out_c;
     int32_t kernel; /* square */
     int32_t stride;
     int32_t padding;
-    int32_t groups;     /* of a convolution */
-    int32_t relu;       /* BATCH_NORM: y = relu(bn(x) [+ residual]); LINEAR: y = relu(x W^T + b) */
-    int32_t residual;   /* BATCH_NORM: 1 adds `residual` (shape of y) before the relu */
-    int32_t bn_groups;  /* G >= 1: groups of samples with statistics of their own */
-    int32_t bn_strided; /* 0: group g holds samples floor(g n / G) .. floor((g+1) n / G) - 1; 1: sample i is in group i
-                           mod G */
-    double bn_eps;
-    double bn_momentum;       /* running = (1 - bn_momentum) running + bn_momentum * (mean over groups of the statistic;
-                                 variance unbiased by the group's size, as PyTorch's) */
-    uint64_t input_layout;    /* of x (and of dx) */
-    uint64_t residual_layout; /* of residual (and of d_residual) */
-    int32_t skip_input_gradient; /* 1: dx is never asked for (the first layer) */
-    int32_t compute_dtype;    /* F32, or BF16: activations and copies of the weights may be bfloat16. Only a wish: what
-                                 can't be had is computed as `dtype` */
-    int32_t constant_weights; /* 1: weights rarely change between calls: worth keeping reordered copies of them */
-    int32_t direct_convolution; /* 1: convolutions as plain sums of products; 0: by any algorithm */
+    int32_t groups;
+    int32_t direct; /* 1: plain sums of products; 0: any algorithm */
+    int32_t reserved;
+} moco_conv2d_desc;
+
+typedef struct moco_linear_desc {
+    int64_t out_c;
+} moco_linear_desc;
+
+typedef struct moco_norm_desc {
+    double eps;
+    double momentum; /* running = (1 - momentum) running + momentum * (mean over groups of the statistic; variance
+                        unbiased by the group's size, as PyTorch's) */
+    int32_t groups;  /* G >= 1: groups of samples with statistics of their own */
+    int32_t strided; /* 0: group g holds samples floor(g n / G) .. floor((g+1) n / G) - 1; 1: sample i is in group i mod
+                        G */
+} moco_norm_desc;
+
+typedef struct moco_pool_desc {
+    int32_t kernel; /* square */
+    int32_t stride;
+    int32_t padding;
+    int32_t reserved;
+} moco_pool_desc;
+
+/* Everything that fixes a layer's shape and arithmetic. `of` has a part for each kind that needs one and room for
+ * those to come; what a kind doesn't use is 0. */
+typedef struct moco_layer_desc {
+    uint32_t struct_size;
+    int32_t kind;                /* MOCO_LAYER_* */
+    int32_t dtype;               /* of arithmetic and parameters: F32 or F64 */
+    int32_t compute_dtype;       /* F32, or BF16: activations and copies of the weights may be bfloat16. A preference:
+                                    what can't be had is computed as `dtype` */
+    int32_t training;            /* 1: a backward pass may follow; 0: forward only, nothing need be saved */
+    int32_t constant_weights;    /* 1: weights rarely change between calls: worth keeping reordered copies of them */
+    int32_t skip_input_gradient; /* 1: no gradient of an input is ever asked for (the first layer) */
+    int32_t epilogue;            /* MOCO_EPILOGUE_* */
+    int32_t input_count;
+    int32_t parameter_count;
+    moco_value_desc inputs[MOCO_LAYER_INPUTS];
+    moco_value_desc output; /* PLAIN, of `dtype`; computed from the rest before a backend sees it */
+    union {
+        moco_conv2d_desc conv2d;
+        moco_linear_desc linear;
+        moco_norm_desc norm;
+        moco_pool_desc pool;
+        uint64_t room[16];
+    } of;
 } moco_layer_desc;
 
-/* What the backend answers when it plans a layer. */
+/* What the backend answers when it plans a layer. All of it is 0 before, but struct_size. */
 typedef struct moco_layer_info {
-    uint64_t wanted_input_layout; /* equals desc.input_layout where it can take it as it is */
-    uint64_t output_layout;       /* of y (and of dy) */
-    uint64_t output_bytes;        /* of y in that layout */
-    uint64_t saved_bytes;   /* written by a training forward, read by backward (statistics, pooling indices); 0: none */
-    uint64_t scratch_bytes; /* working memory of one call, contents not kept */
-    int32_t backward_needs_x; /* 1: backward reads x / y of the forward, so the planner keeps them */
-    int32_t backward_needs_y;
-    int32_t output_dtype;   /* of y (and of dy); only an opaque layout's may differ from desc.dtype */
-    int32_t accumulates_dx; /* 1: backward can add its dx to what is there */
+    uint32_t struct_size;
+    int32_t output_dtype;          /* of y (and of dy); only an opaque layout's may differ from desc.dtype */
+    uint64_t wanted_input_layout;  /* of MOCO_INPUT; equals its layout in desc where the backend takes it as it is */
+    uint64_t output_layout;        /* of y (and of dy) */
+    uint64_t output_bytes;         /* of y in that layout */
+    uint64_t saved_bytes;          /* written by a training forward, read by backward (statistics, pooling indices) */
+    uint64_t scratch_bytes;        /* working memory of one call, contents not kept */
+    int32_t backward_needs_inputs; /* bit i: backward reads inputs[i] of the forward, so the planner keeps it */
+    int32_t backward_needs_y;      /* 1: and y */
+    int32_t accumulates_inputs;    /* bit i: backward can add d_inputs[i] to what is there */
+    int32_t works_in_place; /* 1: y may share memory with MOCO_INPUT where no backward pass reads that, and its gradient
+                               with dy, where it is overwritten */
 } moco_layer_info;
 
-/* The tensors of one call; which ones are present depends on the kind. Gradients (dweight, dbias) are overwritten, or
- * added to with accumulate = 1; dx is overwritten, or added to with accumulate_dx = 1, which only layers are asked for
- * that say accumulates_dx; d_residual is overwritten always. dx may share memory with dy only where a layer is
- * elementwise (RELU, BATCH_NORM) and dx is overwritten; d_residual never does, nor with dx. y shares memory with x only
- * where no backward pass reads x: in RELU, and in BATCH_NORM planned without training. */
+/* The tensors of one call; which ones are present depends on the kind. d_parameters are overwritten, or added to with
+ * accumulate = 1; d_inputs[i] is overwritten, or added to where bit i of accumulate_inputs is set, which only layers
+ * are asked for that say so in accumulates_inputs. No two tensors share memory, but where works_in_place allows it. */
 typedef struct moco_layer_args {
-    int32_t mode; /* MOCO_MODE_TRAIN.. of encoder_ops.h: 0 and 1 batch statistics (0 fills `saved`), 2 running ones */
-    int32_t accumulate;
-    uint64_t weight_version; /* changes whenever weights may have changed: a key for cached reordered copies */
-    moco_tensor x;
-    moco_tensor residual;
+    uint32_t struct_size;
+    int32_t mode;              /* MOCO_MODE_* */
+    int32_t accumulate;        /* 1: add to d_parameters */
+    int32_t accumulate_inputs; /* bit i: add to d_inputs[i] */
+    uint64_t weight_version;   /* changes whenever weights may have changed: a key for cached reordered copies */
+    moco_tensor inputs[MOCO_LAYER_INPUTS];
     moco_tensor y;
-    moco_tensor weight;
-    moco_tensor bias;
-    moco_tensor running_mean;
-    moco_tensor running_var;
+    moco_tensor parameters[MOCO_LAYER_PARAMETERS];
     moco_tensor dy;
-    moco_tensor dx; /* buffer NULL: not asked for */
-    moco_tensor d_residual;
-    moco_tensor dweight;
-    moco_tensor dbias;
+    moco_tensor d_inputs[MOCO_LAYER_INPUTS]; /* buffer NULL: not asked for */
+    moco_tensor d_parameters[MOCO_LAYER_PARAMETERS];
     moco_tensor saved;
     moco_tensor scratch;
-    int32_t accumulate_dx;
-    int32_t reserved;
 } moco_layer_args;
 
 /* --- Hot operators of momentum contrast --------------------------------------------------------------------------- */

@@ -7,16 +7,11 @@
 #define MOCO_SYS_ENCODER_OPS_H
 
 #include <moco/encoder.h>
+#include <moco/sys/mode.h>
 
 MOCO_BEGIN_DECLS
 
 #define MOCO_ENCODER_OPS_VERSION 1
-
-enum {
-    MOCO_MODE_TRAIN = 0,     /* batch statistics, keep what backward needs */
-    MOCO_MODE_TRAIN_KEY = 1, /* batch statistics, no backward will follow: the momentum encoder */
-    MOCO_MODE_EVALUATE = 2   /* running statistics, change nothing; a pending backward must stay valid */
-};
 
 /* One parameter or buffer in the host's memory, float32 and contiguous, at a fixed address while the network lives. */
 typedef struct moco_parameter_span {

@@ -9,7 +9,7 @@
 #include "core/checked.h"
 
 struct moco_layer {
-    moco_layer_desc desc;
+    image_layer desc;
     onednn_convolution *convolution; /* CONV2D only */
 };
 
@@ -38,7 +38,7 @@ static moco_status create(void **self, moco_context *context) {
 
 /* What oneDNN's blocked convolutions take: outputs in whole blocks; inputs too, except a plain image of a few channels.
  */
-static moco_status check_convolution(const cpu_format *format, const moco_layer_desc *desc) {
+static moco_status check_convolution(const cpu_format *format, const image_layer *desc) {
     const int32_t blocked_input = desc->input_layout == format->layout && desc->c % format->block == 0;
     const int32_t image_input = desc->input_layout == MOCO_LAYOUT_PLAIN && desc->c < format->block;
     if ((!blocked_input && !image_input) || desc->out_c % format->block != 0) {
@@ -49,7 +49,7 @@ static moco_status check_convolution(const cpu_format *format, const moco_layer_
 }
 
 static moco_status plan(cpu_backend *backend, moco_layer *layer, moco_layer_info *info) {
-    const moco_layer_desc *desc = &layer->desc;
+    const image_layer *desc = &layer->desc;
     const cpu_format *format = moco_cpu_format_of(backend, desc);
     if (desc->dtype != MOCO_DTYPE_F32 || format == NULL) {
         return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend takes float32, PLAIN or in a layout of its own");
@@ -73,8 +73,8 @@ static moco_status layer_create(void *self, const moco_layer_desc *desc, moco_la
     cpu_backend *backend = (cpu_backend *) self;
     moco_layer *layer = (moco_layer *) moco_allocate_zeroed(backend->host.context, 1, sizeof *layer);
     if (layer == NULL) return MOCO_OUT_OF_MEMORY;
-    layer->desc = *desc;
-    const moco_status status = plan(backend, layer, info);
+    moco_status status = moco_image_layer_of(&layer->desc, desc);
+    if (status == MOCO_OK) status = plan(backend, layer, info);
     if (status != MOCO_OK) {
         moco_deallocate(backend->host.context, layer);
         return status;

@@ -10,6 +10,7 @@
 #include "backend/cpu/kernels/weight_kernels.h"
 #include "backend/cpu/kernels/winograd_kernels.h"
 #include "backend/host_memory.h"
+#include "backend/image_layer.h"
 
 /* n x (c / B) x h x w x B, with B channels side by side: one SIMD register of float32. B is fixed by the processor. */
 #define CPU_LAYOUT_BLOCKED_16      ((uint64_t) 0x10010)
@@ -40,11 +41,11 @@ void moco_cpu_choose_formats(cpu_format *f32, cpu_format *bf16);
 
 /* The format of the layer's input: its layout's, or for a PLAIN one that which its compute_dtype asks for. NULL: the
  * layout is another backend's. */
-const cpu_format *moco_cpu_format_of(const cpu_backend *backend, const moco_layer_desc *desc);
+const cpu_format *moco_cpu_format_of(const cpu_backend *backend, const image_layer *desc);
 
 typedef struct onednn_convolution onednn_convolution;
 
-moco_status moco_onednn_convolution_create(onednn_convolution **out, cpu_backend *backend, const moco_layer_desc *desc,
+moco_status moco_onednn_convolution_create(onednn_convolution **out, cpu_backend *backend, const image_layer *desc,
                                            moco_layer_info *info);
 void moco_onednn_convolution_destroy(cpu_backend *backend, onednn_convolution *convolution);
 moco_status moco_onednn_convolution_forward(cpu_backend *backend, onednn_convolution *convolution,
@@ -53,30 +54,27 @@ moco_status moco_onednn_convolution_backward(cpu_backend *backend, onednn_convol
                                              const moco_layer_args *args);
 
 /* The weight gradient of a 1 x 1 convolution by our own kernel (pointwise_gradient.c), where that takes it. */
-int32_t moco_pointwise_supports(const cpu_backend *backend, const moco_layer_desc *desc);
-uint64_t moco_pointwise_scratch(const cpu_backend *backend, const moco_layer_desc *desc);
-void moco_pointwise_gradient(const cpu_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
+int32_t moco_pointwise_supports(const cpu_backend *backend, const image_layer *desc);
+uint64_t moco_pointwise_scratch(const cpu_backend *backend, const image_layer *desc);
+void moco_pointwise_gradient(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args);
 
 /* 3 x 3 convolutions by our own kernels (winograd_tiles_outer.c), where those take them. */
-int32_t moco_winograd_supports(const cpu_backend *backend, const moco_layer_desc *desc);
-uint64_t moco_winograd_scratch(const cpu_backend *backend, const moco_layer_desc *desc);
-void moco_winograd_forward(const cpu_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
-void moco_winograd_input_gradient(const cpu_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
-void moco_winograd_weight_gradient(const cpu_backend *backend, const moco_layer_desc *desc,
-                                   const moco_layer_args *args);
+int32_t moco_winograd_supports(const cpu_backend *backend, const image_layer *desc);
+uint64_t moco_winograd_scratch(const cpu_backend *backend, const image_layer *desc);
+void moco_winograd_forward(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args);
+void moco_winograd_input_gradient(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args);
+void moco_winograd_weight_gradient(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args);
 
 /* BatchNorm (blocked_norm.c): `info` is filled by plan, which answers UNSUPPORTED for what it doesn't take. */
-moco_status moco_blocked_norm_plan(const cpu_backend *backend, const moco_layer_desc *desc, moco_layer_info *info);
-moco_status moco_blocked_norm_forward(const cpu_backend *backend, const moco_layer_desc *desc,
-                                      const moco_layer_args *args);
-moco_status moco_blocked_norm_backward(const cpu_backend *backend, const moco_layer_desc *desc,
+moco_status moco_blocked_norm_plan(const cpu_backend *backend, const image_layer *desc, moco_layer_info *info);
+moco_status moco_blocked_norm_forward(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args);
+moco_status moco_blocked_norm_backward(const cpu_backend *backend, const image_layer *desc,
                                        const moco_layer_args *args);
 
 /* Pooling and the way back to PLAIN (blocked_pool.c). */
-moco_status moco_blocked_pool_plan(const cpu_backend *backend, const moco_layer_desc *desc, moco_layer_info *info);
-moco_status moco_blocked_pool_forward(const cpu_backend *backend, const moco_layer_desc *desc,
-                                      const moco_layer_args *args);
-moco_status moco_blocked_pool_backward(const cpu_backend *backend, const moco_layer_desc *desc,
+moco_status moco_blocked_pool_plan(const cpu_backend *backend, const image_layer *desc, moco_layer_info *info);
+moco_status moco_blocked_pool_forward(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args);
+moco_status moco_blocked_pool_backward(const cpu_backend *backend, const image_layer *desc,
                                        const moco_layer_args *args);
 
 /* Bytes of n x c x h x w elements of `dtype`. */

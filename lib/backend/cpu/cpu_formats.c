@@ -1,7 +1,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "core/checked.h"
 
-const cpu_format *moco_cpu_format_of(const cpu_backend *backend, const moco_layer_desc *desc) {
+const cpu_format *moco_cpu_format_of(const cpu_backend *backend, const image_layer *desc) {
     const cpu_format *bf16 = backend->bf16.kernels == NULL ? NULL : &backend->bf16;
     if (desc->input_layout == backend->f32.layout) return &backend->f32;
     if (bf16 != NULL && desc->input_layout == bf16->layout) return bf16;

@@ -3,14 +3,12 @@
  */
 #include "backend/cpu/plain_layers.h"
 
-#include <string.h>
-
 #include "backend/backend_chain.h"
 #include "backend/cpu/info_nce/info_nce.h"
 
 /* --- Planning --- */
 
-static int32_t window_fits(const moco_layer_desc *desc) {
+static int32_t window_fits(const image_layer *desc) {
     const int64_t kernel = desc->kernel, stride = desc->stride, padding = desc->padding;
     if (kernel < 1 || stride < 1 || padding < 0 || desc->h > INT32_MAX || desc->w > INT32_MAX) return 0;
     if (desc->h + 2 * padding < kernel || desc->w + 2 * padding < kernel) return 0;
@@ -18,21 +16,21 @@ static int32_t window_fits(const moco_layer_desc *desc) {
            desc->out_w == (desc->w + 2 * padding - kernel) / stride + 1;
 }
 
-static int32_t is_vectors(const moco_layer_desc *desc) {
+static int32_t is_vectors(const image_layer *desc) {
     return desc->h == 1 && desc->w == 1 && desc->out_h == 1 && desc->out_w == 1 && desc->n <= INT32_MAX &&
            desc->c <= INT32_MAX && desc->out_c <= INT32_MAX;
 }
 
-static int32_t same_shape(const moco_layer_desc *desc) {
+static int32_t same_shape(const image_layer *desc) {
     return desc->out_c == desc->c && desc->out_h == desc->h && desc->out_w == desc->w;
 }
 
 /* The smallest group's values per channel; PyTorch too wants more than one in training. */
-static int64_t smallest_group(const moco_layer_desc *desc) {
+static int64_t smallest_group(const image_layer *desc) {
     return desc->n / desc->bn_groups * desc->h * desc->w;
 }
 
-static int32_t makes_sense(const moco_layer_desc *desc) {
+static int32_t makes_sense(const image_layer *desc) {
     const int64_t input[5] = {desc->n, desc->c, desc->h, desc->w, 16};
     const int64_t output[5] = {desc->n, desc->out_c, desc->out_h, desc->out_w, 16};
     int64_t product;
@@ -68,21 +66,21 @@ static int32_t makes_sense(const moco_layer_desc *desc) {
     }
 }
 
-static void describe(const moco_layer_desc *desc, moco_layer_info *info) {
-    memset(info, 0, sizeof *info);
+static void describe(const image_layer *desc, moco_layer_info *info) {
     info->wanted_input_layout = MOCO_LAYOUT_PLAIN;
     info->output_layout = MOCO_LAYOUT_PLAIN;
+    info->works_in_place = desc->kind == MOCO_LAYER_BATCH_NORM || desc->kind == MOCO_LAYER_RELU;
     info->output_bytes = (uint64_t) (desc->n * desc->out_c * desc->out_h * desc->out_w) * sizeof(float);
     if (!desc->training) return;
     switch (desc->kind) {
     case MOCO_LAYER_BATCH_NORM:
         info->saved_bytes = (uint64_t) (2 * desc->c * desc->bn_groups) * sizeof(float);
-        info->backward_needs_x = 1;
+        info->backward_needs_inputs = 1;
         info->backward_needs_y = desc->relu != 0;
         break;
     case MOCO_LAYER_LINEAR:
         info->scratch_bytes = desc->relu ? (uint64_t) (desc->n * desc->out_c) * sizeof(float) : 0;
-        info->backward_needs_x = 1;
+        info->backward_needs_inputs = 1;
         info->backward_needs_y = desc->relu != 0;
         break;
     case MOCO_LAYER_RELU:
@@ -92,14 +90,18 @@ static void describe(const moco_layer_desc *desc, moco_layer_info *info) {
         info->saved_bytes = (uint64_t) (desc->n * desc->c * desc->out_h * desc->out_w) * sizeof(int32_t);
         break;
     case MOCO_LAYER_L2_NORMALIZE:
-        info->backward_needs_x = 1;
+        info->backward_needs_inputs = 1;
         break;
     default:
         break;
     }
 }
 
-static moco_status layer_create(void *self, const moco_layer_desc *desc, moco_layer **out, moco_layer_info *info) {
+static moco_status layer_create(void *self, const moco_layer_desc *layer_desc, moco_layer **out,
+                                moco_layer_info *info) {
+    image_layer image;
+    MOCO_TRY(moco_image_layer_of(&image, layer_desc));
+    const image_layer *desc = &image;
     plain_backend *backend = (plain_backend *) self;
     moco_context *context = backend->host.context;
     if (desc->dtype != MOCO_DTYPE_F32 || !makes_sense(desc)) {
@@ -155,15 +157,15 @@ static moco_status check_optional(const moco_tensor *tensor, const char *name, i
     return tensor->buffer == NULL ? MOCO_OK : moco_cpu_check_tensor(tensor, name, elements);
 }
 
-static int64_t input_elements(const moco_layer_desc *desc) {
+static int64_t input_elements(const image_layer *desc) {
     return desc->n * desc->c * desc->h * desc->w;
 }
 
-static int64_t output_elements(const moco_layer_desc *desc) {
+static int64_t output_elements(const image_layer *desc) {
     return desc->n * desc->out_c * desc->out_h * desc->out_w;
 }
 
-static int64_t weight_elements(const moco_layer_desc *desc) {
+static int64_t weight_elements(const image_layer *desc) {
     switch (desc->kind) {
     case MOCO_LAYER_CONV2D:
         return desc->out_c * (desc->c / desc->groups) * desc->kernel * desc->kernel;
@@ -177,27 +179,30 @@ static int64_t weight_elements(const moco_layer_desc *desc) {
 }
 
 static moco_status check_forward(const moco_layer *layer, const moco_layer_args *args) {
-    const moco_layer_desc *desc = &layer->desc;
+    const image_layer *desc = &layer->desc;
     MOCO_REQUIRE(args->mode >= 0 && args->mode <= 2, "mode is %d; it must be a MOCO_MODE_*, 0 to 2", args->mode);
-    MOCO_TRY(moco_cpu_check_tensor(&args->x, "x", input_elements(desc)));
+    MOCO_TRY(moco_cpu_check_tensor(&args->inputs[MOCO_INPUT], "x", input_elements(desc)));
     MOCO_TRY(moco_cpu_check_tensor(&args->y, "y", output_elements(desc)));
     MOCO_TRY(check_bytes(&args->scratch, "scratch", layer->info.scratch_bytes));
     if (args->mode == 0) MOCO_TRY(check_bytes(&args->saved, "saved", layer->info.saved_bytes));
-    if (weight_elements(desc) > 0) MOCO_TRY(moco_cpu_check_tensor(&args->weight, "weight", weight_elements(desc)));
-    if (desc->kind == MOCO_LAYER_LINEAR) return check_optional(&args->bias, "bias", desc->out_c);
+    if (weight_elements(desc) > 0)
+        MOCO_TRY(moco_cpu_check_tensor(&args->parameters[MOCO_WEIGHT], "weight", weight_elements(desc)));
+    if (desc->kind == MOCO_LAYER_LINEAR) return check_optional(&args->parameters[MOCO_BIAS], "bias", desc->out_c);
     if (desc->kind != MOCO_LAYER_BATCH_NORM) return MOCO_OK;
-    MOCO_TRY(moco_cpu_check_tensor(&args->bias, "bias", desc->c));
-    if (desc->residual) MOCO_TRY(moco_cpu_check_tensor(&args->residual, "residual", output_elements(desc)));
+    MOCO_TRY(moco_cpu_check_tensor(&args->parameters[MOCO_BIAS], "bias", desc->c));
+    if (desc->residual)
+        MOCO_TRY(moco_cpu_check_tensor(&args->inputs[MOCO_RESIDUAL], "residual", output_elements(desc)));
     if (args->mode != 2) {
         MOCO_REQUIRE(smallest_group(desc) > 1,
                      "a BatchNorm group has %lld value(s) per channel (n = %lld in %d groups, h x w = %lld x %lld); in "
                      "training it must have more than 1",
                      (long long) smallest_group(desc), (long long) desc->n, desc->bn_groups, (long long) desc->h,
                      (long long) desc->w);
-        if (args->running_mean.buffer == NULL && args->running_var.buffer == NULL) return MOCO_OK;
+        if (args->parameters[MOCO_RUNNING_MEAN].buffer == NULL && args->parameters[MOCO_RUNNING_VAR].buffer == NULL)
+            return MOCO_OK;
     }
-    MOCO_TRY(moco_cpu_check_tensor(&args->running_mean, "running_mean", desc->c));
-    return moco_cpu_check_tensor(&args->running_var, "running_var", desc->c);
+    MOCO_TRY(moco_cpu_check_tensor(&args->parameters[MOCO_RUNNING_MEAN], "running_mean", desc->c));
+    return moco_cpu_check_tensor(&args->parameters[MOCO_RUNNING_VAR], "running_var", desc->c);
 }
 
 static moco_status layer_forward(void *self, moco_layer *layer, const moco_layer_args *args) {
@@ -224,27 +229,29 @@ static moco_status layer_forward(void *self, moco_layer *layer, const moco_layer
 }
 
 static moco_status check_backward(const moco_layer *layer, const moco_layer_args *args) {
-    const moco_layer_desc *desc = &layer->desc;
+    const image_layer *desc = &layer->desc;
     const moco_layer_info *info = &layer->info;
     if (!desc->training) return moco_fail(MOCO_INTERNAL, "backward of a layer that was planned with training = 0");
-    if (args->dx.buffer != NULL && desc->skip_input_gradient) {
+    if (args->d_inputs[MOCO_INPUT].buffer != NULL && desc->skip_input_gradient) {
         return moco_fail(MOCO_INTERNAL, "dx is asked of a layer that was planned with skip_input_gradient = 1");
     }
     MOCO_TRY(moco_cpu_check_tensor(&args->dy, "dy", output_elements(desc)));
-    MOCO_TRY(check_optional(&args->dx, "dx", input_elements(desc)));
-    if (info->backward_needs_x) MOCO_TRY(moco_cpu_check_tensor(&args->x, "x", input_elements(desc)));
+    MOCO_TRY(check_optional(&args->d_inputs[MOCO_INPUT], "dx", input_elements(desc)));
+    if (info->backward_needs_inputs)
+        MOCO_TRY(moco_cpu_check_tensor(&args->inputs[MOCO_INPUT], "x", input_elements(desc)));
     if (info->backward_needs_y) MOCO_TRY(moco_cpu_check_tensor(&args->y, "y", output_elements(desc)));
     MOCO_TRY(check_bytes(&args->saved, "saved", info->saved_bytes));
     MOCO_TRY(check_bytes(&args->scratch, "scratch", info->scratch_bytes));
     const int64_t weights = weight_elements(desc);
     if (weights > 0) {
-        MOCO_TRY(moco_cpu_check_tensor(&args->weight, "weight", weights));
-        MOCO_TRY(check_optional(&args->dweight, "dweight", weights));
+        MOCO_TRY(moco_cpu_check_tensor(&args->parameters[MOCO_WEIGHT], "weight", weights));
+        MOCO_TRY(check_optional(&args->d_parameters[MOCO_WEIGHT], "dweight", weights));
     }
     if (desc->kind == MOCO_LAYER_LINEAR || desc->kind == MOCO_LAYER_BATCH_NORM) {
-        MOCO_TRY(check_optional(&args->dbias, "dbias", desc->out_c));
+        MOCO_TRY(check_optional(&args->d_parameters[MOCO_BIAS], "dbias", desc->out_c));
     }
-    return desc->residual ? check_optional(&args->d_residual, "d_residual", output_elements(desc)) : MOCO_OK;
+    return desc->residual ? check_optional(&args->d_inputs[MOCO_RESIDUAL], "d_residual", output_elements(desc))
+                          : MOCO_OK;
 }
 
 static moco_status layer_backward(void *self, moco_layer *layer, const moco_layer_args *args) {

@@ -9,6 +9,7 @@
 #include "backend/cpu/kernels/conv_kernel.h"
 #include "backend/cpu/kernels/vector_kernel.h"
 #include "backend/host_memory.h"
+#include "backend/image_layer.h"
 #include "core/checked.h"
 #include "core/context_internal.h"
 
@@ -22,7 +23,7 @@ typedef struct plain_backend {
 typedef struct tiled_convolution tiled_convolution;
 
 struct moco_layer {
-    moco_layer_desc desc;
+    image_layer desc;
     moco_layer_info info;
     tiled_convolution *convolution; /* CONV2D */
 };
@@ -34,7 +35,7 @@ const vector_kernel *const *moco_cpu_vector_kernels(void);
 /* Argument checks: a tensor that does not fit is a bug above, INTERNAL before it is used. */
 moco_status moco_cpu_check_tensor(const moco_tensor *tensor, const char *name, int64_t elements);
 
-moco_status moco_tiled_convolution_create(tiled_convolution **out, plain_backend *backend, const moco_layer_desc *desc,
+moco_status moco_tiled_convolution_create(tiled_convolution **out, plain_backend *backend, const image_layer *desc,
                                           moco_layer_info *info);
 void moco_tiled_convolution_destroy(plain_backend *backend, tiled_convolution *convolution); /* NULL is a no-op */
 void moco_tiled_convolution_forward(plain_backend *backend, const tiled_convolution *convolution,
@@ -42,18 +43,18 @@ void moco_tiled_convolution_forward(plain_backend *backend, const tiled_convolut
 void moco_tiled_convolution_backward(plain_backend *backend, const tiled_convolution *convolution,
                                      const moco_layer_args *args);
 
-void moco_plain_norm_forward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
-void moco_plain_norm_backward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
+void moco_plain_norm_forward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args);
+void moco_plain_norm_backward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args);
 
-void moco_linear_forward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
-void moco_linear_backward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
+void moco_linear_forward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args);
+void moco_linear_backward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args);
 
-void moco_plain_max_pool_forward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
-void moco_plain_max_pool_backward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
+void moco_plain_max_pool_forward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args);
+void moco_plain_max_pool_backward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args);
 
 /* RELU, AVERAGE_POOL, L2_NORMALIZE. */
-void moco_row_layer_forward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
-void moco_row_layer_backward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args);
+void moco_row_layer_forward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args);
+void moco_row_layer_backward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args);
 
 moco_status moco_cpu_momentum_update(void *self, const moco_tensor *target, const moco_tensor *source, double m);
 /* `average` may be NULL. */

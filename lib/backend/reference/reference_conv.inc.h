@@ -6,12 +6,14 @@
 static void NAME(conv_forward)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
-    const moco_layer_desc *d = call->desc;
+    const image_layer *d = call->desc;
     const int64_t kernel = d->kernel, n = task / d->out_c, o = task % d->out_c;
     const int64_t group_in = d->c / d->groups, group_out = d->out_c / d->groups;
     const int64_t first = o / group_out * group_in;
-    const REAL *x = (const REAL *) moco_host_address(&call->args->x) + (n * d->c + first) * d->h * d->w;
-    const REAL *weight = (const REAL *) moco_host_address(&call->args->weight) + o * group_in * kernel * kernel;
+    const REAL *x =
+        (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]) + (n * d->c + first) * d->h * d->w;
+    const REAL *weight =
+        (const REAL *) moco_host_address(&call->args->parameters[MOCO_WEIGHT]) + o * group_in * kernel * kernel;
     REAL *y = (REAL *) moco_host_address(&call->args->y) + task * d->out_h * d->out_w;
     for (int64_t oy = 0; oy < d->out_h; ++oy) {
         for (int64_t ox = 0; ox < d->out_w; ++ox) {
@@ -36,13 +38,14 @@ static void NAME(conv_forward)(void *argument, int64_t task, int32_t worker) {
 static void NAME(conv_backward_input)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
-    const moco_layer_desc *d = call->desc;
+    const image_layer *d = call->desc;
     const int64_t kernel = d->kernel, n = task / d->c, c = task % d->c;
     const int64_t group_in = d->c / d->groups, group_out = d->out_c / d->groups;
     const int64_t first = c / group_in * group_out, c_in_group = c % group_in;
     const REAL *dy = (const REAL *) moco_host_address(&call->args->dy) + (n * d->out_c + first) * d->out_h * d->out_w;
-    const REAL *weight = (const REAL *) moco_host_address(&call->args->weight) + first * group_in * kernel * kernel;
-    REAL *dx = (REAL *) moco_host_address(&call->args->dx) + task * d->h * d->w;
+    const REAL *weight =
+        (const REAL *) moco_host_address(&call->args->parameters[MOCO_WEIGHT]) + first * group_in * kernel * kernel;
+    REAL *dx = (REAL *) moco_host_address(&call->args->d_inputs[MOCO_INPUT]) + task * d->h * d->w;
     for (int64_t iy = 0; iy < d->h; ++iy) {
         for (int64_t ix = 0; ix < d->w; ++ix) {
             double sum = 0.0;
@@ -66,13 +69,14 @@ static void NAME(conv_backward_input)(void *argument, int64_t task, int32_t work
 static void NAME(conv_backward_weight)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
-    const moco_layer_desc *d = call->desc;
+    const image_layer *d = call->desc;
     const int64_t kernel = d->kernel;
     const int64_t group_in = d->c / d->groups, group_out = d->out_c / d->groups;
     const int64_t first = task / group_out * group_in;
-    const REAL *x = (const REAL *) moco_host_address(&call->args->x);
+    const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]);
     const REAL *dy = (const REAL *) moco_host_address(&call->args->dy);
-    REAL *dweight = (REAL *) moco_host_address(&call->args->dweight) + task * group_in * kernel * kernel;
+    REAL *dweight =
+        (REAL *) moco_host_address(&call->args->d_parameters[MOCO_WEIGHT]) + task * group_in * kernel * kernel;
     for (int64_t c = 0; c < group_in; ++c) {
         for (int64_t ky = 0; ky < kernel; ++ky) {
             for (int64_t kx = 0; kx < kernel; ++kx) {

@@ -7,11 +7,12 @@
 #include <moco/queue.h>
 #include <moco/sys/backend.h>
 
+#include "backend/image_layer.h"
 #include "core/context_internal.h"
 
 /* What the tasks of one layer call share. */
 typedef struct reference_call {
-    const moco_layer_desc *desc;
+    const image_layer *desc;
     const moco_layer_args *args;
 } reference_call;
 
@@ -65,7 +66,7 @@ typedef struct reference_samples {
     int64_t step;
 } reference_samples;
 
-static inline reference_samples reference_group_samples(const moco_layer_desc *desc, int64_t group) {
+static inline reference_samples reference_group_samples(const image_layer *desc, int64_t group) {
     const int64_t groups = desc->bn_groups;
     reference_samples samples = {group, desc->n, groups};
     if (!desc->bn_strided) {
@@ -77,7 +78,7 @@ static inline reference_samples reference_group_samples(const moco_layer_desc *d
 }
 
 /* How many samples those are. */
-static inline int64_t reference_group_size(const moco_layer_desc *desc, int64_t group) {
+static inline int64_t reference_group_size(const image_layer *desc, int64_t group) {
     const reference_samples samples = reference_group_samples(desc, group);
     return samples.end <= samples.begin ? 0 : (samples.end - samples.begin + samples.step - 1) / samples.step;
 }

@@ -3,10 +3,10 @@
 static void NAME(linear_forward)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
-    const moco_layer_desc *d = call->desc;
-    const REAL *x = (const REAL *) moco_host_address(&call->args->x) + task * d->c;
-    const REAL *weight = (const REAL *) moco_host_address(&call->args->weight);
-    const REAL *bias = (const REAL *) moco_host_address(&call->args->bias);
+    const image_layer *d = call->desc;
+    const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]) + task * d->c;
+    const REAL *weight = (const REAL *) moco_host_address(&call->args->parameters[MOCO_WEIGHT]);
+    const REAL *bias = (const REAL *) moco_host_address(&call->args->parameters[MOCO_BIAS]);
     REAL *y = (REAL *) moco_host_address(&call->args->y) + task * d->out_c;
     for (int64_t o = 0; o < d->out_c; ++o) {
         double sum = bias == NULL ? 0.0 : bias[o];
@@ -25,9 +25,9 @@ static double NAME(linear_gradient)(const reference_call *call, int64_t i) {
 static void NAME(linear_backward_input)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
-    const moco_layer_desc *d = call->desc;
-    const REAL *weight = (const REAL *) moco_host_address(&call->args->weight);
-    REAL *dx = (REAL *) moco_host_address(&call->args->dx) + task * d->c;
+    const image_layer *d = call->desc;
+    const REAL *weight = (const REAL *) moco_host_address(&call->args->parameters[MOCO_WEIGHT]);
+    REAL *dx = (REAL *) moco_host_address(&call->args->d_inputs[MOCO_INPUT]) + task * d->c;
     for (int64_t c = 0; c < d->c; ++c) {
         double sum = 0.0;
         for (int64_t o = 0; o < d->out_c; ++o) {
@@ -40,10 +40,10 @@ static void NAME(linear_backward_input)(void *argument, int64_t task, int32_t wo
 static void NAME(linear_backward_weight)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
-    const moco_layer_desc *d = call->desc;
-    const REAL *x = (const REAL *) moco_host_address(&call->args->x);
-    REAL *dweight = (REAL *) moco_host_address(&call->args->dweight);
-    REAL *dbias = (REAL *) moco_host_address(&call->args->dbias);
+    const image_layer *d = call->desc;
+    const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]);
+    REAL *dweight = (REAL *) moco_host_address(&call->args->d_parameters[MOCO_WEIGHT]);
+    REAL *dbias = (REAL *) moco_host_address(&call->args->d_parameters[MOCO_BIAS]);
     for (int64_t c = 0; dweight != NULL && c < d->c; ++c) {
         REAL *target = dweight + task * d->c + c;
         double sum = 0.0;
@@ -63,7 +63,7 @@ static void NAME(relu_forward)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
     const int64_t size = call->desc->c * call->desc->h * call->desc->w;
-    const REAL *x = (const REAL *) moco_host_address(&call->args->x) + task * size;
+    const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]) + task * size;
     REAL *y = (REAL *) moco_host_address(&call->args->y) + task * size;
     for (int64_t i = 0; i < size; ++i) y[i] = x[i] < 0 ? 0 : x[i]; /* a NaN stays one */
 }
@@ -74,6 +74,6 @@ static void NAME(relu_backward)(void *argument, int64_t task, int32_t worker) {
     const int64_t size = call->desc->c * call->desc->h * call->desc->w;
     const REAL *y = (const REAL *) moco_host_address(&call->args->y) + task * size;
     const REAL *dy = (const REAL *) moco_host_address(&call->args->dy) + task * size;
-    REAL *dx = (REAL *) moco_host_address(&call->args->dx) + task * size;
+    REAL *dx = (REAL *) moco_host_address(&call->args->d_inputs[MOCO_INPUT]) + task * size;
     for (int64_t i = 0; i < size; ++i) dx[i] = y[i] > 0 ? dy[i] : 0;
 }

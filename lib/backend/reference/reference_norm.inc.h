@@ -4,12 +4,12 @@
 
 /* y = relu(scale * x + shift [+ residual]) for one sample's plane. */
 static void NAME(batch_norm_write)(const reference_call *call, int64_t n, int64_t c, double mean, double rstd) {
-    const moco_layer_desc *d = call->desc;
+    const image_layer *d = call->desc;
     const int64_t area = d->h * d->w, plane = (n * d->c + c) * area;
-    const double weight = ((const REAL *) moco_host_address(&call->args->weight))[c];
-    const double bias = ((const REAL *) moco_host_address(&call->args->bias))[c];
-    const REAL *x = (const REAL *) moco_host_address(&call->args->x) + plane;
-    const REAL *residual = (const REAL *) moco_host_address(&call->args->residual);
+    const double weight = ((const REAL *) moco_host_address(&call->args->parameters[MOCO_WEIGHT]))[c];
+    const double bias = ((const REAL *) moco_host_address(&call->args->parameters[MOCO_BIAS]))[c];
+    const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]) + plane;
+    const REAL *residual = (const REAL *) moco_host_address(&call->args->inputs[MOCO_RESIDUAL]);
     REAL *y = (REAL *) moco_host_address(&call->args->y) + plane;
     for (int64_t i = 0; i < area; ++i) {
         double value = (x[i] - mean) * rstd * weight + bias;
@@ -21,11 +21,11 @@ static void NAME(batch_norm_write)(const reference_call *call, int64_t n, int64_
 static void NAME(batch_norm_train)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
-    const moco_layer_desc *d = call->desc;
+    const image_layer *d = call->desc;
     const int64_t area = d->h * d->w, stride = d->c * area;
-    const REAL *x = (const REAL *) moco_host_address(&call->args->x) + task * area;
-    REAL *running_mean = (REAL *) moco_host_address(&call->args->running_mean);
-    REAL *running_var = (REAL *) moco_host_address(&call->args->running_var);
+    const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]) + task * area;
+    REAL *running_mean = (REAL *) moco_host_address(&call->args->parameters[MOCO_RUNNING_MEAN]);
+    REAL *running_var = (REAL *) moco_host_address(&call->args->parameters[MOCO_RUNNING_VAR]);
     double *saved = call->args->mode == 0 ? (double *) moco_host_address(&call->args->saved) : NULL;
     double mean_of_means = 0.0, mean_of_variances = 0.0;
     for (int64_t g = 0; g < d->bn_groups; ++g) {
@@ -57,8 +57,8 @@ static void NAME(batch_norm_train)(void *argument, int64_t task, int32_t worker)
 static void NAME(batch_norm_evaluate)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
-    const double mean = ((const REAL *) moco_host_address(&call->args->running_mean))[task];
-    const double variance = ((const REAL *) moco_host_address(&call->args->running_var))[task];
+    const double mean = ((const REAL *) moco_host_address(&call->args->parameters[MOCO_RUNNING_MEAN]))[task];
+    const double variance = ((const REAL *) moco_host_address(&call->args->parameters[MOCO_RUNNING_VAR]))[task];
     const double rstd = 1.0 / sqrt(variance + call->desc->bn_eps);
     for (int64_t n = 0; n < call->desc->n; ++n) NAME(batch_norm_write)(call, n, task, mean, rstd);
 }
@@ -68,17 +68,17 @@ static void NAME(batch_norm_evaluate)(void *argument, int64_t task, int32_t work
 static void NAME(batch_norm_backward)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
-    const moco_layer_desc *d = call->desc;
+    const image_layer *d = call->desc;
     const int64_t area = d->h * d->w, stride = d->c * area, first = task * area;
-    const double weight = ((const REAL *) moco_host_address(&call->args->weight))[task];
-    const REAL *x = (const REAL *) moco_host_address(&call->args->x) + first;
+    const double weight = ((const REAL *) moco_host_address(&call->args->parameters[MOCO_WEIGHT]))[task];
+    const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]) + first;
     const REAL *y = d->relu ? (const REAL *) moco_host_address(&call->args->y) + first : NULL;
     const REAL *dy = (const REAL *) moco_host_address(&call->args->dy) + first;
     const double *saved = (const double *) moco_host_address(&call->args->saved);
-    REAL *dx = (REAL *) moco_host_address(&call->args->dx);
-    REAL *d_residual = (REAL *) moco_host_address(&call->args->d_residual);
-    REAL *dweight = (REAL *) moco_host_address(&call->args->dweight);
-    REAL *dbias = (REAL *) moco_host_address(&call->args->dbias);
+    REAL *dx = (REAL *) moco_host_address(&call->args->d_inputs[MOCO_INPUT]);
+    REAL *d_residual = (REAL *) moco_host_address(&call->args->d_inputs[MOCO_RESIDUAL]);
+    REAL *dweight = (REAL *) moco_host_address(&call->args->d_parameters[MOCO_WEIGHT]);
+    REAL *dbias = (REAL *) moco_host_address(&call->args->d_parameters[MOCO_BIAS]);
     double weight_sum = 0.0, bias_sum = 0.0;
     for (int64_t g = 0; g < d->bn_groups; ++g) {
         const reference_samples samples = reference_group_samples(d, g);
@@ -118,7 +118,7 @@ static void NAME(l2_normalize_forward)(void *argument, int64_t task, int32_t wor
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
     const int64_t size = call->desc->c;
-    const REAL *x = (const REAL *) moco_host_address(&call->args->x) + task * size;
+    const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]) + task * size;
     REAL *y = (REAL *) moco_host_address(&call->args->y) + task * size;
     const double norm = fmax(NAME(row_norm)(x, size), REFERENCE_NORMALIZE_EPS);
     for (int64_t i = 0; i < size; ++i) y[i] = (REAL) (x[i] / norm);
@@ -129,9 +129,9 @@ static void NAME(l2_normalize_backward)(void *argument, int64_t task, int32_t wo
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
     const int64_t size = call->desc->c;
-    const REAL *x = (const REAL *) moco_host_address(&call->args->x) + task * size;
+    const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]) + task * size;
     const REAL *dy = (const REAL *) moco_host_address(&call->args->dy) + task * size;
-    REAL *dx = (REAL *) moco_host_address(&call->args->dx) + task * size;
+    REAL *dx = (REAL *) moco_host_address(&call->args->d_inputs[MOCO_INPUT]) + task * size;
     const double length = NAME(row_norm)(x, size), norm = fmax(length, REFERENCE_NORMALIZE_EPS);
     double along = 0.0; /* y . dy */
     for (int64_t i = 0; length >= REFERENCE_NORMALIZE_EPS && i < size; ++i) along += x[i] / norm * dy[i];

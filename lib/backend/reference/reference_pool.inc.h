@@ -5,8 +5,8 @@
 static void NAME(max_pool_forward)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
-    const moco_layer_desc *d = call->desc;
-    const REAL *x = (const REAL *) moco_host_address(&call->args->x) + task * d->h * d->w;
+    const image_layer *d = call->desc;
+    const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]) + task * d->h * d->w;
     REAL *y = (REAL *) moco_host_address(&call->args->y) + task * d->out_h * d->out_w;
     int32_t *saved = call->args->mode == 0 ? (int32_t *) moco_host_address(&call->args->saved) : NULL;
     for (int64_t oy = 0; oy < d->out_h; ++oy) {
@@ -33,11 +33,11 @@ static void NAME(max_pool_forward)(void *argument, int64_t task, int32_t worker)
 static void NAME(max_pool_backward)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
-    const moco_layer_desc *d = call->desc;
+    const image_layer *d = call->desc;
     const int64_t outputs = d->out_h * d->out_w;
     const REAL *dy = (const REAL *) moco_host_address(&call->args->dy) + task * outputs;
     const int32_t *saved = (const int32_t *) moco_host_address(&call->args->saved) + task * outputs;
-    REAL *dx = (REAL *) moco_host_address(&call->args->dx) + task * d->h * d->w;
+    REAL *dx = (REAL *) moco_host_address(&call->args->d_inputs[MOCO_INPUT]) + task * d->h * d->w;
     for (int64_t i = 0; i < d->h * d->w; ++i) dx[i] = 0;
     for (int64_t i = 0; i < outputs; ++i) dx[saved[i]] += dy[i];
 }
@@ -46,7 +46,7 @@ static void NAME(average_pool_forward)(void *argument, int64_t task, int32_t wor
     (void) worker;
     const reference_call *call = (const reference_call *) argument;
     const int64_t area = call->desc->h * call->desc->w;
-    const REAL *x = (const REAL *) moco_host_address(&call->args->x) + task * area;
+    const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]) + task * area;
     double sum = 0.0;
     for (int64_t i = 0; i < area; ++i) sum += x[i];
     ((REAL *) moco_host_address(&call->args->y))[task] = (REAL) (sum / (double) area);
@@ -57,6 +57,6 @@ static void NAME(average_pool_backward)(void *argument, int64_t task, int32_t wo
     const reference_call *call = (const reference_call *) argument;
     const int64_t area = call->desc->h * call->desc->w;
     const double dy = ((const REAL *) moco_host_address(&call->args->dy))[task];
-    REAL *dx = (REAL *) moco_host_address(&call->args->dx) + task * area;
+    REAL *dx = (REAL *) moco_host_address(&call->args->d_inputs[MOCO_INPUT]) + task * area;
     for (int64_t i = 0; i < area; ++i) dx[i] = (REAL) (dy / (double) area);
 }

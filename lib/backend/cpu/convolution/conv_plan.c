@@ -137,7 +137,7 @@ static void fill_offsets(conv_pass *pass, int64_t kernel, int32_t backward) {
 
 enum { FORWARD, BACKWARD, GRADIENT };
 
-static moco_status plan_pass(conv_pass *pass, plain_backend *backend, const moco_layer_desc *desc, int32_t kind) {
+static moco_status plan_pass(conv_pass *pass, plain_backend *backend, const image_layer *desc, int32_t kind) {
     const int32_t backward = kind == BACKWARD;
     moco_context *context = backend->host.context;
     const int64_t kernel = desc->kernel, stride = desc->stride, phases = backward ? stride : 1;
@@ -177,7 +177,7 @@ static moco_status plan_pass(conv_pass *pass, plain_backend *backend, const moco
     return MOCO_OK;
 }
 
-static moco_status plan_forward(conv_pass *pass, plain_backend *backend, const moco_layer_desc *desc, int32_t kind) {
+static moco_status plan_forward(conv_pass *pass, plain_backend *backend, const image_layer *desc, int32_t kind) {
     const int64_t window = (int64_t) desc->kernel * desc->kernel;
     memset(pass, 0, sizeof *pass);
     pass->n = desc->n;
@@ -198,15 +198,15 @@ static moco_status plan_forward(conv_pass *pass, plain_backend *backend, const m
     return plan_pass(pass, backend, desc, kind);
 }
 
-moco_status moco_conv_pass_forward(conv_pass *pass, plain_backend *backend, const moco_layer_desc *desc) {
+moco_status moco_conv_pass_forward(conv_pass *pass, plain_backend *backend, const image_layer *desc) {
     return plan_forward(pass, backend, desc, FORWARD);
 }
 
-moco_status moco_conv_pass_gradient(conv_pass *pass, plain_backend *backend, const moco_layer_desc *desc) {
+moco_status moco_conv_pass_gradient(conv_pass *pass, plain_backend *backend, const image_layer *desc) {
     return plan_forward(pass, backend, desc, GRADIENT);
 }
 
-moco_status moco_conv_pass_backward(conv_pass *pass, plain_backend *backend, const moco_layer_desc *desc) {
+moco_status moco_conv_pass_backward(conv_pass *pass, plain_backend *backend, const image_layer *desc) {
     const int64_t window = (int64_t) desc->kernel * desc->kernel, first = desc->padding / desc->stride;
     memset(pass, 0, sizeof *pass);
     pass->n = desc->n;

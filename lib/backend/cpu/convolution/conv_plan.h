@@ -64,11 +64,11 @@ typedef struct conv_unit {
     int64_t positions;
 } conv_unit;
 
-moco_status moco_conv_pass_forward(conv_pass *pass, plain_backend *backend, const moco_layer_desc *desc);
+moco_status moco_conv_pass_forward(conv_pass *pass, plain_backend *backend, const image_layer *desc);
 /* The forward pass's copy, cut for the weights' gradient: as many positions in a unit as pay for adding up vectors'
  * lanes, and a few channels at a time. Never run. */
-moco_status moco_conv_pass_gradient(conv_pass *pass, plain_backend *backend, const moco_layer_desc *desc);
-moco_status moco_conv_pass_backward(conv_pass *pass, plain_backend *backend, const moco_layer_desc *desc);
+moco_status moco_conv_pass_gradient(conv_pass *pass, plain_backend *backend, const image_layer *desc);
+moco_status moco_conv_pass_backward(conv_pass *pass, plain_backend *backend, const image_layer *desc);
 void moco_conv_pass_release(conv_pass *pass, plain_backend *backend);
 
 conv_unit moco_conv_unit_of(const conv_pass *pass, int64_t unit);

@@ -22,13 +22,13 @@ typedef struct cpu_convolution {
     int32_t blocked;
     /* 1 if it computes the pass of this layer, and better than what comes behind it in the list. Shapes, dtype and
      * layouts have been checked: whole blocks of channels where `blocked`. */
-    int32_t (*supports)(const cpu_backend *backend, const moco_layer_desc *desc);
+    int32_t (*supports)(const cpu_backend *backend, const image_layer *desc);
     /* Prepares the pass; `*plan`, which may stay NULL, is its own and goes to run and release. `info` is all zero
      * before. UNSUPPORTED passes the layer to the next way. */
-    moco_status (*plan)(cpu_backend *backend, const moco_layer_desc *desc, void **plan, cpu_convolution_info *info);
-    /* Forward: args->y. CPU_INPUT_GRADIENT: args->dx, added to with accumulate_dx; CPU_WEIGHT_GRADIENT: args->dweight,
-     * added to with accumulate. The gradient asked for is there. */
-    moco_status (*run)(cpu_backend *backend, const moco_layer_desc *desc, void *plan, const moco_layer_args *args);
+    moco_status (*plan)(cpu_backend *backend, const image_layer *desc, void **plan, cpu_convolution_info *info);
+    /* Forward: args->y. CPU_INPUT_GRADIENT: d_inputs[MOCO_INPUT], added to with accumulate_inputs; CPU_WEIGHT_GRADIENT:
+     * d_parameters[MOCO_WEIGHT], added to with accumulate. The gradient asked for is there. */
+    moco_status (*run)(cpu_backend *backend, const image_layer *desc, void *plan, const moco_layer_args *args);
     void (*release)(cpu_backend *backend, void *plan); /* NULL: nothing to release */
 } cpu_convolution;
 

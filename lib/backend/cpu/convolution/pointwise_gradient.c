@@ -12,7 +12,7 @@
 /* Packed pixels of all input channels should take about so much: half of a usual second-level cache. */
 #define CHUNK_BYTES ((int64_t) 512 << 10)
 
-static int64_t steps_per_chunk(const moco_layer_desc *desc) {
+static int64_t steps_per_chunk(const image_layer *desc) {
     const int64_t steps = CHUNK_BYTES / (desc->c * (int64_t) sizeof(float));
     return moco_min_i64(256, moco_max_i64(32, steps));
 }
@@ -21,11 +21,11 @@ static int64_t steps_per_chunk(const moco_layer_desc *desc) {
 #define PARTS_BYTES ((int64_t) 2 << 20)
 #define MOST_PARTS  8
 
-static int64_t gradient_bytes(const moco_layer_desc *desc) {
+static int64_t gradient_bytes(const image_layer *desc) {
     return desc->out_c * desc->c * (int64_t) sizeof(float);
 }
 
-int32_t moco_pointwise_supports(const cpu_backend *backend, const moco_layer_desc *desc) {
+int32_t moco_pointwise_supports(const cpu_backend *backend, const image_layer *desc) {
     const cpu_format *format = moco_cpu_format_of(backend, desc);
     const int32_t slow = format->dtype == MOCO_DTYPE_BF16 || gradient_bytes(desc) > PARTS_BYTES;
     return format->kernels->pack != NULL && slow && desc->kernel == 1 && desc->padding == 0 && desc->groups == 1 &&
@@ -34,7 +34,7 @@ int32_t moco_pointwise_supports(const cpu_backend *backend, const moco_layer_des
 
 typedef struct pointwise_work {
     const cpu_format *format;
-    const moco_layer_desc *desc;
+    const image_layer *desc;
     int64_t parts, groups; /* of samples, of output channels */
     int64_t thread_floats; /* a chunk of x, and of one block of dy */
     const char *x, *dy;
@@ -44,7 +44,7 @@ typedef struct pointwise_work {
     int32_t accumulate;
 } pointwise_work;
 
-static void plan_work(pointwise_work *work, const cpu_backend *backend, const moco_layer_desc *desc) {
+static void plan_work(pointwise_work *work, const cpu_backend *backend, const image_layer *desc) {
     work->format = moco_cpu_format_of(backend, desc);
     work->desc = desc;
     work->parts = moco_max_i64(1, moco_min_i64(PARTS_BYTES / gradient_bytes(desc), moco_min_i64(MOST_PARTS, desc->n)));
@@ -53,7 +53,7 @@ static void plan_work(pointwise_work *work, const cpu_backend *backend, const mo
     work->thread_floats = steps_per_chunk(desc) * (desc->c + work->format->block);
 }
 
-uint64_t moco_pointwise_scratch(const cpu_backend *backend, const moco_layer_desc *desc) {
+uint64_t moco_pointwise_scratch(const cpu_backend *backend, const image_layer *desc) {
     pointwise_work work = {0};
     plan_work(&work, backend, desc);
     const int64_t partial = work.parts == 1 ? 0 : work.parts * desc->out_c * desc->c;
@@ -80,7 +80,7 @@ static void pack_chunk(const pointwise_work *work, const chunk *in, const char *
 /* One chunk into the rows of blocks [begin, end) of dW. */
 static void add_chunk(const pointwise_work *work, const chunk *in, int64_t begin, int64_t end, float *packed_x,
                       float *packed_dy, float *dweight) {
-    const moco_layer_desc *desc = work->desc;
+    const image_layer *desc = work->desc;
     const blocked_kernels *kernels = work->format->kernels;
     const int64_t block = work->format->block, in_blocks = desc->c / block, out_blocks = desc->out_c / block;
     const int64_t steps = in->samples * moco_ceil_divide(in->count, kernels->pixels_per_step);
@@ -101,7 +101,7 @@ static void add_chunk(const pointwise_work *work, const chunk *in, int64_t begin
 /* One task: a part of the samples for a group of output channels. */
 static void run_part(void *argument, int64_t task, int32_t worker) {
     const pointwise_work *work = (const pointwise_work *) argument;
-    const moco_layer_desc *desc = work->desc;
+    const image_layer *desc = work->desc;
     const int64_t part = task / work->groups, group = task % work->groups, block = work->format->block;
     const int64_t out_blocks = desc->out_c / block, pixels = desc->out_h * desc->out_w;
     const int64_t begin = group * out_blocks / work->groups, end = (group + 1) * out_blocks / work->groups;
@@ -136,12 +136,12 @@ static void add_parts(void *argument, int64_t begin, int64_t end) {
     }
 }
 
-void moco_pointwise_gradient(const cpu_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+void moco_pointwise_gradient(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     moco_context *context = backend->host.context;
     pointwise_work work = {
-        .x = (const char *) moco_host_address(&args->x),
+        .x = (const char *) moco_host_address(&args->inputs[MOCO_INPUT]),
         .dy = (const char *) moco_host_address(&args->dy),
-        .dweight = (float *) moco_host_address(&args->dweight),
+        .dweight = (float *) moco_host_address(&args->d_parameters[MOCO_WEIGHT]),
         .packed = (float *) moco_host_address(&args->scratch),
         .accumulate = args->accumulate,
     };

@@ -14,7 +14,7 @@
 #define GEMM_COLUMNS    1024 /* positions of one product of BLAS */
 
 struct tiled_convolution {
-    moco_layer_desc desc;
+    image_layer desc;
     conv_pass forward;
     conv_pass backward; /* phases NULL: dx is never asked for */
     conv_pass gradient; /* phases NULL: no backward will follow */
@@ -61,7 +61,7 @@ static int64_t scratch_floats(const tiled_convolution *convolution, int64_t thre
                                     threads * convolution->gradient_worker_floats);
 }
 
-moco_status moco_tiled_convolution_create(tiled_convolution **out, plain_backend *backend, const moco_layer_desc *desc,
+moco_status moco_tiled_convolution_create(tiled_convolution **out, plain_backend *backend, const image_layer *desc,
                                           moco_layer_info *info) {
     moco_context *context = backend->host.context;
     tiled_convolution *convolution = (tiled_convolution *) moco_allocate_zeroed(context, 1, sizeof *convolution);
@@ -80,7 +80,7 @@ moco_status moco_tiled_convolution_create(tiled_convolution **out, plain_backend
     }
     if (desc->training) plan_gradient(convolution, backend);
     info->scratch_bytes = (uint64_t) scratch_floats(convolution, context->threads) * sizeof(float);
-    info->backward_needs_x = desc->training;
+    info->backward_needs_inputs = desc->training;
     *out = convolution;
     return MOCO_OK;
 }
@@ -95,9 +95,9 @@ void moco_tiled_convolution_destroy(plain_backend *backend, tiled_convolution *c
 
 void moco_tiled_convolution_forward(plain_backend *backend, const tiled_convolution *convolution,
                                     const moco_layer_args *args) {
-    moco_conv_pass_run(backend, &convolution->forward, (const float *) moco_host_address(&args->x),
-                       (const float *) moco_host_address(&args->weight), (float *) moco_host_address(&args->y),
-                       (float *) moco_host_address(&args->scratch));
+    moco_conv_pass_run(backend, &convolution->forward, (const float *) moco_host_address(&args->inputs[MOCO_INPUT]),
+                       (const float *) moco_host_address(&args->parameters[MOCO_WEIGHT]),
+                       (float *) moco_host_address(&args->y), (float *) moco_host_address(&args->scratch));
 }
 
 /* --- The weights' gradient --- */
@@ -224,13 +224,13 @@ void moco_tiled_convolution_backward(plain_backend *backend, const tiled_convolu
     moco_context *context = backend->host.context;
     const conv_pass *pass = &convolution->gradient;
     float *scratch = (float *) moco_host_address(&args->scratch);
-    if (args->dweight.buffer != NULL) {
+    if (args->d_parameters[MOCO_WEIGHT].buffer != NULL) {
         gradient_work work = {.backend = backend,
                               .convolution = convolution,
-                              .x = (const float *) moco_host_address(&args->x),
+                              .x = (const float *) moco_host_address(&args->inputs[MOCO_INPUT]),
                               .dy = (const float *) moco_host_address(&args->dy),
                               .partials = scratch,
-                              .dweight = (float *) moco_host_address(&args->dweight),
+                              .dweight = (float *) moco_host_address(&args->d_parameters[MOCO_WEIGHT]),
                               .weights = pass->groups * pass->out_channels * pass->phases[0].taps,
                               .accumulate = args->accumulate};
         work.workers = scratch + conv_round_up(convolution->chunks * work.weights, 16);
@@ -239,9 +239,9 @@ void moco_tiled_convolution_backward(plain_backend *backend, const tiled_convolu
         if (convolution->gemm_columns > 0) moco_blas_leave(threads);
         moco_parallel_range(context, work.weights, 16384, combine_partials, &work);
     }
-    if (args->dx.buffer != NULL) {
+    if (args->d_inputs[MOCO_INPUT].buffer != NULL) {
         moco_conv_pass_run(backend, &convolution->backward, (const float *) moco_host_address(&args->dy),
-                           (const float *) moco_host_address(&args->weight), (float *) moco_host_address(&args->dx),
-                           scratch);
+                           (const float *) moco_host_address(&args->parameters[MOCO_WEIGHT]),
+                           (float *) moco_host_address(&args->d_inputs[MOCO_INPUT]), scratch);
     }
 }

@@ -4,7 +4,7 @@
 
 #include "core/checked.h"
 
-winograd_images moco_winograd_images_of(const cpu_backend *backend, const moco_layer_desc *desc, int64_t c,
+winograd_images moco_winograd_images_of(const cpu_backend *backend, const image_layer *desc, int64_t c,
                                         const moco_tensor *tensor) {
     const cpu_format *format = moco_cpu_format_of(backend, desc);
     const int64_t tile = format->winograd->tile;

@@ -21,7 +21,7 @@ typedef struct winograd_images {
 } winograd_images;
 
 /* Input or output of a convolution that keeps h x w. */
-winograd_images moco_winograd_images_of(const cpu_backend *backend, const moco_layer_desc *desc, int64_t c,
+winograd_images moco_winograd_images_of(const cpu_backend *backend, const image_layer *desc, int64_t c,
                                         const moco_tensor *tensor);
 
 /* U of 64 lanes, from the first's weights `g` on, by `channels` channels: units of channels by 64 lanes. */

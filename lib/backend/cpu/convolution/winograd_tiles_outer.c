@@ -21,18 +21,18 @@
 #define MOST_PARTS  16
 
 /* Where the tiles take 4 / 5 of the multiplications or less: those of small images lie mostly outside of them. */
-static int32_t is_worth_it(const winograd_kernels *kernels, const moco_layer_desc *desc) {
+static int32_t is_worth_it(const winograd_kernels *kernels, const image_layer *desc) {
     const int64_t rows = moco_ceil_divide(desc->h, kernels->tile), columns = moco_ceil_divide(desc->w, kernels->tile);
     return 5 * kernels->elements * rows * columns <= 4 * (3 * desc->h - 2) * (3 * desc->w - 2);
 }
 
-static int32_t is_wide(const cpu_backend *backend, const moco_layer_desc *desc) {
+static int32_t is_wide(const cpu_backend *backend, const image_layer *desc) {
     return desc->n * desc->h * desc->w < moco_cpu_format_of(backend, desc)->winograd->wide_pixels * desc->c;
 }
 
 /* With fewer channels, transforming the tiles costs more than the multiplications saved; with few pixels, transforming
  * the weights does. Constant weights are oneDNN's, which keeps its copy of them. */
-int32_t moco_winograd_supports(const cpu_backend *backend, const moco_layer_desc *desc) {
+int32_t moco_winograd_supports(const cpu_backend *backend, const image_layer *desc) {
     const cpu_format *format = moco_cpu_format_of(backend, desc);
     return format->winograd != NULL && desc->input_layout == format->layout && !desc->constant_weights &&
            !desc->direct_convolution && desc->kernel == 3 && desc->stride == 1 && desc->padding == 1 &&
@@ -62,7 +62,7 @@ static uint64_t u_bytes(const block_work *work) {
     return (uint64_t) (work->x.kernels->elements * work->next_u) * sizeof(uint32_t);
 }
 
-static void plan_blocks(block_work *work, const cpu_backend *backend, const moco_layer_desc *desc, int64_t c,
+static void plan_blocks(block_work *work, const cpu_backend *backend, const image_layer *desc, int64_t c,
                         const moco_tensor *x, int64_t out_c, const moco_tensor *y) {
     work->x = moco_winograd_images_of(backend, desc, c, x);
     work->y = moco_winograd_images_of(backend, desc, out_c, y);
@@ -122,36 +122,35 @@ static void run_blocks(const cpu_backend *backend, block_work *work, const moco_
     moco_parallel_for_static(context, work->blocks, run_block, work);
 }
 
-void moco_winograd_forward(const cpu_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+void moco_winograd_forward(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     if (is_wide(backend, desc)) {
         moco_winograd_weights_outer_forward(backend, desc, args);
         return;
     }
     block_work work = {
-        .filters = {(const float *) moco_host_address(&args->weight), desc->c * 9, 9, 0},
+        .filters = {(const float *) moco_host_address(&args->parameters[MOCO_WEIGHT]), desc->c * 9, 9, 0},
     };
-    plan_blocks(&work, backend, desc, desc->c, &args->x, desc->out_c, &args->y);
+    plan_blocks(&work, backend, desc, desc->c, &args->inputs[MOCO_INPUT], desc->out_c, &args->y);
     run_blocks(backend, &work, args);
 }
 
-void moco_winograd_input_gradient(const cpu_backend *backend, const moco_layer_desc *desc,
-                                  const moco_layer_args *args) {
+void moco_winograd_input_gradient(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     if (is_wide(backend, desc)) {
         moco_winograd_weights_outer_input_gradient(backend, desc, args);
         return;
     }
     block_work work = {
-        .filters = {(const float *) moco_host_address(&args->weight), 9, desc->c * 9, 1},
-        .accumulate = args->accumulate_dx,
+        .filters = {(const float *) moco_host_address(&args->parameters[MOCO_WEIGHT]), 9, desc->c * 9, 1},
+        .accumulate = (args->accumulate_inputs & 1 << MOCO_INPUT),
     };
-    plan_blocks(&work, backend, desc, desc->out_c, &args->dy, desc->c, &args->dx);
+    plan_blocks(&work, backend, desc, desc->out_c, &args->dy, desc->c, &args->d_inputs[MOCO_INPUT]);
     run_blocks(backend, &work, args);
 }
 
 /* --- The gradient of the weights --- */
 
 typedef struct gradient_work {
-    const moco_layer_desc *desc;
+    const image_layer *desc;
     winograd_images x, dy;
     const blocked_kernels *blocked;
     int64_t units;          /* the same tile of `per_step` samples */
@@ -172,7 +171,7 @@ static int64_t du_elements(const gradient_work *work) {
 
 /* Parts depend on the shape only, for they decide which sums are rounded; groups make up for too few of them, at the
  * price of transforming x once for each. */
-static void plan_gradient(gradient_work *work, const cpu_backend *backend, const moco_layer_desc *desc,
+static void plan_gradient(gradient_work *work, const cpu_backend *backend, const image_layer *desc,
                           const moco_tensor *x, const moco_tensor *dy) {
     const winograd_kernels *kernels = moco_cpu_format_of(backend, desc)->winograd;
     const int64_t blocks = desc->out_c / LANES;
@@ -216,7 +215,7 @@ static void add_products(const gradient_work *work, const uint32_t *v, const uin
 /* One task: a part of the units for a group of output channels. */
 static void run_part(void *argument, int64_t task, int32_t worker) {
     const gradient_work *work = (const gradient_work *) argument;
-    const moco_layer_desc *desc = work->desc;
+    const image_layer *desc = work->desc;
     const int64_t part = task / work->groups, group = task % work->groups;
     const int64_t in_blocks = desc->c / LANES, next_block = work->per_block * LANES, out_blocks = desc->out_c / LANES;
     const int64_t block = group * out_blocks / work->groups;
@@ -245,8 +244,7 @@ static void transform_filters(void *argument, int64_t out, int32_t worker) {
     }
 }
 
-void moco_winograd_weight_gradient(const cpu_backend *backend, const moco_layer_desc *desc,
-                                   const moco_layer_args *args) {
+void moco_winograd_weight_gradient(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     if (is_wide(backend, desc)) {
         moco_winograd_weights_outer_weight_gradient(backend, desc, args);
         return;
@@ -254,10 +252,10 @@ void moco_winograd_weight_gradient(const cpu_backend *backend, const moco_layer_
     moco_context *context = backend->host.context;
     gradient_work work = {
         .thread_memory = (char *) moco_host_address(&args->scratch),
-        .dweight = (float *) moco_host_address(&args->dweight),
+        .dweight = (float *) moco_host_address(&args->d_parameters[MOCO_WEIGHT]),
         .accumulate = args->accumulate,
     };
-    plan_gradient(&work, backend, desc, &args->x, &args->dy);
+    plan_gradient(&work, backend, desc, &args->inputs[MOCO_INPUT], &args->dy);
     work.du = (float *) (void *) (work.thread_memory + context->threads * work.thread_bytes);
     moco_parallel_for_static(context, work.parts * work.groups, run_part, &work);
     moco_parallel_for_static(context, desc->out_c, transform_filters, &work);
@@ -265,7 +263,7 @@ void moco_winograd_weight_gradient(const cpu_backend *backend, const moco_layer_
 
 /* --- Working memory: that of the pass that needs most --- */
 
-static uint64_t block_scratch(const cpu_backend *backend, const moco_layer_desc *desc, int64_t c, int64_t out_c) {
+static uint64_t block_scratch(const cpu_backend *backend, const image_layer *desc, int64_t c, int64_t out_c) {
     if (is_wide(backend, desc)) return moco_winograd_weights_outer_scratch(backend, desc, c, out_c);
     const moco_tensor none = moco_tensor_none();
     block_work work = {0};
@@ -273,7 +271,7 @@ static uint64_t block_scratch(const cpu_backend *backend, const moco_layer_desc 
     return u_bytes(&work) + (uint64_t) (work.thread_bytes * moco_min_i64(backend->host.context->threads, work.blocks));
 }
 
-static uint64_t gradient_scratch(const cpu_backend *backend, const moco_layer_desc *desc) {
+static uint64_t gradient_scratch(const cpu_backend *backend, const image_layer *desc) {
     if (is_wide(backend, desc)) return moco_winograd_weights_outer_gradient_scratch(backend, desc);
     const moco_tensor none = moco_tensor_none();
     gradient_work work = {0};
@@ -282,7 +280,7 @@ static uint64_t gradient_scratch(const cpu_backend *backend, const moco_layer_de
            (uint64_t) (work.parts * du_elements(&work)) * sizeof(float);
 }
 
-uint64_t moco_winograd_scratch(const cpu_backend *backend, const moco_layer_desc *desc) {
+uint64_t moco_winograd_scratch(const cpu_backend *backend, const image_layer *desc) {
     const uint64_t forward = block_scratch(backend, desc, desc->c, desc->out_c);
     if (!desc->training) return forward;
     const uint64_t input_gradient = block_scratch(backend, desc, desc->out_c, desc->c);

@@ -46,7 +46,7 @@ static int64_t best_shares(int64_t blocks, int64_t chunks, int64_t threads) {
     return best;
 }
 
-static void plan_work(wide_work *work, const cpu_backend *backend, const moco_layer_desc *desc, int64_t c,
+static void plan_work(wide_work *work, const cpu_backend *backend, const image_layer *desc, int64_t c,
                       const moco_tensor *x, int64_t out_c, const moco_tensor *y) {
     work->x = moco_winograd_images_of(backend, desc, c, x);
     work->y = moco_winograd_images_of(backend, desc, out_c, y);
@@ -112,22 +112,22 @@ static void run_tasks(const cpu_backend *backend, wide_work *work, const moco_la
     moco_parallel_for_static(backend->host.context, work->blocks * work->shares, run_task, work);
 }
 
-void moco_winograd_weights_outer_forward(const cpu_backend *backend, const moco_layer_desc *desc,
+void moco_winograd_weights_outer_forward(const cpu_backend *backend, const image_layer *desc,
                                          const moco_layer_args *args) {
     wide_work work = {
-        .filters = {(const float *) moco_host_address(&args->weight), desc->c * 9, 9, 0},
+        .filters = {(const float *) moco_host_address(&args->parameters[MOCO_WEIGHT]), desc->c * 9, 9, 0},
     };
-    plan_work(&work, backend, desc, desc->c, &args->x, desc->out_c, &args->y);
+    plan_work(&work, backend, desc, desc->c, &args->inputs[MOCO_INPUT], desc->out_c, &args->y);
     run_tasks(backend, &work, args);
 }
 
-void moco_winograd_weights_outer_input_gradient(const cpu_backend *backend, const moco_layer_desc *desc,
+void moco_winograd_weights_outer_input_gradient(const cpu_backend *backend, const image_layer *desc,
                                                 const moco_layer_args *args) {
     wide_work work = {
-        .filters = {(const float *) moco_host_address(&args->weight), 9, desc->c * 9, 1},
-        .accumulate = args->accumulate_dx,
+        .filters = {(const float *) moco_host_address(&args->parameters[MOCO_WEIGHT]), 9, desc->c * 9, 1},
+        .accumulate = (args->accumulate_inputs & 1 << MOCO_INPUT),
     };
-    plan_work(&work, backend, desc, desc->out_c, &args->dy, desc->c, &args->dx);
+    plan_work(&work, backend, desc, desc->out_c, &args->dy, desc->c, &args->d_inputs[MOCO_INPUT]);
     run_tasks(backend, &work, args);
 }
 
@@ -146,7 +146,7 @@ typedef struct wide_gradient {
     int32_t accumulate;
 } wide_gradient;
 
-static void plan_gradient(wide_gradient *work, const cpu_backend *backend, const moco_layer_desc *desc,
+static void plan_gradient(wide_gradient *work, const cpu_backend *backend, const image_layer *desc,
                           const moco_tensor *x, const moco_tensor *dy) {
     work->x = moco_winograd_images_of(backend, desc, desc->c, x);
     work->dy = moco_winograd_images_of(backend, desc, desc->out_c, dy);
@@ -215,20 +215,20 @@ static void run_share(void *argument, int64_t share, int32_t worker) {
     }
 }
 
-void moco_winograd_weights_outer_weight_gradient(const cpu_backend *backend, const moco_layer_desc *desc,
+void moco_winograd_weights_outer_weight_gradient(const cpu_backend *backend, const image_layer *desc,
                                                  const moco_layer_args *args) {
     wide_gradient work = {
         .thread_memory = (char *) moco_host_address(&args->scratch),
-        .dweight = (float *) moco_host_address(&args->dweight),
+        .dweight = (float *) moco_host_address(&args->d_parameters[MOCO_WEIGHT]),
         .accumulate = args->accumulate,
     };
-    plan_gradient(&work, backend, desc, &args->x, &args->dy);
+    plan_gradient(&work, backend, desc, &args->inputs[MOCO_INPUT], &args->dy);
     moco_parallel_for_static(backend->host.context, work.shares, run_share, &work);
 }
 
 /* --- Working memory --- */
 
-uint64_t moco_winograd_weights_outer_scratch(const cpu_backend *backend, const moco_layer_desc *desc, int64_t c,
+uint64_t moco_winograd_weights_outer_scratch(const cpu_backend *backend, const image_layer *desc, int64_t c,
                                              int64_t out_c) {
     const moco_tensor none = moco_tensor_none();
     wide_work work = {0};
@@ -236,7 +236,7 @@ uint64_t moco_winograd_weights_outer_scratch(const cpu_backend *backend, const m
     return (uint64_t) (work.thread_bytes * moco_min_i64(backend->host.context->threads, work.blocks * work.shares));
 }
 
-uint64_t moco_winograd_weights_outer_gradient_scratch(const cpu_backend *backend, const moco_layer_desc *desc) {
+uint64_t moco_winograd_weights_outer_gradient_scratch(const cpu_backend *backend, const image_layer *desc) {
     const moco_tensor none = moco_tensor_none();
     wide_gradient work = {0};
     plan_gradient(&work, backend, desc, &none, &none);

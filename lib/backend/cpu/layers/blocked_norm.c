@@ -8,7 +8,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "core/checked.h"
 
-moco_status moco_blocked_norm_plan(const cpu_backend *backend, const moco_layer_desc *desc, moco_layer_info *info) {
+moco_status moco_blocked_norm_plan(const cpu_backend *backend, const image_layer *desc, moco_layer_info *info) {
     const int64_t groups = desc->bn_groups;
     const cpu_format *format = moco_cpu_format_of(backend, desc);
     if (desc->input_layout != format->layout || (desc->residual && desc->residual_layout != format->layout) ||
@@ -27,16 +27,17 @@ moco_status moco_blocked_norm_plan(const cpu_backend *backend, const moco_layer_
         info->saved_bytes += info->output_bytes / (uint64_t) (8 * format->kernels->element_bytes);
     }
     info->wanted_input_layout = format->layout;
+    info->works_in_place = 1;
     info->output_layout = format->layout;
     info->output_dtype = format->dtype;
-    info->backward_needs_x = 1;
+    info->backward_needs_inputs = 1;
     return MOCO_OK;
 }
 
 /* One call's view of everything: addresses, sizes, partial results. */
 typedef struct norm_work {
     const blocked_kernels *kernels;
-    const moco_layer_desc *desc;
+    const image_layer *desc;
     int64_t block, blocks, spatial, groups;
     int64_t run_bytes; /* of a task's activations, which are char here */
     const char *x, *dy, *residual;
@@ -54,7 +55,7 @@ typedef struct norm_work {
     int32_t streaming; /* results are too large for the cache to keep until somebody reads them */
 } norm_work;
 
-static int64_t group_of(const moco_layer_desc *desc, int64_t sample) {
+static int64_t group_of(const image_layer *desc, int64_t sample) {
     const int64_t groups = desc->bn_groups;
     return desc->bn_strided ? sample % groups : ((sample + 1) * groups - 1) / desc->n;
 }
@@ -64,7 +65,7 @@ typedef struct sample_range {
     int64_t first, end, next, count;
 } sample_range;
 
-static sample_range samples_of(const moco_layer_desc *desc, int64_t group) {
+static sample_range samples_of(const image_layer *desc, int64_t group) {
     const int64_t groups = desc->bn_groups;
     sample_range range = {group, desc->n, groups, moco_ceil_divide(desc->n - group, groups)};
     if (!desc->bn_strided) {
@@ -79,7 +80,7 @@ static sample_range samples_of(const moco_layer_desc *desc, int64_t group) {
 /* A tensor of this size has left a usual cache before anybody reads it again. */
 #define STREAMED_BYTES ((int64_t) 12 << 20)
 
-static norm_work work_of(const cpu_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+static norm_work work_of(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     norm_work work;
     memset(&work, 0, sizeof work);
     const cpu_format *format = moco_cpu_format_of(backend, desc);
@@ -90,13 +91,13 @@ static norm_work work_of(const cpu_backend *backend, const moco_layer_desc *desc
     work.spatial = desc->h * desc->w;
     work.run_bytes = work.spatial * format->block * format->kernels->element_bytes;
     work.groups = desc->bn_groups;
-    work.x = (const char *) moco_host_address(&args->x);
+    work.x = (const char *) moco_host_address(&args->inputs[MOCO_INPUT]);
     work.y = (char *) moco_host_address(&args->y);
-    work.residual = desc->residual ? (const char *) moco_host_address(&args->residual) : NULL;
-    work.weight = (const float *) moco_host_address(&args->weight);
-    work.bias = (const float *) moco_host_address(&args->bias);
-    work.running_mean = (float *) moco_host_address(&args->running_mean);
-    work.running_var = (float *) moco_host_address(&args->running_var);
+    work.residual = desc->residual ? (const char *) moco_host_address(&args->inputs[MOCO_RESIDUAL]) : NULL;
+    work.weight = (const float *) moco_host_address(&args->parameters[MOCO_WEIGHT]);
+    work.bias = (const float *) moco_host_address(&args->parameters[MOCO_BIAS]);
+    work.running_mean = (float *) moco_host_address(&args->parameters[MOCO_RUNNING_MEAN]);
+    work.running_var = (float *) moco_host_address(&args->parameters[MOCO_RUNNING_VAR]);
     work.accumulate = args->accumulate;
     work.evaluate = args->mode == 2;
     work.streaming = desc->n * work.blocks * work.run_bytes >= STREAMED_BYTES;
@@ -192,7 +193,7 @@ static void moments_of(const norm_work *work, int64_t task) {
  * are the samples' own plus what their means differ from the group's. */
 static void combine_moments(void *argument, int64_t begin, int64_t end) {
     const norm_work *work = (const norm_work *) argument;
-    const moco_layer_desc *desc = work->desc;
+    const image_layer *desc = work->desc;
     for (int64_t channel = begin; channel < end; ++channel) {
         double running_mean = 0, running_var = 0;
         for (int64_t group = 0; group < work->groups; ++group) {
@@ -221,7 +222,7 @@ static void combine_moments(void *argument, int64_t begin, int64_t end) {
 }
 
 static void use_running(norm_work *work) {
-    const moco_layer_desc *desc = work->desc;
+    const image_layer *desc = work->desc;
     for (int64_t group = 0; group < work->groups; ++group) {
         for (int64_t channel = 0; channel < desc->c; ++channel) {
             work->mean[group * desc->c + channel] = work->running_mean[channel];
@@ -248,7 +249,7 @@ static void normalise(const norm_work *work, int64_t task) {
                              work->y + offset, positive_of(work, task), work->streaming && work->y != work->x);
 }
 
-static moco_status refuse_single_values(const moco_layer_desc *desc) {
+static moco_status refuse_single_values(const image_layer *desc) {
     const int64_t smallest = desc->n / desc->bn_groups * desc->h * desc->w;
     MOCO_REQUIRE(
         smallest > 1,
@@ -258,7 +259,7 @@ static moco_status refuse_single_values(const moco_layer_desc *desc) {
     return MOCO_OK;
 }
 
-moco_status moco_blocked_norm_forward(const cpu_backend *backend, const moco_layer_desc *desc,
+moco_status moco_blocked_norm_forward(const cpu_backend *backend, const image_layer *desc,
                                       const moco_layer_args *args) {
     norm_work work = work_of(backend, desc, args);
     if (work.evaluate) {
@@ -287,7 +288,7 @@ static void gradient_sums_of(const norm_work *work, int64_t task) {
 
 static void combine_gradient_sums(void *argument, int64_t begin, int64_t end) {
     const norm_work *work = (const norm_work *) argument;
-    const moco_layer_desc *desc = work->desc;
+    const image_layer *desc = work->desc;
     for (int64_t channel = begin; channel < end; ++channel) {
         double dweight = 0, dbias = 0;
         for (int64_t group = 0; group < work->groups; ++group) {
@@ -323,14 +324,14 @@ static void apply_gradient(const norm_work *work, int64_t task) {
                                   work->d_residual == NULL ? NULL : work->d_residual + offset, work->streaming);
 }
 
-moco_status moco_blocked_norm_backward(const cpu_backend *backend, const moco_layer_desc *desc,
+moco_status moco_blocked_norm_backward(const cpu_backend *backend, const image_layer *desc,
                                        const moco_layer_args *args) {
     norm_work work = work_of(backend, desc, args);
     work.dy = (const char *) moco_host_address(&args->dy);
-    work.dx = (char *) moco_host_address(&args->dx);
-    work.d_residual = (char *) moco_host_address(&args->d_residual);
-    work.dweight = (float *) moco_host_address(&args->dweight);
-    work.dbias = (float *) moco_host_address(&args->dbias);
+    work.dx = (char *) moco_host_address(&args->d_inputs[MOCO_INPUT]);
+    work.d_residual = (char *) moco_host_address(&args->d_inputs[MOCO_RESIDUAL]);
+    work.dweight = (float *) moco_host_address(&args->d_parameters[MOCO_WEIGHT]);
+    work.dbias = (float *) moco_host_address(&args->d_parameters[MOCO_BIAS]);
     const int32_t applies = work.dx != NULL || work.d_residual != NULL;
     run_both(backend, &work, gradient_sums_of, combine_gradient_sums, applies ? apply_gradient : NULL);
     return MOCO_OK;

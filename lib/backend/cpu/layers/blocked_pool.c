@@ -3,7 +3,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 
-moco_status moco_blocked_pool_plan(const cpu_backend *backend, const moco_layer_desc *desc, moco_layer_info *info) {
+moco_status moco_blocked_pool_plan(const cpu_backend *backend, const image_layer *desc, moco_layer_info *info) {
     const cpu_format *format = moco_cpu_format_of(backend, desc);
     const int32_t keeps_format = desc->kind == MOCO_LAYER_MAX_POOL;
     if (desc->input_layout != format->layout || desc->c % format->block != 0) {
@@ -23,7 +23,7 @@ moco_status moco_blocked_pool_plan(const cpu_backend *backend, const moco_layer_
 
 typedef struct pool_work {
     const cpu_format *format;
-    const moco_layer_desc *desc;
+    const image_layer *desc;
     blocked_pool_shape shape;
     int64_t spatial;
     int64_t in_bytes, out_bytes; /* per (sample, channel block) */
@@ -34,7 +34,7 @@ typedef struct pool_work {
     uint8_t *index_out;
 } pool_work;
 
-static pool_work work_of(const cpu_backend *backend, const moco_layer_desc *desc) {
+static pool_work work_of(const cpu_backend *backend, const image_layer *desc) {
     pool_work work;
     memset(&work, 0, sizeof work);
     work.format = moco_cpu_format_of(backend, desc);
@@ -88,22 +88,22 @@ static void run(const cpu_backend *backend, pool_work *work, moco_range_fn funct
                         work);
 }
 
-moco_status moco_blocked_pool_forward(const cpu_backend *backend, const moco_layer_desc *desc,
+moco_status moco_blocked_pool_forward(const cpu_backend *backend, const image_layer *desc,
                                       const moco_layer_args *args) {
     pool_work work = work_of(backend, desc);
-    work.from = (const char *) moco_host_address(&args->x);
+    work.from = (const char *) moco_host_address(&args->inputs[MOCO_INPUT]);
     work.to = (char *) moco_host_address(&args->y);
     work.index_out = (uint8_t *) moco_host_address(&args->saved);
     run(backend, &work, forward_range);
     return MOCO_OK;
 }
 
-moco_status moco_blocked_pool_backward(const cpu_backend *backend, const moco_layer_desc *desc,
+moco_status moco_blocked_pool_backward(const cpu_backend *backend, const image_layer *desc,
                                        const moco_layer_args *args) {
     pool_work work = work_of(backend, desc);
-    if (args->dx.buffer == NULL) return MOCO_OK;
+    if (args->d_inputs[MOCO_INPUT].buffer == NULL) return MOCO_OK;
     work.from = (const char *) moco_host_address(&args->dy);
-    work.to = (char *) moco_host_address(&args->dx);
+    work.to = (char *) moco_host_address(&args->d_inputs[MOCO_INPUT]);
     work.index = (const uint8_t *) moco_host_address(&args->saved);
     run(backend, &work, backward_range);
     return MOCO_OK;

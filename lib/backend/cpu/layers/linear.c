@@ -10,7 +10,7 @@
 
 typedef struct linear_work {
     const plain_backend *backend;
-    const moco_layer_desc *desc;
+    const image_layer *desc;
     const float *x, *weight, *bias, *dz;
     const float *dy, *y_kept;
     float *y, *dx, *dweight, *dbias, *masked;
@@ -25,7 +25,7 @@ static int64_t block_end(int64_t task, int64_t count) {
 static void forward_block(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const linear_work *work = (const linear_work *) argument;
-    const moco_layer_desc *d = work->desc;
+    const image_layer *d = work->desc;
     const int32_t by_sample = d->n > d->out_c;
     const int64_t begin = task * BLOCK, end = block_end(task, by_sample ? d->n : d->out_c);
     const int64_t first_row = by_sample ? begin : 0, rows = by_sample ? end - begin : d->n;
@@ -40,26 +40,26 @@ static void forward_block(void *argument, int64_t task, int32_t worker) {
     for (int64_t i = 0; i < rows; ++i) work->backend->vector->relu(y + i * d->out_c, columns, y + i * d->out_c);
 }
 
-static linear_work work_of(const plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+static linear_work work_of(const plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     const linear_work work = {
         .backend = backend,
         .desc = desc,
-        .x = (const float *) moco_host_address(&args->x),
-        .weight = (const float *) moco_host_address(&args->weight),
-        .bias = (const float *) moco_host_address(&args->bias),
+        .x = (const float *) moco_host_address(&args->inputs[MOCO_INPUT]),
+        .weight = (const float *) moco_host_address(&args->parameters[MOCO_WEIGHT]),
+        .bias = (const float *) moco_host_address(&args->parameters[MOCO_BIAS]),
         .y = (float *) moco_host_address(&args->y),
         .y_kept = (const float *) moco_host_address(&args->y),
         .dy = (const float *) moco_host_address(&args->dy),
-        .dx = (float *) moco_host_address(&args->dx),
-        .dweight = (float *) moco_host_address(&args->dweight),
-        .dbias = (float *) moco_host_address(&args->dbias),
+        .dx = (float *) moco_host_address(&args->d_inputs[MOCO_INPUT]),
+        .dweight = (float *) moco_host_address(&args->d_parameters[MOCO_WEIGHT]),
+        .dbias = (float *) moco_host_address(&args->d_parameters[MOCO_BIAS]),
         .masked = (float *) moco_host_address(&args->scratch),
         .accumulate = args->accumulate,
     };
     return work;
 }
 
-void moco_linear_forward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+void moco_linear_forward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     linear_work work = work_of(backend, desc, args);
     const int32_t threads = moco_blas_enter();
     moco_parallel_for(backend->host.context, moco_ceil_divide(moco_max_i64(desc->n, desc->out_c), BLOCK), forward_block,
@@ -77,7 +77,7 @@ static void mask_range(void *argument, int64_t begin, int64_t end) {
 static void input_block(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const linear_work *work = (const linear_work *) argument;
-    const moco_layer_desc *d = work->desc;
+    const image_layer *d = work->desc;
     const int32_t by_sample = d->n > d->c;
     const int64_t begin = task * BLOCK, end = block_end(task, by_sample ? d->n : d->c);
     const int64_t first_row = by_sample ? begin : 0, rows = by_sample ? end - begin : d->n;
@@ -90,7 +90,7 @@ static void input_block(void *argument, int64_t task, int32_t worker) {
 static void weight_block(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const linear_work *work = (const linear_work *) argument;
-    const moco_layer_desc *d = work->desc;
+    const image_layer *d = work->desc;
     const int32_t by_output = d->out_c > d->c;
     const int64_t begin = task * BLOCK, end = block_end(task, by_output ? d->out_c : d->c);
     const int64_t first_row = by_output ? begin : 0, rows = by_output ? end - begin : d->out_c;
@@ -110,7 +110,7 @@ static void bias_range(void *argument, int64_t begin, int64_t end) {
     }
 }
 
-void moco_linear_backward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+void moco_linear_backward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     moco_context *context = backend->host.context;
     linear_work work = work_of(backend, desc, args);
     work.dz = work.dy;

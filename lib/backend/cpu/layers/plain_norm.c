@@ -7,30 +7,30 @@
 
 typedef struct norm_work {
     const vector_kernel *kernel;
-    const moco_layer_desc *desc;
+    const image_layer *desc;
     const float *x, *y_kept, *dy, *residual, *weight, *bias;
     float *y, *dx, *d_residual, *dweight, *dbias, *running_mean, *running_var;
     float *saved; /* NULL: nobody will ask */
     int32_t accumulate;
 } norm_work;
 
-static norm_work work_of(const plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+static norm_work work_of(const plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     const norm_work work = {
         .kernel = backend->vector,
         .desc = desc,
-        .x = (const float *) moco_host_address(&args->x),
+        .x = (const float *) moco_host_address(&args->inputs[MOCO_INPUT]),
         .y_kept = desc->relu ? (const float *) moco_host_address(&args->y) : NULL,
         .dy = (const float *) moco_host_address(&args->dy),
-        .residual = desc->residual ? (const float *) moco_host_address(&args->residual) : NULL,
-        .weight = (const float *) moco_host_address(&args->weight),
-        .bias = (const float *) moco_host_address(&args->bias),
+        .residual = desc->residual ? (const float *) moco_host_address(&args->inputs[MOCO_RESIDUAL]) : NULL,
+        .weight = (const float *) moco_host_address(&args->parameters[MOCO_WEIGHT]),
+        .bias = (const float *) moco_host_address(&args->parameters[MOCO_BIAS]),
         .y = (float *) moco_host_address(&args->y),
-        .dx = (float *) moco_host_address(&args->dx),
-        .d_residual = desc->residual ? (float *) moco_host_address(&args->d_residual) : NULL,
-        .dweight = (float *) moco_host_address(&args->dweight),
-        .dbias = (float *) moco_host_address(&args->dbias),
-        .running_mean = (float *) moco_host_address(&args->running_mean),
-        .running_var = (float *) moco_host_address(&args->running_var),
+        .dx = (float *) moco_host_address(&args->d_inputs[MOCO_INPUT]),
+        .d_residual = desc->residual ? (float *) moco_host_address(&args->d_inputs[MOCO_RESIDUAL]) : NULL,
+        .dweight = (float *) moco_host_address(&args->d_parameters[MOCO_WEIGHT]),
+        .dbias = (float *) moco_host_address(&args->d_parameters[MOCO_BIAS]),
+        .running_mean = (float *) moco_host_address(&args->parameters[MOCO_RUNNING_MEAN]),
+        .running_var = (float *) moco_host_address(&args->parameters[MOCO_RUNNING_VAR]),
         .saved = args->mode == 0 ? (float *) moco_host_address(&args->saved) : NULL,
         .accumulate = args->accumulate,
     };
@@ -44,7 +44,7 @@ typedef struct norm_group {
     double count;
 } norm_group;
 
-static norm_group group_of(const moco_layer_desc *desc, int64_t group, int64_t channel) {
+static norm_group group_of(const image_layer *desc, int64_t group, int64_t channel) {
     const int64_t groups = desc->bn_groups, area = desc->h * desc->w;
     int64_t sample = group, samples = (desc->n - group + groups - 1) / groups, step = groups;
     if (!desc->bn_strided) {
@@ -66,7 +66,7 @@ static void write_output(const norm_work *work, const norm_group *group, int64_t
 static void train_channel(void *argument, int64_t channel, int32_t worker) {
     (void) worker;
     const norm_work *work = (const norm_work *) argument;
-    const moco_layer_desc *desc = work->desc;
+    const image_layer *desc = work->desc;
     const int64_t groups = desc->bn_groups;
     double mean_of_means = 0.0, mean_of_variances = 0.0;
     for (int64_t g = 0; g < groups; ++g) {
@@ -94,14 +94,14 @@ static void train_channel(void *argument, int64_t channel, int32_t worker) {
 static void evaluate_channel(void *argument, int64_t channel, int32_t worker) {
     (void) worker;
     const norm_work *work = (const norm_work *) argument;
-    const moco_layer_desc *desc = work->desc;
+    const image_layer *desc = work->desc;
     const int64_t area = desc->h * desc->w;
     const norm_group all = {channel * area, {desc->n, desc->c * area, area}, 0.0};
     const double rstd = 1.0 / sqrt((double) work->running_var[channel] + desc->bn_eps);
     write_output(work, &all, channel, work->running_mean[channel], (float) rstd);
 }
 
-void moco_plain_norm_forward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+void moco_plain_norm_forward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     norm_work work = work_of(backend, desc, args);
     moco_parallel_for(backend->host.context, desc->c, args->mode == 2 ? evaluate_channel : train_channel, &work);
 }
@@ -110,7 +110,7 @@ void moco_plain_norm_forward(plain_backend *backend, const moco_layer_desc *desc
 static void backward_channel(void *argument, int64_t channel, int32_t worker) {
     (void) worker;
     const norm_work *work = (const norm_work *) argument;
-    const moco_layer_desc *desc = work->desc;
+    const image_layer *desc = work->desc;
     const int64_t groups = desc->bn_groups;
     double dweight = 0.0, dbias = 0.0;
     for (int64_t g = 0; g < groups; ++g) {
@@ -137,7 +137,7 @@ static void backward_channel(void *argument, int64_t channel, int32_t worker) {
     }
 }
 
-void moco_plain_norm_backward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+void moco_plain_norm_backward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     norm_work work = work_of(backend, desc, args);
     work.saved = (float *) moco_host_address(&args->saved);
     moco_parallel_for(backend->host.context, desc->c, backward_channel, &work);

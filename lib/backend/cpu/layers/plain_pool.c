@@ -4,7 +4,7 @@
 #include "backend/cpu/plain_layers.h"
 
 typedef struct pool_work {
-    const moco_layer_desc *desc;
+    const image_layer *desc;
     const float *x, *dy;
     float *y, *dx;
     int32_t *saved;
@@ -28,7 +28,7 @@ static inline int64_t largest_of(const float *x, int64_t w, int64_t top, int64_t
 static void forward_plane(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const pool_work *work = (const pool_work *) argument;
-    const moco_layer_desc *d = work->desc;
+    const image_layer *d = work->desc;
     const float *x = work->x + task * d->h * d->w;
     float *y = work->y + task * d->out_h * d->out_w;
     int32_t *saved = work->saved == NULL ? NULL : work->saved + task * d->out_h * d->out_w;
@@ -48,7 +48,7 @@ static void forward_plane(void *argument, int64_t task, int32_t worker) {
 static void backward_plane(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const pool_work *work = (const pool_work *) argument;
-    const moco_layer_desc *d = work->desc;
+    const image_layer *d = work->desc;
     const int64_t outputs = d->out_h * d->out_w;
     const float *dy = work->dy + task * outputs;
     const int32_t *saved = work->saved + task * outputs;
@@ -57,18 +57,18 @@ static void backward_plane(void *argument, int64_t task, int32_t worker) {
     for (int64_t i = 0; i < outputs; ++i) dx[saved[i]] += dy[i];
 }
 
-void moco_plain_max_pool_forward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+void moco_plain_max_pool_forward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     pool_work work = {.desc = desc,
-                      .x = (const float *) moco_host_address(&args->x),
+                      .x = (const float *) moco_host_address(&args->inputs[MOCO_INPUT]),
                       .y = (float *) moco_host_address(&args->y),
                       .saved = args->mode == 0 ? (int32_t *) moco_host_address(&args->saved) : NULL};
     moco_parallel_for(backend->host.context, desc->n * desc->c, forward_plane, &work);
 }
 
-void moco_plain_max_pool_backward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+void moco_plain_max_pool_backward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     pool_work work = {.desc = desc,
                       .dy = (const float *) moco_host_address(&args->dy),
-                      .dx = (float *) moco_host_address(&args->dx),
+                      .dx = (float *) moco_host_address(&args->d_inputs[MOCO_INPUT]),
                       .saved = (int32_t *) moco_host_address(&args->saved)};
     if (work.dx == NULL) return;
     moco_parallel_for(backend->host.context, desc->n * desc->c, backward_plane, &work);

@@ -65,15 +65,15 @@ static void normalize_backward(void *argument, int64_t begin, int64_t end) {
     }
 }
 
-static void run(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args, moco_range_fn relu,
+static void run(plain_backend *backend, const image_layer *desc, const moco_layer_args *args, moco_range_fn relu,
                 moco_range_fn average, moco_range_fn normalize) {
     simple_work work = {.kernel = backend->vector,
                         .row = 1,
-                        .x = (const float *) moco_host_address(&args->x),
+                        .x = (const float *) moco_host_address(&args->inputs[MOCO_INPUT]),
                         .y_kept = (const float *) moco_host_address(&args->y),
                         .dy = (const float *) moco_host_address(&args->dy),
                         .y = (float *) moco_host_address(&args->y),
-                        .dx = (float *) moco_host_address(&args->dx)};
+                        .dx = (float *) moco_host_address(&args->d_inputs[MOCO_INPUT])};
     moco_range_fn function = relu;
     int64_t count = desc->n * desc->c * desc->h * desc->w;
     if (desc->kind == MOCO_LAYER_AVERAGE_POOL) {
@@ -88,12 +88,12 @@ static void run(plain_backend *backend, const moco_layer_desc *desc, const moco_
     moco_parallel_range(backend->host.context, count, moco_max_i64(1, GRAIN / work.row), function, &work);
 }
 
-void moco_row_layer_forward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
+void moco_row_layer_forward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     run(backend, desc, args, relu_forward, average_forward, normalize_forward);
 }
 
-void moco_row_layer_backward(plain_backend *backend, const moco_layer_desc *desc, const moco_layer_args *args) {
-    if (args->dx.buffer == NULL) return;
+void moco_row_layer_backward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
+    if (args->d_inputs[MOCO_INPUT].buffer == NULL) return;
     run(backend, desc, args, relu_backward, average_backward, normalize_backward);
 }
 

@@ -28,7 +28,7 @@ typedef struct pass_state {
 
 struct onednn_convolution {
     pass_state pass[PASSES]; /* by onednn_pass, and ADD_INPUT_GRADIENT */
-    moco_layer_desc desc;
+    image_layer desc;
     int32_t pointwise;             /* 1: the weight gradient is our own kernel's */
     int32_t winograd;              /* 1: all three passes are */
     int32_t transposed;            /* 1: the gradient of the input is a forward pass with transposed weights */
@@ -70,12 +70,12 @@ typedef struct planning {
 
 /* Without stride and padding the gradient of the input is the convolution of dy with the transposed weights. As a
  * forward pass oneDNN can add it to what is there, which spares a residual's gradient passes over memory. */
-static int32_t may_transpose(const cpu_format *format, const moco_layer_desc *desc) {
+static int32_t may_transpose(const cpu_format *format, const image_layer *desc) {
     return desc->kernel == 1 && desc->stride == 1 && desc->padding == 0 && desc->groups == 1 &&
            desc->input_layout == format->layout;
 }
 
-static moco_status describe(planning *plan, const cpu_format *format, const moco_layer_desc *desc) {
+static moco_status describe(planning *plan, const cpu_format *format, const image_layer *desc) {
     const dnnl_dims_t source = {desc->n, desc->c, desc->h, desc->w};
     const dnnl_dims_t target = {desc->n, desc->out_c, desc->out_h, desc->out_w};
     const dnnl_dims_t grouped = {desc->groups, desc->out_c / desc->groups, desc->c / desc->groups, desc->kernel,
@@ -108,7 +108,7 @@ static moco_status refuse_generic(const_dnnl_primitive_desc_t pd) {
 }
 
 static moco_status plan_pass(onednn_convolution *convolution, cpu_backend *backend, planning *plan,
-                             const moco_layer_desc *desc, int pass, const_dnnl_primitive_desc_t hint,
+                             const image_layer *desc, int pass, const_dnnl_primitive_desc_t hint,
                              dnnl_primitive_desc_t *pd) {
     const int32_t transposed = convolution->transposed && (pass == ONEDNN_BACKWARD_DATA || pass == ADD_INPUT_GRADIENT);
     onednn_convolution_mds mds = {
@@ -161,7 +161,7 @@ static void release_pass(cpu_backend *backend, pass_state *state) {
 
 /* A pass of the transposed kind, left out (its primitive stays NULL) where oneDNN doesn't have it. */
 static moco_status try_pass(onednn_convolution *convolution, cpu_backend *backend, planning *plan,
-                            const moco_layer_desc *desc, int pass, dnnl_primitive_desc_t *pd) {
+                            const image_layer *desc, int pass, dnnl_primitive_desc_t *pd) {
     const moco_status status = plan_pass(convolution, backend, plan, desc, pass, NULL, pd);
     if (status != MOCO_UNSUPPORTED) return status;
     release_pass(backend, &convolution->pass[pass]);
@@ -171,7 +171,7 @@ static moco_status try_pass(onednn_convolution *convolution, cpu_backend *backen
 }
 
 static moco_status plan_input_gradient(onednn_convolution *convolution, cpu_backend *backend, planning *plan,
-                                       const moco_layer_desc *desc, dnnl_primitive_desc_t pd[PASSES]) {
+                                       const image_layer *desc, dnnl_primitive_desc_t pd[PASSES]) {
     if (convolution->transposed) {
         MOCO_TRY(try_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_DATA, &pd[ONEDNN_BACKWARD_DATA]));
         convolution->transposed = convolution->pass[ONEDNN_BACKWARD_DATA].primitive != NULL;
@@ -184,7 +184,7 @@ static moco_status plan_input_gradient(onednn_convolution *convolution, cpu_back
 }
 
 static moco_status plan_all(onednn_convolution *convolution, cpu_backend *backend, planning *plan,
-                            const moco_layer_desc *desc) {
+                            const image_layer *desc) {
     convolution->winograd = moco_winograd_supports(backend, desc);
     if (convolution->winograd) {
         plan->scratch_bytes = moco_winograd_scratch(backend, desc);
@@ -211,8 +211,8 @@ static moco_status plan_all(onednn_convolution *convolution, cpu_backend *backen
 
 /* oneDNN takes the image in the dtype of the rest; its gradient would have to be widened again, which nobody asks for.
  */
-static moco_status plan_narrowing(onednn_convolution *convolution, const cpu_format *format,
-                                  const moco_layer_desc *desc, planning *plan) {
+static moco_status plan_narrowing(onednn_convolution *convolution, const cpu_format *format, const image_layer *desc,
+                                  planning *plan) {
     if (format->dtype == MOCO_DTYPE_F32 || desc->input_layout != MOCO_LAYOUT_PLAIN) return MOCO_OK;
     if (!desc->skip_input_gradient && desc->training) {
         return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend has no bfloat16 gradient of a PLAIN image");
@@ -223,7 +223,7 @@ static moco_status plan_narrowing(onednn_convolution *convolution, const cpu_for
     return MOCO_OK;
 }
 
-moco_status moco_onednn_convolution_create(onednn_convolution **out, cpu_backend *backend, const moco_layer_desc *desc,
+moco_status moco_onednn_convolution_create(onednn_convolution **out, cpu_backend *backend, const image_layer *desc,
                                            moco_layer_info *info) {
     onednn_convolution *convolution =
         (onednn_convolution *) moco_allocate_zeroed(backend->host.context, 1, sizeof *convolution);
@@ -244,9 +244,9 @@ moco_status moco_onednn_convolution_create(onednn_convolution **out, cpu_backend
         info->output_dtype = format->dtype;
         info->output_bytes = moco_onednn_md_size(plan.target);
         info->scratch_bytes = plan.scratch_bytes;
-        info->backward_needs_x = 1;
-        info->accumulates_dx = desc->training && !desc->skip_input_gradient &&
-                               (convolution->winograd || convolution->pass[ADD_INPUT_GRADIENT].primitive != NULL);
+        info->backward_needs_inputs = 1;
+        info->accumulates_inputs = desc->training && !desc->skip_input_gradient &&
+                                   (convolution->winograd || convolution->pass[ADD_INPUT_GRADIENT].primitive != NULL);
         *out = convolution;
     } else {
         moco_onednn_convolution_destroy(backend, convolution);
@@ -301,8 +301,8 @@ static void narrow_range(void *argument, int64_t begin, int64_t end) {
 
 /* Where the pass finds its source: x itself, or the image in bfloat16. */
 static void *source_of(const cpu_backend *backend, const onednn_convolution *convolution, const moco_layer_args *args) {
-    if (convolution->narrow == NULL) return moco_host_address(&args->x);
-    narrowing work = {convolution, (const float *) moco_host_address(&args->x), scratch_at(args, 0)};
+    if (convolution->narrow == NULL) return moco_host_address(&args->inputs[MOCO_INPUT]);
+    narrowing work = {convolution, (const float *) moco_host_address(&args->inputs[MOCO_INPUT]), scratch_at(args, 0)};
     moco_parallel_range(backend->host.context, (convolution->image_elements + NARROW_BLOCK - 1) / NARROW_BLOCK, 1024,
                         narrow_range, &work);
     return work.to;
@@ -347,8 +347,9 @@ static moco_status weight_gradient(cpu_backend *backend, onednn_convolution *con
 
 static moco_status input_gradient(cpu_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
     static const int arguments[3] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST};
-    pass_state *state = &convolution->pass[args->accumulate_dx ? ADD_INPUT_GRADIENT : ONEDNN_BACKWARD_DATA];
-    void *dx = moco_host_address(&args->dx), *dy = moco_host_address(&args->dy);
+    pass_state *state =
+        &convolution->pass[(args->accumulate_inputs & 1 << MOCO_INPUT) ? ADD_INPUT_GRADIENT : ONEDNN_BACKWARD_DATA];
+    void *dx = moco_host_address(&args->d_inputs[MOCO_INPUT]), *dy = moco_host_address(&args->dy);
     MOCO_TRY(moco_onednn_weights_prepare(&state->weights, backend, args));
     if (convolution->transposed) return run_pass(backend, state, dy, dx, args, forward_arguments);
     return run_pass(backend, state, dx, dy, args, arguments);
@@ -356,16 +357,17 @@ static moco_status input_gradient(cpu_backend *backend, onednn_convolution *conv
 
 static moco_status backward(cpu_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
     if (convolution->winograd) {
-        if (args->dweight.buffer != NULL) moco_winograd_weight_gradient(backend, &convolution->desc, args);
-        if (args->dx.buffer != NULL) moco_winograd_input_gradient(backend, &convolution->desc, args);
+        if (args->d_parameters[MOCO_WEIGHT].buffer != NULL)
+            moco_winograd_weight_gradient(backend, &convolution->desc, args);
+        if (args->d_inputs[MOCO_INPUT].buffer != NULL) moco_winograd_input_gradient(backend, &convolution->desc, args);
         return MOCO_OK;
     }
-    if (args->dweight.buffer != NULL && convolution->pointwise) {
+    if (args->d_parameters[MOCO_WEIGHT].buffer != NULL && convolution->pointwise) {
         moco_pointwise_gradient(backend, &convolution->desc, args);
-    } else if (args->dweight.buffer != NULL) {
+    } else if (args->d_parameters[MOCO_WEIGHT].buffer != NULL) {
         MOCO_TRY(weight_gradient(backend, convolution, args));
     }
-    if (args->dx.buffer != NULL) MOCO_TRY(input_gradient(backend, convolution, args));
+    if (args->d_inputs[MOCO_INPUT].buffer != NULL) MOCO_TRY(input_gradient(backend, convolution, args));
     return MOCO_OK;
 }
 

@@ -14,7 +14,7 @@ static moco_status has_tag(onednn_const_md md, const dnnl_dims_t dims, int32_t d
 }
 
 /* oneDNN's own reorders of 1 x 1 weights take several times what going through memory does. */
-static moco_status find_kernels(onednn_weights *weights, cpu_backend *backend, const moco_layer_desc *desc,
+static moco_status find_kernels(onednn_weights *weights, cpu_backend *backend, const image_layer *desc,
                                 const onednn_weights_kind *kind) {
     const cpu_format *format = moco_cpu_format_of(backend, desc);
     const weight_kernels *kernels = kind->gradient ? backend->f32.weights : format->weights;
@@ -41,7 +41,7 @@ static moco_status find_kernels(onednn_weights *weights, cpu_backend *backend, c
     return MOCO_OK;
 }
 
-moco_status moco_onednn_weights_plan(onednn_weights *weights, cpu_backend *backend, const moco_layer_desc *desc,
+moco_status moco_onednn_weights_plan(onednn_weights *weights, cpu_backend *backend, const image_layer *desc,
                                      const onednn_weights_kind *kind, uint64_t *scratch) {
     const uint64_t bytes = moco_onednn_md_size(kind->own);
     MOCO_TRY(moco_onednn_memory_create(&weights->own, kind->own, backend->onednn->engine));
@@ -117,7 +117,7 @@ static void *own_address(const onednn_weights *weights, const moco_layer_args *a
 }
 
 moco_status moco_onednn_weights_prepare(onednn_weights *weights, cpu_backend *backend, const moco_layer_args *args) {
-    void *plain = moco_host_address(&args->weight);
+    void *plain = moco_host_address(&args->parameters[MOCO_WEIGHT]);
     if (weights->reorder == NULL && weights->kernels == NULL) {
         ONEDNN_TRY(dnnl_memory_set_data_handle(weights->own, plain));
         return MOCO_OK;
@@ -145,12 +145,12 @@ moco_status moco_onednn_weights_plan_gradient(onednn_weights *weights, const moc
 moco_status moco_onednn_weights_export_gradient(onednn_weights *weights, cpu_backend *backend,
                                                 const moco_layer_args *args) {
     if (weights->kernels != NULL) {
-        tile_work work = {weights, (float *) moco_host_address(&args->dweight), (char *) own_address(weights, args), 1,
-                          args->accumulate};
+        tile_work work = {weights, (float *) moco_host_address(&args->d_parameters[MOCO_WEIGHT]),
+                          (char *) own_address(weights, args), 1, args->accumulate};
         run_tiles(backend, &work);
         return MOCO_OK;
     }
-    ONEDNN_TRY(dnnl_memory_set_data_handle(weights->plain, moco_host_address(&args->dweight)));
+    ONEDNN_TRY(dnnl_memory_set_data_handle(weights->plain, moco_host_address(&args->d_parameters[MOCO_WEIGHT])));
     return run_reorder(backend, args->accumulate ? weights->reorder_add : weights->reorder, weights->own,
                        weights->plain);
 }

@@ -29,14 +29,14 @@ typedef struct onednn_weights_kind {
 } onednn_weights_kind;
 
 /* `*scratch`, the call's so far, grows by what own weights need. */
-moco_status moco_onednn_weights_plan(onednn_weights *weights, cpu_backend *backend, const moco_layer_desc *desc,
+moco_status moco_onednn_weights_plan(onednn_weights *weights, cpu_backend *backend, const image_layer *desc,
                                      const onednn_weights_kind *kind, uint64_t *scratch);
 void moco_onednn_weights_release(onednn_weights *weights, cpu_backend *backend);
 
-/* args->weight as the pass takes them: afterwards `own` has them. */
+/* args->parameters[MOCO_WEIGHT] as the pass takes them: afterwards `own` has them. */
 moco_status moco_onednn_weights_prepare(onednn_weights *weights, cpu_backend *backend, const moco_layer_args *args);
 
-/* Where the pass puts its gradient, and from there to args->dweight. */
+/* Where the pass puts its gradient, and from there to args->d_parameters[MOCO_WEIGHT]. */
 moco_status moco_onednn_weights_plan_gradient(onednn_weights *weights, const moco_layer_args *args);
 moco_status moco_onednn_weights_export_gradient(onednn_weights *weights, cpu_backend *backend,
                                                 const moco_layer_args *args);
