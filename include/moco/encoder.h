@@ -10,6 +10,8 @@ MOCO_BEGIN_DECLS
 
 typedef struct moco_encoder moco_encoder;
 
+#define MOCO_ENCODER_PASSES 2 /* how many training forwards can wait for their backward side by side */
+
 enum {
     MOCO_STEM_IMAGENET = 0, /* 7x7 convolution of stride 2, BatchNorm, ReLU, 3x3 max-pool of stride 2 */
     MOCO_STEM_CIFAR = 1     /* 3x3 convolution of stride 1, BatchNorm, ReLU */
@@ -106,6 +108,16 @@ MOCO_API moco_status moco_encoder_forward(moco_encoder *encoder, const float *im
  * Adds to the gradients, which moco_encoder_zero_gradients cleared; a second call for one forward is INVALID_STATE.
  * After another failure the gradients are undefined until they are zeroed. */
 MOCO_API moco_status moco_encoder_backward(moco_encoder *encoder, const float *d_embeddings, int64_t n);
+
+/* Two views at a time: forwards of pass 0 and of pass 1 wait for their backward side by side, each in memory of its own,
+ * which pass 1 takes at its first use. The backward passes may come in any order, and each adds to the gradients; a
+ * pass whose forward is repeated, or never followed by a backward, leaves the other one alone. Pass 0 is
+ * moco_encoder_forward and moco_encoder_backward. Errors are theirs, and INVALID_ARGUMENT for another pass; a caller's
+ * own network may have no pass 1: UNSUPPORTED. */
+MOCO_API moco_status moco_encoder_forward_pass(moco_encoder *encoder, int32_t pass, const float *images, int64_t n,
+                                               int64_t h, int64_t w, float *embeddings);
+MOCO_API moco_status moco_encoder_backward_pass(moco_encoder *encoder, int32_t pass, const float *d_embeddings,
+                                                int64_t n);
 
 MOCO_API moco_status moco_encoder_zero_gradients(moco_encoder *encoder);
 

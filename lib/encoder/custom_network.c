@@ -1,5 +1,7 @@
-/* A host's own network (<moco/sys/encoder_ops.h>) as an encoder's network: its parameter spans wrapped as tensors, its
- * images and embeddings passed through staging arrays in the host's memory, the normalisation ours. */
+/* A caller's own network (<moco/sys/encoder_ops.h>) as an encoder's network: its parameter spans are wrapped as tensors,
+ * images and embeddings pass through staging arrays in host memory, and the normalisation is ours. "Host" is the
+ * processor's memory here, the program that brings the network is the caller. */
+#include <stddef.h>
 #include <string.h>
 
 #include "backend/backend_chain.h"
@@ -23,8 +25,8 @@ typedef struct custom_network {
     moco_parameter_table table;
     moco_graph *normalizer; /* one L2_NORMALIZE layer; NULL: not wanted */
     moco_plan_cache plans;
-    moco_grown_buffer raw; /* embeddings before the normalisation, or their gradient */
-    int64_t pending;       /* samples of the forward that waits for its backward */
+    moco_grown_buffer raw;                /* embeddings before the normalisation, or their gradient */
+    int64_t pending[MOCO_ENCODER_PASSES]; /* samples of the forward that waits for its backward; 0: none does */
     staging images;
     staging rows; /* embeddings, features, or gradients */
 } custom_network;
@@ -48,7 +50,7 @@ static moco_status wrap_span(moco_context *context, float *memory, int64_t eleme
     void *buffer = NULL;
     const moco_status status = moco_buffer_wrap(context, memory, (uint64_t) elements * sizeof(float), &buffer);
     if (status == MOCO_UNSUPPORTED) {
-        return moco_fail(MOCO_UNSUPPORTED, "a custom encoder needs a backend that works in the host's memory");
+        return moco_fail(MOCO_UNSUPPORTED, "a custom encoder needs a backend that works in host memory");
     }
     MOCO_TRY(status);
     *out = moco_tensor_1d(buffer, 0, MOCO_DTYPE_F32, elements);
@@ -98,7 +100,7 @@ static moco_tensor flat(const moco_tensor *tensor) {
                : moco_tensor_1d(tensor->buffer, tensor->offset, MOCO_DTYPE_F32, moco_tensor_elements(tensor));
 }
 
-/* One run per parameter: the host's memory need not be contiguous between them. */
+/* One run per parameter: the caller's memory need not be contiguous between them. */
 static moco_status read_table(custom_network *net) {
     moco_parameter_table *table = &net->table;
     const int64_t count = net->ops.parameter_count(net->self);
@@ -231,26 +233,44 @@ static moco_status raw_tensor(custom_network *net, int64_t n, moco_tensor *out) 
     return MOCO_OK;
 }
 
-static moco_status custom_forward(void *self, int32_t mode, uint64_t weight_version, const moco_tensor *images,
-                                  const moco_tensor *embeddings) {
+/* Pass 0 runs through the table's required members, further ones through its optional ones. */
+static moco_status check_pass(const custom_network *net, int32_t pass) {
+    if (pass == 0 || net->ops.forward_pass != NULL) return MOCO_OK;
+    return moco_fail(MOCO_UNSUPPORTED,
+                     "pass is %d, but the custom encoder keeps one forward at a time: its moco_encoder_ops has no "
+                     "forward_pass and backward_pass",
+                     pass);
+}
+
+static moco_status call_forward(custom_network *net, int32_t pass, int32_t mode, const moco_tensor *images) {
+    const int64_t n = images->dims[0], h = images->dims[2], w = images->dims[3];
+    const float *pixels = net->images.values;
+    float *rows = net->rows.values;
+    const int32_t failed = pass == 0 ? net->ops.forward(net->self, mode, pixels, n, h, w, rows)
+                                     : net->ops.forward_pass(net->self, pass, pixels, n, h, w, rows);
+    if (failed == 0) return MOCO_OK;
+    return moco_fail(MOCO_CALLBACK, "the custom encoder's %s returned non-zero",
+                     pass == 0 ? "forward" : "forward_pass");
+}
+
+static moco_status custom_forward(void *self, int32_t pass, int32_t mode, uint64_t weight_version,
+                                  const moco_tensor *images, const moco_tensor *embeddings) {
     custom_network *net = (custom_network *) self;
     const int64_t n = images->dims[0];
     moco_tensor raw = *embeddings;
+    MOCO_TRY(check_pass(net, pass));
     MOCO_TRY(stage(net, &net->images, moco_tensor_elements(images)));
     MOCO_TRY(stage(net, &net->rows, n * net->config.embedding_dim));
     if (net->config.normalize) MOCO_TRY(raw_tensor(net, n, &raw));
     MOCO_TRY(moco_tensor_download(net->context, images, net->images.values));
 
-    if (mode == MOCO_MODE_TRAIN) net->pending = 0;
-    if (net->ops.forward(net->self, mode, net->images.values, n, images->dims[2], images->dims[3], net->rows.values) !=
-        0) {
-        return moco_fail(MOCO_CALLBACK, "the custom encoder's forward returned non-zero");
-    }
+    if (mode == MOCO_MODE_TRAIN) net->pending[pass] = 0;
+    MOCO_TRY(call_forward(net, pass, mode, images));
     MOCO_TRY(moco_tensor_upload(net->context, &raw, net->rows.values));
     if (net->config.normalize) {
-        MOCO_TRY(moco_plan_cache_forward(&net->plans, mode, 0, &net->table, weight_version, &raw, embeddings));
+        MOCO_TRY(moco_plan_cache_forward(&net->plans, pass, mode, 0, &net->table, weight_version, &raw, embeddings));
     }
-    if (mode == MOCO_MODE_TRAIN) net->pending = n;
+    if (mode == MOCO_MODE_TRAIN) net->pending[pass] = n;
     return MOCO_OK;
 }
 
@@ -258,7 +278,7 @@ static moco_status custom_features(void *self, uint64_t weight_version, const mo
                                    const moco_tensor *features) {
     custom_network *net = (custom_network *) self;
     if (net->ops.features == NULL) {
-        return custom_forward(self, MOCO_MODE_EVALUATE, weight_version, images, features);
+        return custom_forward(self, 0, MOCO_MODE_EVALUATE, weight_version, images, features);
     }
     MOCO_TRY(stage(net, &net->images, moco_tensor_elements(images)));
     MOCO_TRY(stage(net, &net->rows, moco_tensor_elements(features)));
@@ -270,34 +290,46 @@ static moco_status custom_features(void *self, uint64_t weight_version, const mo
     return moco_tensor_upload(net->context, features, net->rows.values);
 }
 
-static int64_t custom_pending(const void *self) {
-    return ((const custom_network *) self)->pending;
+static int64_t custom_pending(const void *self, int32_t pass) {
+    return ((const custom_network *) self)->pending[pass];
 }
 
-/* `accumulate` needs no look: the host's gradients are cleared when they are zeroed, and its backward adds. */
-static moco_status custom_backward(void *self, uint64_t weight_version, int32_t accumulate,
-                                   const moco_tensor *d_embeddings) {
-    (void) accumulate;
-    custom_network *net = (custom_network *) self;
-    const int64_t n = net->pending;
-    if (n == 0) return moco_fail(MOCO_INVALID_STATE, "backward needs a training-mode forward before it");
-    moco_tensor d_raw = *d_embeddings;
-    MOCO_TRY(stage(net, &net->rows, n * net->config.embedding_dim));
-    if (net->config.normalize) MOCO_TRY(raw_tensor(net, n, &d_raw));
-    net->pending = 0;
-    if (net->config.normalize) {
-        MOCO_TRY(moco_plan_cache_backward(&net->plans, &net->table, weight_version, 0, d_embeddings, &d_raw));
-    }
-    MOCO_TRY(moco_tensor_download(net->context, &d_raw, net->rows.values));
-    if (net->ops.backward(net->self, net->rows.values, n) != 0) {
-        return moco_fail(MOCO_CALLBACK, "the custom encoder's backward returned non-zero");
-    }
+static moco_status call_backward(custom_network *net, int32_t pass, int64_t n) {
+    const float *d_rows = net->rows.values;
+    const int32_t failed =
+        pass == 0 ? net->ops.backward(net->self, d_rows, n) : net->ops.backward_pass(net->self, pass, d_rows, n);
+    if (failed == 0) return MOCO_OK;
+    return moco_fail(MOCO_CALLBACK, "the custom encoder's %s returned non-zero",
+                     pass == 0 ? "backward" : "backward_pass");
+}
+
+/* A frozen parameter's gradient is zero, whatever the caller's backward made. */
+static moco_status clear_frozen(const custom_network *net) {
     for (int64_t i = 0; i < net->table.count; ++i) {
         const moco_parameter *item = &net->table.items[i];
         if ((item->flags & MOCO_PARAMETER_FROZEN) == 0) continue;
         MOCO_TRY(moco_tensor_fill_zero(net->context, &item->gradient));
     }
     return MOCO_OK;
+}
+
+/* `accumulate` needs no look: the caller's gradients are cleared when they are zeroed, and its backward adds. */
+static moco_status custom_backward(void *self, int32_t pass, uint64_t weight_version, int32_t accumulate,
+                                   const moco_tensor *d_embeddings) {
+    (void) accumulate;
+    custom_network *net = (custom_network *) self;
+    const int64_t n = net->pending[pass];
+    if (n == 0) return moco_fail(MOCO_INVALID_STATE, "backward needs a training-mode forward before it");
+    moco_tensor d_raw = *d_embeddings;
+    MOCO_TRY(stage(net, &net->rows, n * net->config.embedding_dim));
+    if (net->config.normalize) MOCO_TRY(raw_tensor(net, n, &d_raw));
+    net->pending[pass] = 0;
+    if (net->config.normalize) {
+        MOCO_TRY(moco_plan_cache_backward(&net->plans, pass, &net->table, weight_version, 0, d_embeddings, &d_raw));
+    }
+    MOCO_TRY(moco_tensor_download(net->context, &d_raw, net->rows.values));
+    MOCO_TRY(call_backward(net, pass, n));
+    return clear_frozen(net);
 }
 
 static moco_parameter_table *custom_parameters(void *self) {
@@ -318,14 +350,17 @@ static const moco_network_ops custom_network_ops = {
 
 static moco_status check_ops(const moco_encoder_ops *ops, moco_encoder_ops *known) {
     memset(known, 0, sizeof *known);
-    MOCO_TRY(moco_config_read(known, ops, sizeof *known, sizeof *known, "moco_encoder_ops"));
+    MOCO_TRY(moco_config_read(known, ops, sizeof *known, offsetof(moco_encoder_ops, forward_pass), "moco_encoder_ops"));
     if (known->abi_version != MOCO_ENCODER_OPS_VERSION) {
         return moco_fail(MOCO_UNSUPPORTED, "abi_version of moco_encoder_ops is %u; this library knows version %d",
                          known->abi_version, MOCO_ENCODER_OPS_VERSION);
     }
     MOCO_REQUIRE(known->forward != NULL && known->backward != NULL && known->parameter_count != NULL &&
                      known->parameter != NULL && known->clone != NULL && known->destroy != NULL,
-                 "a member of moco_encoder_ops is NULL; all but features are required");
+                 "a member of moco_encoder_ops is NULL; all up to destroy are required");
+    MOCO_REQUIRE((known->forward_pass == NULL) == (known->backward_pass == NULL),
+                 "forward_pass of moco_encoder_ops is %s, but backward_pass %s; set both or none",
+                 known->forward_pass == NULL ? "NULL" : "set", known->backward_pass == NULL ? "is NULL" : "is set");
     return MOCO_OK;
 }
 

@@ -108,16 +108,30 @@ void moco_encoder_destroy(moco_encoder *encoder) {
 
 /* --- On tensors --- */
 
-moco_status moco_encoder_forward_tensor(moco_encoder *encoder, int32_t mode, const moco_tensor *images,
-                                        const moco_tensor *embeddings) {
-    MOCO_TRY(encoder->ops->forward(encoder->network, mode, encoder->weight_version, images, embeddings));
+static moco_status forward(moco_encoder *encoder, int32_t pass, int32_t mode, const moco_tensor *images,
+                           const moco_tensor *embeddings) {
+    MOCO_TRY(encoder->ops->forward(encoder->network, pass, mode, encoder->weight_version, images, embeddings));
     if (mode != MOCO_MODE_EVALUATE) encoder->batches_tracked++;
     return MOCO_OK;
 }
 
+moco_status moco_encoder_forward_tensor(moco_encoder *encoder, int32_t mode, const moco_tensor *images,
+                                        const moco_tensor *embeddings) {
+    return forward(encoder, 0, mode, images, embeddings);
+}
+
+moco_status moco_encoder_forward_pass_tensor(moco_encoder *encoder, int32_t pass, const moco_tensor *images,
+                                             const moco_tensor *embeddings) {
+    return forward(encoder, pass, MOCO_MODE_TRAIN, images, embeddings);
+}
+
 moco_status moco_encoder_backward_tensor(moco_encoder *encoder, const moco_tensor *d_embeddings) {
-    MOCO_TRY(
-        encoder->ops->backward(encoder->network, encoder->weight_version, !encoder->gradients_are_zero, d_embeddings));
+    return moco_encoder_backward_pass_tensor(encoder, 0, d_embeddings);
+}
+
+moco_status moco_encoder_backward_pass_tensor(moco_encoder *encoder, int32_t pass, const moco_tensor *d_embeddings) {
+    MOCO_TRY(encoder->ops->backward(encoder->network, pass, encoder->weight_version, !encoder->gradients_are_zero,
+                                    d_embeddings));
     encoder->gradients_are_zero = 0;
     return MOCO_OK;
 }
@@ -127,8 +141,8 @@ moco_status moco_encoder_backward_tensor(moco_encoder *encoder, const moco_tenso
 /* What evaluation is asked for beside the embeddings of MOCO_MODE_*. */
 #define FEATURES (-1)
 
-static moco_status run_on_host(moco_encoder *encoder, int32_t mode, const float *images, int64_t n, int64_t h,
-                               int64_t w, float *output) {
+static moco_status run_on_host(moco_encoder *encoder, int32_t pass, int32_t mode, const float *images, int64_t n,
+                               int64_t h, int64_t w, float *output) {
     MOCO_REQUIRE_POINTER(encoder);
     MOCO_REQUIRE_POINTER(images);
     MOCO_REQUIRE(output != NULL, "the output is NULL; it must hold n rows");
@@ -147,7 +161,7 @@ static moco_status run_on_host(moco_encoder *encoder, int32_t mode, const float 
         if (mode == FEATURES) {
             status = encoder->ops->features(encoder->network, encoder->weight_version, &input.tensor, &result.tensor);
         } else {
-            status = moco_encoder_forward_tensor(encoder, mode, &input.tensor, &result.tensor);
+            status = forward(encoder, pass, mode, &input.tensor, &result.tensor);
         }
         if (status == MOCO_OK) status = moco_host_tensor_fetch(&result, encoder->context, output);
         moco_host_tensor_release(&result, encoder->context);
@@ -158,33 +172,52 @@ static moco_status run_on_host(moco_encoder *encoder, int32_t mode, const float 
 
 moco_status moco_encoder_forward(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
                                  float *embeddings) {
-    return run_on_host(encoder, MOCO_MODE_TRAIN, images, n, h, w, embeddings);
+    return run_on_host(encoder, 0, MOCO_MODE_TRAIN, images, n, h, w, embeddings);
+}
+
+static moco_status check_pass(int32_t pass) {
+    MOCO_REQUIRE(pass >= 0 && pass < MOCO_ENCODER_PASSES, "pass is %d; it must be at least 0 and less than %d", pass,
+                 MOCO_ENCODER_PASSES);
+    return MOCO_OK;
+}
+
+moco_status moco_encoder_forward_pass(moco_encoder *encoder, int32_t pass, const float *images, int64_t n, int64_t h,
+                                      int64_t w, float *embeddings) {
+    MOCO_TRY(check_pass(pass));
+    return run_on_host(encoder, pass, MOCO_MODE_TRAIN, images, n, h, w, embeddings);
 }
 
 moco_status moco_encoder_evaluate(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
                                   float *embeddings) {
-    return run_on_host(encoder, MOCO_MODE_EVALUATE, images, n, h, w, embeddings);
+    return run_on_host(encoder, 0, MOCO_MODE_EVALUATE, images, n, h, w, embeddings);
 }
 
 moco_status moco_encoder_features(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
                                   float *features) {
-    return run_on_host(encoder, FEATURES, images, n, h, w, features);
+    return run_on_host(encoder, 0, FEATURES, images, n, h, w, features);
 }
 
 moco_status moco_encoder_backward(moco_encoder *encoder, const float *d_embeddings, int64_t n) {
+    return moco_encoder_backward_pass(encoder, 0, d_embeddings, n);
+}
+
+moco_status moco_encoder_backward_pass(moco_encoder *encoder, int32_t pass, const float *d_embeddings, int64_t n) {
     MOCO_REQUIRE_POINTER(encoder);
     MOCO_REQUIRE_POINTER(d_embeddings);
-    const int64_t pending = encoder->ops->pending(encoder->network);
+    MOCO_TRY(check_pass(pass));
+    const int64_t pending = encoder->ops->pending(encoder->network, pass);
     if (pending == 0) {
-        return moco_fail(MOCO_INVALID_STATE, "no training-mode forward waits for a backward: call moco_encoder_forward "
-                                             "first, once for each backward");
+        return moco_fail(MOCO_INVALID_STATE,
+                         "no training-mode forward of pass %d waits for a backward: call moco_encoder_forward%s first, "
+                         "once for each backward",
+                         pass, pass == 0 ? "" : "_pass");
     }
     MOCO_REQUIRE(n == pending, "n is %lld; the forward that waits for its backward had %lld", (long long) n,
                  (long long) pending);
     const int64_t dims[4] = {n, encoder->shape.embedding_dim, 1, 1};
     moco_host_tensor gradient;
     MOCO_TRY(moco_host_tensor_input(&gradient, encoder->context, d_embeddings, dims));
-    const moco_status status = moco_encoder_backward_tensor(encoder, &gradient.tensor);
+    const moco_status status = moco_encoder_backward_pass_tensor(encoder, pass, &gradient.tensor);
     moco_host_tensor_release(&gradient, encoder->context);
     return status;
 }

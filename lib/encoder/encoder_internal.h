@@ -59,10 +59,14 @@ moco_status moco_parameter_cuts(moco_context *context, const moco_parameter_tabl
 /* The cut's part of a 1-d tensor that lies as its run does. */
 moco_tensor moco_cut_part(const moco_tensor *run, const moco_parameter_cut *cut);
 
-/* Tensor versions of the public functions: images n x c x h x w, embeddings n x dim, in backend memory (F32, PLAIN). */
+/* Tensor versions of the public functions: images n x c x h x w, embeddings n x dim, in backend memory (F32, PLAIN).
+ * Without a pass in the name they are pass 0; `pass` is 0 .. MOCO_ENCODER_PASSES - 1, its forward in MODE_TRAIN. */
 moco_status moco_encoder_forward_tensor(moco_encoder *encoder, int32_t mode, const moco_tensor *images,
                                         const moco_tensor *embeddings);
 moco_status moco_encoder_backward_tensor(moco_encoder *encoder, const moco_tensor *d_embeddings);
+moco_status moco_encoder_forward_pass_tensor(moco_encoder *encoder, int32_t pass, const moco_tensor *images,
+                                             const moco_tensor *embeddings);
+moco_status moco_encoder_backward_pass_tensor(moco_encoder *encoder, int32_t pass, const moco_tensor *d_embeddings);
 
 moco_context *moco_encoder_context(const moco_encoder *encoder);
 void moco_encoder_retain(moco_encoder *encoder);

@@ -81,28 +81,29 @@ static moco_status network_clone(const void *self, void **out) {
     return MOCO_OK;
 }
 
-static moco_status network_forward(void *self, int32_t mode, uint64_t weight_version, const moco_tensor *images,
-                                   const moco_tensor *embeddings) {
+static moco_status network_forward(void *self, int32_t pass, int32_t mode, uint64_t weight_version,
+                                   const moco_tensor *images, const moco_tensor *embeddings) {
     network *net = (network *) self;
-    return moco_plan_cache_forward(&net->plans, mode, 0, &net->storage.table, weight_version, images, embeddings);
+    return moco_plan_cache_forward(&net->plans, pass, mode, 0, &net->storage.table, weight_version, images, embeddings);
 }
 
 static moco_status network_features(void *self, uint64_t weight_version, const moco_tensor *images,
                                     const moco_tensor *features) {
     network *net = (network *) self;
-    return moco_plan_cache_forward(&net->plans, MOCO_MODE_EVALUATE, 1, &net->storage.table, weight_version, images,
+    return moco_plan_cache_forward(&net->plans, 0, MOCO_MODE_EVALUATE, 1, &net->storage.table, weight_version, images,
                                    features);
 }
 
-static int64_t network_pending(const void *self) {
-    const moco_graph_plan *plan = ((const network *) self)->plans.pending;
+static int64_t network_pending(const void *self, int32_t pass) {
+    const moco_graph_plan *plan = ((const network *) self)->plans.pending[pass];
     return plan == NULL ? 0 : plan->key.n;
 }
 
-static moco_status network_backward(void *self, uint64_t weight_version, int32_t accumulate,
+static moco_status network_backward(void *self, int32_t pass, uint64_t weight_version, int32_t accumulate,
                                     const moco_tensor *d_embeddings) {
     network *net = (network *) self;
-    return moco_plan_cache_backward(&net->plans, &net->storage.table, weight_version, accumulate, d_embeddings, NULL);
+    return moco_plan_cache_backward(&net->plans, pass, &net->storage.table, weight_version, accumulate, d_embeddings,
+                                    NULL);
 }
 
 static moco_parameter_table *network_parameters(void *self) {

@@ -7,15 +7,17 @@
 /* Tensors are F32, PLAIN: images n x c x h x w, embeddings n x embedding_dim (normalised as configured), features
  * n x feature_dim. `weight_version` changes with the parameter values. */
 typedef struct moco_network_ops {
-    moco_status (*forward)(void *network, int32_t mode, uint64_t weight_version, const moco_tensor *images,
-                           const moco_tensor *embeddings);
+    /* `pass` is 0 .. MOCO_ENCODER_PASSES - 1: forwards in MODE_TRAIN of different passes wait for their backward side by
+     * side. In other modes it is 0. UNSUPPORTED where the network has but one pass. */
+    moco_status (*forward)(void *network, int32_t pass, int32_t mode, uint64_t weight_version,
+                           const moco_tensor *images, const moco_tensor *embeddings);
     /* Evaluation mode. */
     moco_status (*features)(void *network, uint64_t weight_version, const moco_tensor *images,
                             const moco_tensor *features);
-    /* Whether the last MODE_TRAIN forward still waits for its backward, and with how many samples; 0: none. */
-    int64_t (*pending)(const void *network);
+    /* Whether the pass's last MODE_TRAIN forward still waits for its backward, and with how many samples; 0: none. */
+    int64_t (*pending)(const void *network, int32_t pass);
     /* Adds to the gradients; with accumulate = 0 it may overwrite them, for they count as zero. */
-    moco_status (*backward)(void *network, uint64_t weight_version, int32_t accumulate,
+    moco_status (*backward)(void *network, int32_t pass, uint64_t weight_version, int32_t accumulate,
                             const moco_tensor *d_embeddings);
     /* A network of the same structure and values (gradients zero). */
     moco_status (*clone)(const void *network, void **out);

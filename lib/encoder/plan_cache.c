@@ -6,22 +6,22 @@ moco_status moco_plan_cache_init(moco_plan_cache *cache, const moco_graph *graph
     memset(cache, 0, sizeof *cache);
     cache->graph = graph;
     cache->input_gradient = input_gradient;
-    return moco_workspace_create(&cache->own, graph->context);
+    return moco_workspace_create(&cache->own[0], graph->context);
 }
 
 void moco_plan_cache_lend(moco_plan_cache *cache, const moco_plan_cache *source) {
-    cache->lent = moco_workspace_retain(source->own);
+    cache->lent = moco_workspace_retain(source->own[0]);
 }
 
 void moco_plan_cache_release(moco_plan_cache *cache) {
     if (cache->graph == NULL) return;
     for (int32_t i = 0; i < MOCO_CACHED_PLANS; ++i) moco_graph_plan_destroy(cache->plans[i]);
-    if (cache->own != NULL) { /* others may still use it, and nobody will come for what it keeps */
-        pthread_mutex_lock(&cache->own->mutex);
-        cache->own->kept = 0;
-        pthread_mutex_unlock(&cache->own->mutex);
+    if (cache->own[0] != NULL) { /* no backward comes any more: those it was lent to may have it */
+        pthread_mutex_lock(&cache->own[0]->mutex);
+        cache->own[0]->kept = 0;
+        pthread_mutex_unlock(&cache->own[0]->mutex);
     }
-    moco_workspace_release(cache->own);
+    for (int32_t pass = 0; pass < MOCO_ENCODER_PASSES; ++pass) moco_workspace_release(cache->own[pass]);
     moco_workspace_release(cache->lent);
     moco_workspace_release(cache->spare);
     memset(cache, 0, sizeof *cache);
@@ -32,8 +32,15 @@ static int32_t same_key(const moco_plan_key *a, const moco_plan_key *b) {
            a->w == b->w;
 }
 
+static int32_t is_pending(const moco_plan_cache *cache, const moco_graph_plan *plan) {
+    for (int32_t pass = 0; pass < MOCO_ENCODER_PASSES; ++pass) {
+        if (plan != NULL && cache->pending[pass] == plan) return 1;
+    }
+    return 0;
+}
+
 /* The plan for `key`, made if it is new. The new one replaces an empty place or the least recently used plan, but never
- * the pending one. */
+ * a pending one. Passes of one shape share a plan. */
 static moco_status find_plan(moco_plan_cache *cache, const moco_plan_key *key, moco_graph_plan **out) {
     int32_t place = -1;
     for (int32_t i = 0; i < MOCO_CACHED_PLANS; ++i) {
@@ -42,7 +49,7 @@ static moco_status find_plan(moco_plan_cache *cache, const moco_plan_key *key, m
             *out = cache->plans[i];
             return MOCO_OK;
         }
-        if (cache->plans[i] != NULL && cache->plans[i] == cache->pending) continue;
+        if (is_pending(cache, cache->plans[i])) continue;
         if (place < 0 || cache->last_used[i] < cache->last_used[place]) place = i; /* an empty place was used at 0 */
     }
     moco_graph_plan *plan = NULL;
@@ -54,10 +61,11 @@ static moco_status find_plan(moco_plan_cache *cache, const moco_plan_key *key, m
     return MOCO_OK;
 }
 
-/* A locked workspace for a pass that leaves nothing behind. */
+/* A locked workspace for a forward that leaves nothing behind. */
 static moco_status take_free_workspace(moco_plan_cache *cache, moco_workspace **out) {
-    moco_workspace *const candidates[2] = {cache->lent, cache->own};
-    for (int i = 0; i < 2; ++i) {
+    moco_workspace *candidates[1 + MOCO_ENCODER_PASSES] = {cache->lent};
+    for (int32_t pass = 0; pass < MOCO_ENCODER_PASSES; ++pass) candidates[1 + pass] = cache->own[pass];
+    for (int32_t i = 0; i < 1 + MOCO_ENCODER_PASSES; ++i) {
         if (candidates[i] == NULL) continue;
         pthread_mutex_lock(&candidates[i]->mutex);
         *out = candidates[i];
@@ -70,41 +78,48 @@ static moco_status take_free_workspace(moco_plan_cache *cache, moco_workspace **
     return MOCO_OK;
 }
 
-moco_status moco_plan_cache_forward(moco_plan_cache *cache, int32_t mode, int32_t features,
+/* The pass's workspace, locked. */
+static moco_status take_own_workspace(moco_plan_cache *cache, int32_t pass, moco_workspace **out) {
+    if (cache->own[pass] == NULL) MOCO_TRY(moco_workspace_create(&cache->own[pass], cache->graph->context));
+    pthread_mutex_lock(&cache->own[pass]->mutex);
+    *out = cache->own[pass];
+    return MOCO_OK;
+}
+
+moco_status moco_plan_cache_forward(moco_plan_cache *cache, int32_t pass, int32_t mode, int32_t features,
                                     const moco_parameter_table *parameters, uint64_t weight_version,
                                     const moco_tensor *input, const moco_tensor *output) {
     const moco_plan_key key = {mode, features, input->dims[0], input->dims[1], input->dims[2], input->dims[3]};
+    const moco_graph_plan **pending = &cache->pending[pass];
     moco_graph_plan *plan = NULL;
-    moco_workspace *workspace = cache->own;
+    moco_workspace *workspace = NULL;
     MOCO_TRY(find_plan(cache, &key, &plan));
-    if (mode == MOCO_MODE_TRAIN) {
-        pthread_mutex_lock(&workspace->mutex);
-    } else {
-        MOCO_TRY(take_free_workspace(cache, &workspace));
-    }
+    MOCO_TRY(mode == MOCO_MODE_TRAIN ? take_own_workspace(cache, pass, &workspace)
+                                     : take_free_workspace(cache, &workspace));
     moco_status status = moco_grown_buffer_reserve(&workspace->room, cache->graph->context, plan->arena_bytes);
     if (status == MOCO_OK) {
-        if (mode == MOCO_MODE_TRAIN) cache->pending = NULL; /* its memory is written from here on */
+        if (mode == MOCO_MODE_TRAIN) *pending = NULL; /* its memory is written from here on */
         status = moco_graph_plan_forward(plan, workspace->room.buffer, parameters, weight_version, input, output);
     }
     if (mode == MOCO_MODE_TRAIN) {
-        if (status == MOCO_OK) cache->pending = plan;
-        workspace->kept = cache->pending != NULL;
+        if (status == MOCO_OK) *pending = plan;
+        workspace->kept = *pending != NULL;
     }
     pthread_mutex_unlock(&workspace->mutex);
     return status;
 }
 
-moco_status moco_plan_cache_backward(moco_plan_cache *cache, const moco_parameter_table *parameters,
+moco_status moco_plan_cache_backward(moco_plan_cache *cache, int32_t pass, const moco_parameter_table *parameters,
                                      uint64_t weight_version, int32_t accumulate, const moco_tensor *d_output,
                                      const moco_tensor *d_input) {
-    const moco_graph_plan *plan = cache->pending;
+    const moco_graph_plan *plan = cache->pending[pass];
+    moco_workspace *workspace = cache->own[pass];
     if (plan == NULL) return moco_fail(MOCO_INVALID_STATE, "backward needs a training-mode forward before it");
-    cache->pending = NULL; /* its gradients reuse the memory of activations */
-    pthread_mutex_lock(&cache->own->mutex);
-    const moco_status status = moco_graph_plan_backward(plan, cache->own->room.buffer, parameters, weight_version,
+    cache->pending[pass] = NULL; /* its gradients reuse the memory of activations */
+    pthread_mutex_lock(&workspace->mutex);
+    const moco_status status = moco_graph_plan_backward(plan, workspace->room.buffer, parameters, weight_version,
                                                         accumulate, d_output, d_input);
-    cache->own->kept = 0;
-    pthread_mutex_unlock(&cache->own->mutex);
+    workspace->kept = 0;
+    pthread_mutex_unlock(&workspace->mutex);
     return status;
 }

@@ -50,10 +50,12 @@ static moco_status whole_life(moco_context *context, const moco_encoder_config *
     if (status != MOCO_OK) assert_null(encoder);
     if (status == MOCO_OK) status = moco_momentum_encoder_create(&f_k, encoder, NULL);
     if (status == MOCO_OK) status = moco_encoder_forward(encoder, images, N, 4, 5, q);
+    if (status == MOCO_OK) status = moco_encoder_forward_pass(encoder, 1, images, N, 4, 5, q);
     if (status == MOCO_OK) status = moco_momentum_encoder_update(f_k);
     if (status == MOCO_OK) status = moco_momentum_encoder_encode(f_k, images, N, 4, 5, k);
     if (status == MOCO_OK) status = moco_encoder_evaluate(encoder, images, N - 1, 4, 5, k);
     if (status == MOCO_OK) status = moco_encoder_backward(encoder, gradient, N);
+    if (status == MOCO_OK) status = moco_encoder_backward_pass(encoder, 1, gradient, N);
     moco_momentum_encoder_destroy(f_k);
     moco_encoder_destroy(encoder);
     return status;
@@ -127,12 +129,56 @@ static void a_failed_forward_changes_nothing(void **state) {
     assert_int_equal(0, count.alive);
 }
 
+/* Pass 1 takes memory at its first forward, once. Where there is none, pass 0 and an earlier forward of pass 1 stay. */
+static void a_failed_second_pass_leaves_the_first(void **state) {
+    (void) state;
+    moco_encoder_config config = small_config("cifar_resnet8");
+    counter count = {0};
+    moco_context *context = counted_context(&count);
+    moco_encoder *encoder = make_encoder(context, &config), *twin = make_encoder(context, &config);
+    float out[N * DIM];
+    int64_t elements;
+    for (int i = 0; i < 2; ++i) assert_ok(moco_encoder_forward(i == 0 ? encoder : twin, images, N, 4, 5, out));
+    const int64_t with_one_pass = count.alive;
+    int64_t failures = 0;
+    for (moco_status status = MOCO_OUT_OF_MEMORY; status != MOCO_OK; ++failures) {
+        count.calls = 0;
+        count.fail_at = failures;
+        status = moco_encoder_forward_pass(encoder, 1, images, N, 4, 5, out);
+        count.fail_at = -1;
+        assert_true(status == MOCO_OK || status == MOCO_OUT_OF_MEMORY);
+    }
+    assert_true(failures > 3);
+    /* The workspace, its buffer and the buffer's memory; the plan for this shape there is already. */
+    assert_int_equal(with_one_pass + 3, count.alive);
+    assert_ok(moco_encoder_forward_pass(encoder, 1, images, N, 4, 5, out));
+    assert_int_equal(with_one_pass + 3, count.alive);
+    count.calls = 0;
+    count.fail_at = 0; /* another shape, whose plan finds no memory */
+    assert_status(MOCO_OUT_OF_MEMORY, moco_encoder_forward_pass(encoder, 1, images, 2, 4, 5, out));
+    count.fail_at = -1;
+
+    assert_ok(moco_encoder_backward(encoder, gradient, N));
+    assert_ok(moco_encoder_backward_pass(encoder, 1, gradient, N));
+    assert_ok(moco_encoder_backward(twin, gradient, N));
+    assert_ok(moco_encoder_forward(twin, images, N, 4, 5, out));
+    assert_ok(moco_encoder_backward(twin, gradient, N));
+    float *ours = read_all(encoder, 1, &elements), *theirs = read_all(twin, 1, &elements);
+    assert_memory_equal(theirs, ours, (size_t) elements * sizeof *ours);
+    free(ours), free(theirs);
+    moco_encoder_destroy(encoder);
+    moco_encoder_destroy(twin);
+    moco_context_destroy(context);
+    assert_int_equal(0, count.alive);
+}
+
 int main(void) {
     for (int64_t i = 0; i < N * 60; ++i) images[i] = (float) hashed(STREAM_IMAGES, i);
     for (int64_t i = 0; i < N * DIM; ++i) gradient[i] = (float) hashed(STREAM_GRADIENT, i);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(a_failed_forward_changes_nothing),
+        cmocka_unit_test(a_failed_second_pass_leaves_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ typedef struct linear_net {
     float weight[IN * DIM];
     float gradient[IN * DIM];
     float steps; /* a buffer: training forwards */
-    float x[N * IN];
+    float x[MOCO_ENCODER_PASSES][N * IN];
     int32_t fail_forward, fail_backward, fail_clone, fail_parameter;
     int32_t bad_name;
 } linear_net;
@@ -25,7 +25,7 @@ static int alive; /* networks that were not destroyed */
 static int32_t net_forward(void *self, int32_t mode, const float *images, int64_t n, int64_t h, int64_t w, float *y) {
     linear_net *net = (linear_net *) self;
     if (net->fail_forward || n > N || h * w != 4) return 1;
-    if (mode == MOCO_MODE_TRAIN) memcpy(net->x, images, (size_t) (n * IN) * sizeof *images);
+    if (mode == MOCO_MODE_TRAIN) memcpy(net->x[0], images, (size_t) (n * IN) * sizeof *images);
     if (mode != MOCO_MODE_EVALUATE) net->steps += 1.0F;
     for (int64_t i = 0; i < n * DIM; ++i) {
         y[i] = 0.0F;
@@ -34,12 +34,24 @@ static int32_t net_forward(void *self, int32_t mode, const float *images, int64_
     return 0;
 }
 
-static int32_t net_backward(void *self, const float *dy, int64_t n) {
+static int32_t net_backward_pass(void *self, int32_t pass, const float *dy, int64_t n) {
     linear_net *net = (linear_net *) self;
     if (net->fail_backward) return 1;
     for (int64_t i = 0; i < n * DIM; ++i) {
-        for (int64_t c = 0; c < IN; ++c) net->gradient[c * DIM + i % DIM] += net->x[i / DIM * IN + c] * dy[i];
+        for (int64_t c = 0; c < IN; ++c) net->gradient[c * DIM + i % DIM] += net->x[pass][i / DIM * IN + c] * dy[i];
     }
+    return 0;
+}
+
+static int32_t net_backward(void *self, const float *dy, int64_t n) {
+    return net_backward_pass(self, 0, dy, n);
+}
+
+static int32_t net_forward_pass(void *self, int32_t pass, const float *images, int64_t n, int64_t h, int64_t w,
+                                float *y) {
+    linear_net *net = (linear_net *) self;
+    if (net_forward(self, MOCO_MODE_TRAIN_KEY, images, n, h, w, y) != 0) return 1;
+    memcpy(net->x[pass], images, (size_t) (n * IN) * sizeof *images);
     return 0;
 }
 
@@ -238,6 +250,86 @@ static void the_momentum_encoder_works_on_it(void **state) {
     assert_int_equal(0, alive);
 }
 
+/* Two views pending at once, their gradients taken in either order: bit for bit what one after the other gives. */
+static void two_passes_wait_side_by_side(void **state) {
+    (void) state;
+    moco_encoder_ops two = net_ops;
+    two.forward_pass = net_forward_pass;
+    two.backward_pass = net_backward_pass;
+    moco_context *context = make_context(NULL, 1);
+    float *images[2] = {hashed_floats(STREAM_IMAGES, N * IN, 1.0), hashed_floats(STREAM_PATTERN, N * IN, 1.0)};
+    float *d = hashed_floats(STREAM_GRADIENT, N * DIM, 1.0);
+    for (int32_t first = 0; first < 2; ++first) {
+        linear_net *ours = make_net(), *theirs = make_net();
+        moco_encoder *encoder = make_custom(context, &two, ours, 1, 0, 1);
+        moco_encoder *twin = make_custom(context, &net_ops, theirs, 1, 0, 1);
+        float out[N * DIM], expected[N * DIM];
+        for (int32_t pass = 0; pass < 2; ++pass) {
+            assert_ok(moco_encoder_forward_pass(encoder, pass, images[pass], N - pass, 2, 2, out));
+            assert_ok(moco_encoder_evaluate(twin, images[pass], N - pass, 2, 2, expected));
+            assert_memory_equal(expected, out, (size_t) ((N - pass) * DIM) * sizeof *out);
+        }
+        for (int32_t i = 0; i < 2; ++i) {
+            const int32_t pass = i == 0 ? first : 1 - first;
+            assert_ok(moco_encoder_backward_pass(encoder, pass, d, N - pass));
+            assert_status(MOCO_INVALID_STATE, moco_encoder_backward_pass(encoder, pass, d, N - pass));
+            assert_ok(moco_encoder_forward(twin, images[pass], N - pass, 2, 2, out));
+            assert_ok(moco_encoder_backward(twin, d, N - pass));
+        }
+        assert_memory_equal(theirs->gradient, ours->gradient, sizeof ours->gradient);
+        assert_int_equal(2, moco_encoder_batches_tracked(encoder));
+        ours->fail_forward = 1;
+        assert_status(MOCO_CALLBACK, moco_encoder_forward_pass(encoder, 1, images[1], N, 2, 2, out));
+        moco_encoder_destroy(encoder);
+        /* A network with one pass only says so, and its one pass goes on. */
+        assert_ok(moco_encoder_forward(twin, images[0], N, 2, 2, out));
+        assert_status(MOCO_UNSUPPORTED, moco_encoder_forward_pass(twin, 1, images[1], N, 2, 2, out));
+        assert_status(MOCO_INVALID_STATE, moco_encoder_backward_pass(twin, 1, d, N));
+        assert_ok(moco_encoder_backward(twin, d, N));
+        moco_encoder_destroy(twin);
+    }
+    free(images[0]), free(images[1]), free(d);
+    moco_context_destroy(context);
+    assert_int_equal(0, alive);
+}
+
+/* A program built with the table's first version, which ends after `features`. */
+static void a_shorter_table_has_one_pass(void **state) {
+    (void) state;
+    moco_encoder_ops older = net_ops;
+    older.struct_size = (uint32_t) offsetof(moco_encoder_ops, forward_pass);
+    older.forward_pass = net_forward_pass; /* memory behind the older struct */
+    older.backward_pass = net_backward_pass;
+    moco_context *context = make_context(NULL, 1);
+    moco_encoder *encoder = make_custom(context, &older, make_net(), 1, 0, 1);
+    float *images = hashed_floats(STREAM_IMAGES, N * IN, 1.0), out[N * DIM];
+    assert_ok(moco_encoder_forward(encoder, images, N, 2, 2, out));
+    assert_status(MOCO_UNSUPPORTED, moco_encoder_forward_pass(encoder, 1, images, N, 2, 2, out));
+    free(images);
+    moco_encoder_destroy(encoder);
+    moco_context_destroy(context);
+}
+
+static void its_frozen_parameters_get_no_gradient(void **state) {
+    (void) state;
+    moco_context *context = make_context(NULL, 1);
+    linear_net *net = make_net();
+    moco_encoder *encoder = make_custom(context, &net_ops, net, 1, 0, 1);
+    moco_parameter_info info = {.struct_size = sizeof info};
+    float *images = hashed_floats(STREAM_IMAGES, N * IN, 1.0), out[N * DIM];
+    net->gradient[3] = 7.0F;
+    assert_ok(moco_encoder_set_parameter_flags(encoder, 0, MOCO_PARAMETER_FROZEN));
+    assert_true(net->gradient[3] == 0.0F);
+    assert_ok(moco_encoder_parameter_info(encoder, 0, &info));
+    assert_int_equal(MOCO_PARAMETER_FROZEN, info.flags);
+    assert_ok(moco_encoder_forward(encoder, images, N, 2, 2, out));
+    assert_ok(moco_encoder_backward(encoder, images, N));
+    for (int64_t i = 0; i < IN * DIM; ++i) assert_true(net->gradient[i] == 0.0F);
+    free(images);
+    moco_encoder_destroy(encoder);
+    moco_context_destroy(context);
+}
+
 static void its_failures_are_callback_failures(void **state) {
     (void) state;
     moco_context *context = make_context(NULL, 1);
@@ -279,6 +371,9 @@ static void wrong_networks_stay_the_callers(void **state) {
     ops.clone = NULL;
     assert_status(MOCO_INVALID_ARGUMENT, moco_encoder_create_custom(&encoder, context, &ops, net, &config));
     ops = net_ops;
+    ops.forward_pass = net_forward_pass; /* without backward_pass */
+    assert_status(MOCO_INVALID_ARGUMENT, moco_encoder_create_custom(&encoder, context, &ops, net, &config));
+    ops = net_ops;
     ops.abi_version = 2;
     assert_status(MOCO_UNSUPPORTED, moco_encoder_create_custom(&encoder, context, &ops, net, &config));
     ops = net_ops;
@@ -301,6 +396,8 @@ int main(void) {
         cmocka_unit_test(normalises_and_differentiates),          cmocka_unit_test(parameters_are_the_hosts_memory),
         cmocka_unit_test(features_are_its_own_or_the_embeddings), cmocka_unit_test(the_momentum_encoder_works_on_it),
         cmocka_unit_test(its_failures_are_callback_failures),     cmocka_unit_test(wrong_networks_stay_the_callers),
+        cmocka_unit_test(two_passes_wait_side_by_side),           cmocka_unit_test(a_shorter_table_has_one_pass),
+        cmocka_unit_test(its_frozen_parameters_get_no_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

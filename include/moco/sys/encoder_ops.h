@@ -44,6 +44,13 @@ typedef struct moco_encoder_ops {
 
     /* Optional (NULL): features[n x feature_dim] in evaluation mode. Without it, features are the embeddings. */
     int32_t (*features)(void *self, const float *images, int64_t n, int64_t h, int64_t w, float *features);
+
+    /* Optional (NULL, both or none; a shorter struct_size has none): pass 1 of moco_encoder_forward_pass, a MODE_TRAIN
+     * forward that is kept beside that of `forward` until its own backward, which may come first or last or never. Only
+     * `pass` 1 comes here; pass 0 is forward and backward above. Without them pass 1 is UNSUPPORTED. */
+    int32_t (*forward_pass)(void *self, int32_t pass, const float *images, int64_t n, int64_t h, int64_t w,
+                            float *embeddings);
+    int32_t (*backward_pass)(void *self, int32_t pass, const float *d_embeddings, int64_t n);
 } moco_encoder_ops;
 
 typedef struct moco_encoder_custom_config {
