@@ -15,6 +15,7 @@
 #include <moco/loader.h>
 #include <moco/loss.h>
 #include <moco/momentum_encoder.h>
+#include <moco/names.h>
 #include <moco/optimizer.h>
 #include <moco/queue.h>
 #include <moco/schedule.h>

@@ -1,112 +1,32 @@
 /* Encoders as safetensors files: torchvision's names for the tensors, the configuration in the metadata. */
-#include <inttypes.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/checked.h"
+#include "core/config_fields.h"
 #include "encoder/encoder_internal.h"
-#include "io/number_text.h"
 #include "io/safetensors.h"
 
 #define MEAN_SUFFIX    ".running_mean"
 #define TRACKED_SUFFIX ".num_batches_tracked"
 
-/* --- The configuration as metadata: one row per field of moco_encoder_config --- */
+/* --- The configuration as metadata: "moco." and the name of each field of moco_encoder_config --- */
 
-enum { FIELD_STRING, FIELD_CHOICE, FIELD_I32, FIELD_DOUBLE, FIELD_U64 };
+#define KEY_SIZE    64
+#define MOST_FIELDS 32
 
-static const char *const stems[] = {"imagenet", "cifar", NULL};
-static const char *const heads[] = {"none", "linear", "mlp", NULL};
-static const char *const bn_layouts[] = {"contiguous", "strided", NULL};
-
-static const struct {
-    const char *key;
-    int32_t kind;
-    size_t offset;
-    const char *const *choices; /* FIELD_CHOICE: by value */
-} fields[] = {
-#define FIELD(kind, name, choices) \
-    { "moco." #name, kind, offsetof(moco_encoder_config, name), choices }
-    FIELD(FIELD_STRING, architecture, NULL),    FIELD(FIELD_CHOICE, stem, stems),
-    FIELD(FIELD_CHOICE, head, heads),           FIELD(FIELD_I32, embedding_dim, NULL),
-    FIELD(FIELD_I32, head_hidden_dim, NULL),    FIELD(FIELD_I32, channels, NULL),
-    FIELD(FIELD_I32, normalize, NULL),          FIELD(FIELD_I32, bn_groups, NULL),
-    FIELD(FIELD_CHOICE, bn_layout, bn_layouts), FIELD(FIELD_I32, zero_init_residual, NULL),
-    FIELD(FIELD_I32, mlp_input_dim, NULL),      FIELD(FIELD_I32, mlp_hidden_dim, NULL),
-    FIELD(FIELD_I32, mlp_layers, NULL),         FIELD(FIELD_DOUBLE, bn_momentum, NULL),
-    FIELD(FIELD_DOUBLE, bn_eps, NULL),          FIELD(FIELD_U64, seed, NULL),
-#undef FIELD
-};
-
-#define FIELD_COUNT (sizeof fields / sizeof fields[0])
-
-static int32_t load_i32(const void *address) {
-    int32_t value;
-    memcpy(&value, address, sizeof value);
-    return value;
+/* The fields that a file keeps, in their order; how many. */
+static int32_t list_fields(const moco_config_field *fields[MOST_FIELDS]) {
+    const moco_config_section *encoder = &moco_config_sections[MOCO_CONFIG_ENCODER];
+    int32_t count = 0;
+    for (int32_t i = 0; i < encoder->count && count < MOST_FIELDS; ++i) {
+        if (!encoder->fields[i].of_run) fields[count++] = &encoder->fields[i];
+    }
+    return count;
 }
 
-/* The text of a field; `buffer` holds it unless it is a constant. */
-static const char *field_text(size_t field, const moco_encoder_config *config, char buffer[MOCO_NUMBER_TEXT_SIZE]) {
-    const char *address = (const char *) config + fields[field].offset;
-    switch (fields[field].kind) {
-    case FIELD_STRING: {
-        const char *string;
-        memcpy(&string, address, sizeof string);
-        return string;
-    }
-    case FIELD_CHOICE:
-        return fields[field].choices[load_i32(address)];
-    case FIELD_I32:
-        snprintf(buffer, MOCO_NUMBER_TEXT_SIZE, "%" PRId32, load_i32(address));
-        return buffer;
-    case FIELD_DOUBLE: {
-        double value;
-        memcpy(&value, address, sizeof value);
-        moco_double_to_text(value, buffer);
-        return buffer;
-    }
-    default: {
-        uint64_t value;
-        memcpy(&value, address, sizeof value);
-        snprintf(buffer, MOCO_NUMBER_TEXT_SIZE, "%" PRIu64, value);
-        return buffer;
-    }
-    }
-}
-
-/* Puts `text` into the field; 0 if it is no value of its kind. A string is borrowed from `text`. */
-static int32_t set_field(size_t field, const char *text, moco_encoder_config *config) {
-    char *address = (char *) config + fields[field].offset;
-    int64_t integer = 0;
-    switch (fields[field].kind) {
-    case FIELD_STRING:
-        memcpy(address, &text, sizeof text);
-        return 1;
-    case FIELD_CHOICE:
-        while (fields[field].choices[integer] != NULL && strcmp(fields[field].choices[integer], text) != 0) ++integer;
-        if (fields[field].choices[integer] == NULL) return 0;
-        break;
-    case FIELD_I32:
-        if (!moco_text_to_i64(text, &integer) || integer < INT32_MIN || integer > INT32_MAX) return 0;
-        break;
-    case FIELD_DOUBLE: {
-        double value;
-        if (!moco_text_to_double(text, &value)) return 0;
-        memcpy(address, &value, sizeof value);
-        return 1;
-    }
-    default: {
-        uint64_t value;
-        if (!moco_text_to_u64(text, &value)) return 0;
-        memcpy(address, &value, sizeof value);
-        return 1;
-    }
-    }
-    const int32_t value = (int32_t) integer;
-    memcpy(address, &value, sizeof value);
-    return 1;
+static void metadata_key(const moco_config_field *field, char key[KEY_SIZE]) {
+    snprintf(key, KEY_SIZE, "moco.%s", field->name);
 }
 
 /* --- BatchNorm's num_batches_tracked: one int64 scalar beside each running_mean --- */
@@ -140,7 +60,8 @@ typedef struct saving {
     int64_t metadata_count;
     const char **keys;
     const char **values;
-    char (*texts)[MOCO_NUMBER_TEXT_SIZE]; /* [FIELD_COUNT] */
+    char (*own_keys)[KEY_SIZE]; /* [MOST_FIELDS], as are the texts */
+    char (*texts)[MOCO_FIELD_TEXT_SIZE];
 } saving;
 
 static moco_status fill_tensor(int64_t index, void *values, void *user) {
@@ -183,18 +104,26 @@ static moco_status list_tensors(saving *work) {
 }
 
 static moco_status list_metadata(saving *work, const char *const *keys, const char *const *values, int64_t count) {
-    const size_t most = FIELD_COUNT + 1 + (size_t) count;
+    const moco_config_field *fields[MOST_FIELDS];
+    const size_t most = MOST_FIELDS + 1 + (size_t) count;
     work->keys = (const char **) moco_allocate_zeroed(work->context, most, sizeof *work->keys);
     work->values = (const char **) moco_allocate_zeroed(work->context, most, sizeof *work->values);
-    work->texts = moco_allocate_zeroed(work->context, FIELD_COUNT, sizeof *work->texts);
-    if (work->keys == NULL || work->values == NULL || work->texts == NULL) return MOCO_OUT_OF_MEMORY;
+    work->own_keys = moco_allocate_zeroed(work->context, MOST_FIELDS, sizeof *work->own_keys);
+    work->texts = moco_allocate_zeroed(work->context, MOST_FIELDS, sizeof *work->texts);
+    if (work->keys == NULL || work->values == NULL || work->own_keys == NULL || work->texts == NULL) {
+        return MOCO_OUT_OF_MEMORY;
+    }
     work->keys[0] = "format"; /* what PyTorch's reader looks for */
     work->values[0] = "pt";
     work->metadata_count = 1;
     const moco_encoder_config *config = moco_encoder_configuration(work->encoder);
-    for (size_t field = 0; config != NULL && field < FIELD_COUNT; ++field) {
-        work->keys[work->metadata_count] = fields[field].key;
-        work->values[work->metadata_count++] = field_text(field, config, work->texts[field]);
+    const int32_t field_count = config == NULL ? 0 : list_fields(fields);
+    for (int32_t i = 0; i < field_count; ++i) {
+        metadata_key(fields[i], work->own_keys[i]);
+        work->keys[work->metadata_count] = work->own_keys[i];
+        MOCO_TRY(moco_config_field_text(fields[i], fields[i]->name, config, work->texts[i],
+                                        &work->values[work->metadata_count]));
+        work->metadata_count++;
     }
     for (int64_t i = 0; i < count; ++i) {
         MOCO_REQUIRE(keys[i] != NULL && values[i] != NULL, "keys[%lld] or values[%lld] is NULL; both must be strings",
@@ -225,6 +154,7 @@ moco_status moco_encoder_save(const moco_encoder *encoder, const char *path, con
     moco_deallocate(work.context, work.entries);
     moco_deallocate(work.context, (void *) work.keys);
     moco_deallocate(work.context, (void *) work.values);
+    moco_deallocate(work.context, work.own_keys);
     moco_deallocate(work.context, work.texts);
     return status;
 }
@@ -233,17 +163,20 @@ moco_status moco_encoder_save(const moco_encoder *encoder, const char *path, con
 
 static moco_status read_configuration(const moco_safetensors *file, const char *path, moco_encoder_config *config) {
     MOCO_TRY(moco_encoder_config_init(config, sizeof *config));
-    for (size_t field = 0; field < FIELD_COUNT; ++field) {
-        const char *text = moco_safetensors_metadata(file, fields[field].key);
+    const moco_config_field *fields[MOST_FIELDS];
+    const int32_t count = list_fields(fields);
+    for (int32_t i = 0; i < count; ++i) {
+        char key[KEY_SIZE];
+        metadata_key(fields[i], key);
+        const char *text = moco_safetensors_metadata(file, key);
         if (text == NULL) {
             return moco_fail(MOCO_NOT_FOUND,
                              "%s has no metadata entry %s: it was not written by moco_encoder_save from a built-in "
                              "network",
-                             path, fields[field].key);
+                             path, key);
         }
-        if (!set_field(field, text, config)) {
-            return moco_fail(MOCO_FORMAT, "%s: the metadata entry %s is \"%.64s\", which is no such value", path,
-                             fields[field].key, text);
+        if (moco_config_set_field(fields[i], key, text, config) != MOCO_OK) {
+            return moco_fail(MOCO_FORMAT, "%s: the metadata entry %s", path, moco_last_error());
         }
     }
     return MOCO_OK;

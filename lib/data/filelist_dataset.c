@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/number_text.h"
 #include "data/dataset_kinds.h"
 #include "data/file_bytes.h"
-#include "io/number_text.h"
 
 #define MAX_SHOWN 200 /* bytes of a line in a message */
 

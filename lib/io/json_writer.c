@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "io/number_text.h"
+#include "core/number_text.h"
 
 void moco_json_init(moco_json_writer *json, moco_context *context) {
     memset(json, 0, sizeof *json);

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/number_text.h"
 #include "core/random.h"
 #include "io/json_writer.h"
-#include "io/number_text.h"
 
 static void assert_text(moco_json_writer *json, const char *expected) {
     assert_int_equal(moco_json_finish(json), MOCO_OK);

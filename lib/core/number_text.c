@@ -1,5 +1,5 @@
 #define _POSIX_C_SOURCE 200809L
-#include "io/number_text.h"
+#include "core/number_text.h"
 
 #include <errno.h>
 #include <locale.h>

@@ -1,6 +1,6 @@
 /* Numbers as text that means the same in every locale. */
-#ifndef MOCO_IO_NUMBER_TEXT_H
-#define MOCO_IO_NUMBER_TEXT_H
+#ifndef MOCO_CORE_NUMBER_TEXT_H
+#define MOCO_CORE_NUMBER_TEXT_H
 
 #include <stdint.h>
 
