@@ -40,30 +40,34 @@ static void flip(int64_t h, int64_t w, float *image) {
     }
 }
 
-static void normalise(const moco_augment_config *config, int64_t area, float *image) {
+static void normalize(const moco_augment_config *config, int64_t area, float *image) {
     for (int32_t c = 0; c < 3; ++c, image += area) {
         const float mean = (float) config->mean[c], std = (float) config->std[c];
         for (int64_t i = 0; i < area; ++i) image[i] = (image[i] - mean) / std;
     }
 }
 
-static moco_status require_image(const moco_augment *augment, const void *image, int64_t h, int64_t w,
-                                 const void *out) {
-    MOCO_REQUIRE_POINTER(augment);
-    MOCO_REQUIRE_POINTER(image);
-    MOCO_REQUIRE_POINTER(out);
+moco_status moco_augment_require_image(int64_t h, int64_t w) {
     MOCO_REQUIRE(h >= 1 && h <= MAX_IMAGE_SIDE && w >= 1 && w <= MAX_IMAGE_SIDE,
                  "h x w is %lld x %lld; both must be 1 to %lld", (long long) h, (long long) w,
                  (long long) MAX_IMAGE_SIDE);
     return MOCO_OK;
 }
 
-static moco_status require_stream(int64_t epoch, int64_t sample, int32_t view) {
+moco_status moco_augment_require_view(int64_t epoch, int64_t sample, int32_t view) {
     MOCO_REQUIRE(epoch >= 0 && epoch < (int64_t) 1 << 32, "epoch is %lld; it must be 0 to 2^32 - 1", (long long) epoch);
     MOCO_REQUIRE(sample >= 0 && sample < (int64_t) 1 << 40, "sample is %lld; it must be 0 to 2^40 - 1",
                  (long long) sample);
     MOCO_REQUIRE(view >= 0 && view < 256, "view is %d; it must be 0 (query) or 1 (key), at most 255", view);
     return MOCO_OK;
+}
+
+static moco_status require_arguments(const moco_augment *augment, const void *image, int64_t h, int64_t w,
+                                     const void *out) {
+    MOCO_REQUIRE_POINTER(augment);
+    MOCO_REQUIRE_POINTER(image);
+    MOCO_REQUIRE_POINTER(out);
+    return moco_augment_require_image(h, w);
 }
 
 static void apply_part(const moco_augment_config *config, int32_t part, const moco_view_draw *draw, void *scratch,
@@ -91,7 +95,7 @@ static void apply_part(const moco_augment_config *config, int32_t part, const mo
 }
 
 moco_status moco_augment_render(const moco_augment *augment, const float *image, int64_t h, int64_t w,
-                                const moco_view_draw *draw, float *out) {
+                                const moco_view_draw *draw, int32_t normalized, float *out) {
     const moco_augment_config *config = &augment->config;
     const int64_t height = config->height, width = config->width;
     moco_resample_axis vertical, horizontal;
@@ -118,7 +122,7 @@ moco_status moco_augment_render(const moco_augment *augment, const float *image,
     for (int32_t i = 0; i < MOCO_AUGMENT_ORDER && !draw->evaluation; ++i) {
         apply_part(config, config->order[i], draw, scratch, out);
     }
-    normalise(config, height * width, out);
+    if (normalized) normalize(config, height * width, out);
     moco_deallocate(augment->context, scratch);
     return MOCO_OK;
 }
@@ -126,23 +130,23 @@ moco_status moco_augment_render(const moco_augment *augment, const float *image,
 moco_status moco_augment_apply(const moco_augment *augment, const float *image, int64_t h, int64_t w, int64_t epoch,
                                int64_t sample, int32_t view, float *out) {
     moco_view_draw draw;
-    MOCO_TRY(require_image(augment, image, h, w, out));
-    MOCO_TRY(require_stream(epoch, sample, view));
+    MOCO_TRY(require_arguments(augment, image, h, w, out));
+    MOCO_TRY(moco_augment_require_view(epoch, sample, view));
     moco_augment_draw(augment, h, w, epoch, sample, view, &draw);
-    return moco_augment_render(augment, image, h, w, &draw, out);
+    return moco_augment_render(augment, image, h, w, &draw, 1, out);
 }
 
 moco_status moco_augment_evaluate(const moco_augment *augment, const float *image, int64_t h, int64_t w, float *out) {
     moco_view_draw draw;
-    MOCO_TRY(require_image(augment, image, h, w, out));
+    MOCO_TRY(require_arguments(augment, image, h, w, out));
     moco_augment_draw_evaluation(&draw);
-    return moco_augment_render(augment, image, h, w, &draw, out);
+    return moco_augment_render(augment, image, h, w, &draw, 1, out);
 }
 
 /* A view of a whole 8-bit image, with working memory for this call alone. */
 static moco_status render_whole(const moco_augment *augment, const uint8_t *pixels, int64_t h, int64_t w,
                                 const moco_view_draw *draw, float *out) {
-    const moco_pixels image = {.pixels = pixels, .h = h, .w = w, .full_h = h, .full_w = w, .reduction = 1};
+    const moco_image_part image = moco_image_whole(pixels, h, w);
     moco_augment_scratch scratch = {0};
     const moco_status status = moco_augment_render_pixels(augment, &image, draw, &scratch, MOCO_PIXELS_FLOAT32, out);
     moco_augment_scratch_release(augment, &scratch);
@@ -152,8 +156,8 @@ static moco_status render_whole(const moco_augment *augment, const uint8_t *pixe
 moco_status moco_augment_apply_pixels(const moco_augment *augment, const uint8_t *pixels, int64_t h, int64_t w,
                                       int64_t epoch, int64_t sample, int32_t view, float *out) {
     moco_view_draw draw;
-    MOCO_TRY(require_image(augment, pixels, h, w, out));
-    MOCO_TRY(require_stream(epoch, sample, view));
+    MOCO_TRY(require_arguments(augment, pixels, h, w, out));
+    MOCO_TRY(moco_augment_require_view(epoch, sample, view));
     moco_augment_draw(augment, h, w, epoch, sample, view, &draw);
     return render_whole(augment, pixels, h, w, &draw, out);
 }
@@ -161,7 +165,7 @@ moco_status moco_augment_apply_pixels(const moco_augment *augment, const uint8_t
 moco_status moco_augment_evaluate_pixels(const moco_augment *augment, const uint8_t *pixels, int64_t h, int64_t w,
                                          float *out) {
     moco_view_draw draw;
-    MOCO_TRY(require_image(augment, pixels, h, w, out));
+    MOCO_TRY(require_arguments(augment, pixels, h, w, out));
     moco_augment_draw_evaluation(&draw);
     return render_whole(augment, pixels, h, w, &draw, out);
 }

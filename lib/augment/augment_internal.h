@@ -7,6 +7,7 @@
 #include <moco/augment.h>
 
 #include "core/context_internal.h"
+#include "core/image_part.h"
 
 struct moco_augment {
     atomic_int references;
@@ -34,32 +35,19 @@ void moco_augment_draw(const moco_augment *augment, int64_t h, int64_t w, int64_
 /* The draw of the evaluation view. */
 void moco_augment_draw_evaluation(moco_view_draw *draw);
 
-/* The view that `draw` describes. */
+/* INVALID_ARGUMENT where an image or a view is out of the ranges that moco/augment.h gives. */
+moco_status moco_augment_require_image(int64_t h, int64_t w);
+moco_status moco_augment_require_view(int64_t epoch, int64_t sample, int32_t view);
+
+/* The view that `draw` describes; `normalized` 1: (x - mean) / std, 0: in 0..1. */
 moco_status moco_augment_render(const moco_augment *augment, const float *image, int64_t h, int64_t w,
-                                const moco_view_draw *draw, float *out);
+                                const moco_view_draw *draw, int32_t normalized, float *out);
 
-/* --- Views of 8-bit images, of which perhaps only a part is held, perhaps at a reduced size --- */
-
-/* The part of an image of h x w pixels that some views are made of. */
-typedef struct moco_augment_window {
-    int64_t top, left, h, w;
-    int32_t max_reduction; /* 1, 2, 4 or 8: the image may be made smaller by so much on the way */
-} moco_augment_window;
+/* --- Views of 8-bit images (core/image_part.h) --- */
 
 /* The union of what `count` >= 1 draws need, and the largest reduction that all of them allow. */
 void moco_augment_wanted(const moco_augment *augment, const moco_view_draw *draws, int32_t count, int64_t h, int64_t w,
-                         moco_augment_window *wanted);
-
-/* An image as a decoder gives it (data/image.h says the same of moco_image): h x w held pixels, red, green and blue
- * side by side, rows without gaps. One held pixel covers reduction x reduction pixels of the full image, of which it
- * begins at row `top` and column `left`; those are multiples of reduction. */
-typedef struct moco_pixels {
-    const uint8_t *pixels;
-    int64_t h, w;
-    int64_t top, left;
-    int64_t full_h, full_w;
-    int32_t reduction;
-} moco_pixels;
+                         moco_image_request *wanted);
 
 /* A thread's working memory; starts zeroed, grows as needed. */
 typedef struct moco_augment_scratch {
@@ -72,7 +60,7 @@ void moco_augment_scratch_release(const moco_augment *augment, moco_augment_scra
 /* The view that `draw` describes, out[3 x height x width] (NCHW): `pixels` MOCO_PIXELS_FLOAT32 (moco/dataset.h): float
  * and normalised, MOCO_PIXELS_UINT8: uint8, 0..255, not normalised. The image holds what moco_augment_wanted asks for.
  * OUT_OF_MEMORY is the only failure. The parts round to 8 bits as those of Pillow do. */
-moco_status moco_augment_render_pixels(const moco_augment *augment, const moco_pixels *image,
+moco_status moco_augment_render_pixels(const moco_augment *augment, const moco_image_part *image,
                                        const moco_view_draw *draw, moco_augment_scratch *scratch, int32_t pixels,
                                        void *out);
 

@@ -17,7 +17,7 @@ const moco_augment_kernels *moco_augment_kernel_sets(int32_t *count);
 
 /* moco_augment_render_pixels by the kernels given. */
 moco_status moco_augment_render_with(const moco_augment *augment, const moco_augment_kernels *kernels,
-                                     const moco_pixels *image, const moco_view_draw *draw,
+                                     const moco_image_part *image, const moco_view_draw *draw,
                                      moco_augment_scratch *scratch, int32_t pixels, void *out);
 
 #endif

@@ -127,7 +127,7 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-moco_status moco_augment_render_pixels(const moco_augment *augment, const moco_pixels *image,
+moco_status moco_augment_render_pixels(const moco_augment *augment, const moco_image_part *image,
                                        const moco_view_draw *draw, moco_augment_scratch *scratch, int32_t pixels,
                                        void *out) {
     int32_t sets = 0;
@@ -136,14 +136,14 @@ moco_status moco_augment_render_pixels(const moco_augment *augment, const moco_p
 }
 
 moco_status moco_augment_render_with(const moco_augment *augment, const moco_augment_kernels *kernels,
-                                     const moco_pixels *image, const moco_view_draw *draw,
+                                     const moco_image_part *image, const moco_view_draw *draw,
                                      moco_augment_scratch *scratch, int32_t pixels, void *out) {
     const moco_augment_config *config = &augment->config;
     const int64_t height = config->height, width = config->width, area = height * width;
     moco_resample_axis vertical, horizontal;
     moco_view_axes(augment, draw, image->full_h, image->full_w, &vertical, &horizontal);
-    place_axis(&vertical, image->top, image->h, image->reduction);
-    place_axis(&horizontal, image->left, image->w, image->reduction);
+    place_axis(&vertical, image->window.top, image->h, image->reduction);
+    place_axis(&horizontal, image->window.left, image->w, image->reduction);
     /* The planes, and behind them what the resizing needs first and the blur later. */
     const size_t plane_bytes = ((size_t) (3 * area) + 63) & ~(size_t) 63;
     size_t bytes = moco_pixel_resample_scratch(kernels->resample, &vertical, &horizontal);

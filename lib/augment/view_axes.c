@@ -59,7 +59,7 @@ static int32_t reduction_of(const moco_resample_axis *vertical, const moco_resam
 }
 
 void moco_augment_wanted(const moco_augment *augment, const moco_view_draw *draws, int32_t count, int64_t h, int64_t w,
-                         moco_augment_window *wanted) {
+                         moco_image_request *wanted) {
     int64_t top = h, left = w, bottom = 0, right = 0;
     wanted->max_reduction = augment->config.reduced_decoding ? 8 : 1;
     for (int32_t i = 0; i < count; ++i) {
@@ -75,8 +75,5 @@ void moco_augment_wanted(const moco_augment *augment, const moco_view_draw *draw
         const int32_t reduction = reduction_of(&vertical, &horizontal);
         if (reduction < wanted->max_reduction) wanted->max_reduction = reduction;
     }
-    wanted->top = top;
-    wanted->left = left;
-    wanted->h = bottom - top;
-    wanted->w = right - left;
+    wanted->window = (moco_image_window){top, left, bottom - top, right - left};
 }

@@ -20,11 +20,13 @@ moco_status moco_image_reserve(moco_context *context, moco_image *image, int64_t
     size_t bytes = 0;
     MOCO_TRY(moco_checked_multiply(h, w, "the image's pixels", &pixels));
     MOCO_TRY(moco_checked_bytes(pixels, 3, "the image", &bytes));
-    if (image->pixels != NULL && image->capacity >= bytes) return MOCO_OK;
-    moco_image_release(context, image);
-    image->pixels = (uint8_t *) moco_allocate(context, bytes);
-    if (image->pixels == NULL) return MOCO_OUT_OF_MEMORY;
-    image->capacity = bytes;
+    if (image->pixels == NULL || image->capacity < bytes) {
+        moco_image_release(context, image);
+        image->pixels = (uint8_t *) moco_allocate(context, bytes);
+        if (image->pixels == NULL) return MOCO_OUT_OF_MEMORY;
+        image->capacity = bytes;
+    }
+    image->held.pixels = image->pixels;
     return MOCO_OK;
 }
 
@@ -125,7 +127,7 @@ static moco_status set_window(moco_image_job *job, const moco_image_request *req
 moco_status moco_image_decode(moco_context *context, const void *bytes, size_t size, const moco_image_limits *limits,
                               const moco_image_request *request, moco_image *image) {
     MOCO_REQUIRE_POINTER(image);
-    image->h = image->w = 0; /* nothing is held, unless this succeeds */
+    image->held.h = image->held.w = 0; /* nothing is held, unless this succeeds */
     const moco_image_limits defaults = moco_image_default_limits();
     const moco_image_request everything = {.max_reduction = 1};
     if (limits == NULL) limits = &defaults;
@@ -159,6 +161,6 @@ moco_status moco_image_decode(moco_context *context, const void *bytes, size_t s
     default:
         status = moco_webp_decode(&job);
     }
-    if (status != MOCO_OK) image->h = image->w = 0;
+    if (status != MOCO_OK) image->held.h = image->held.w = 0;
     return status;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "core/context_internal.h"
+#include "core/image_part.h"
 
 /* Found in the content, never in the name. */
 enum { MOCO_FORMAT_JPEG = 0, MOCO_FORMAT_PNG = 1, MOCO_FORMAT_WEBP = 2 };
@@ -29,35 +30,14 @@ typedef struct moco_image_header {
     int64_t w;
 } moco_image_header;
 
-/* Rows [top, top + h) and columns [left, left + w) of the upright image at its full size. */
-typedef struct moco_image_window {
-    int64_t top, left, h, w;
-} moco_image_window;
-
-/* What is wanted of an image. */
-typedef struct moco_image_request {
-    moco_image_window window; /* h = 0: all of it. More than the window may be decoded, never less */
-    int32_t max_reduction;    /* 1, 2, 4 or 8: the image may be made smaller by up to so much, where that saves work */
-} moco_image_request;
-
-/* Decoded pixels: uint8, red, green and blue side by side, rows without gaps, upright. Owned by the caller, grown by
- * the decoders and used again for the next image; starts zeroed. */
+/* Decoded pixels in memory of the caller's, grown by the decoders and used again for the next image; starts zeroed. */
 typedef struct moco_image {
-    uint8_t *pixels; /* h x w x 3, from moco_allocate(context) */
-    size_t capacity; /* bytes */
-    int64_t h;       /* of what is held, in its own (reduced) pixels */
-    int64_t w;
-    /* What is held lies in the full image at `window`; one held pixel covers reduction x reduction of its pixels (the
-     * last row and column may cover fewer, so window.h <= h * reduction). window.top and .left are multiples of
-     * reduction. */
-    moco_image_window window;
-    int32_t reduction; /* 1, 2, 4 or 8 */
-    int32_t reserved;
-    int64_t full_h; /* the whole upright image */
-    int64_t full_w;
+    uint8_t *pixels;      /* from moco_allocate(context) */
+    size_t capacity;      /* bytes */
+    moco_image_part held; /* what lies there; its pixels are these */
 } moco_image;
 
-/* Room for h x w x 3 bytes; the old content is not kept. */
+/* Room for h x w x 3 bytes at held.pixels; the old content is not kept. */
 moco_status moco_image_reserve(moco_context *context, moco_image *image, int64_t h, int64_t w);
 void moco_image_release(moco_context *context, moco_image *image); /* as zeroed */
 

@@ -66,16 +66,16 @@ moco_status moco_image_begin(moco_image_job *job, int32_t reduction, uint64_t ex
     job->reduction = reduction;
     job->part = part;
 
-    moco_image *image = job->image;
-    const moco_image_window held = {part.top * r, part.left * r,
-                                    moco_min_i64((part.top + part.h) * r, job->header.h) - part.top * r,
-                                    moco_min_i64((part.left + part.w) * r, job->header.w) - part.left * r};
-    image->h = h;
-    image->w = w;
-    image->window = moco_window_to_upright(&held, &job->header);
-    image->reduction = reduction;
-    image->full_h = transposed ? job->header.w : job->header.h;
-    image->full_w = transposed ? job->header.h : job->header.w;
+    const moco_image_window stored = {part.top * r, part.left * r,
+                                      moco_min_i64((part.top + part.h) * r, job->header.h) - part.top * r,
+                                      moco_min_i64((part.left + part.w) * r, job->header.w) - part.left * r};
+    moco_image_part *held = &job->image->held;
+    held->h = h;
+    held->w = w;
+    held->window = moco_window_to_upright(&stored, &job->header);
+    held->reduction = reduction;
+    held->full_h = transposed ? job->header.w : job->header.h;
+    held->full_w = transposed ? job->header.h : job->header.w;
     return MOCO_OK;
 }
 
@@ -106,7 +106,7 @@ void moco_image_place(const moco_image_job *job, int64_t row, int64_t rows, cons
         return;
     }
     /* Bytes from one stored row, and column, to the next in the upright image. */
-    const int64_t row_bytes = 3 * job->image->w;
+    const int64_t row_bytes = 3 * job->image->held.w;
     int64_t step_y = moco_orientation_transposes(orientation) ? 3 : row_bytes;
     int64_t step_x = moco_orientation_transposes(orientation) ? row_bytes : 3;
     int64_t origin = 0;

@@ -182,11 +182,11 @@ static moco_status indexed_read(const moco_dataset *dataset, int64_t index, floa
     moco_image image = {0};
     const moco_image_request whole = {.max_reduction = 1};
     moco_status status = indexed_load(dataset, index, &whole, &scratch, &image);
-    if (status == MOCO_OK && (image.h != h || image.w != w)) {
+    if (status == MOCO_OK && (image.held.h != h || image.held.w != w)) {
         status =
             name_failure(dataset, index,
                          moco_fail(MOCO_FORMAT, "it is an image of %lld x %lld pixels now, and was one of %lld x %lld",
-                                   (long long) image.h, (long long) image.w, (long long) h, (long long) w));
+                                   (long long) image.held.h, (long long) image.held.w, (long long) h, (long long) w));
     }
     if (status == MOCO_OK) split_planes(image.pixels, h * w, pixels);
     moco_image_release(dataset->context, &image);

@@ -56,10 +56,7 @@ static moco_status memory_load(const moco_dataset *dataset, int64_t index, const
         to[3 * i + 1] = green[i];
         to[3 * i + 2] = blue[i];
     }
-    image->h = image->full_h = images->h;
-    image->w = image->full_w = images->w;
-    image->window = (moco_image_window){0, 0, images->h, images->w};
-    image->reduction = 1;
+    image->held = moco_image_whole(image->pixels, images->h, images->w);
     return MOCO_OK;
 }
 

@@ -73,6 +73,7 @@ void moco_sample_cache_add(moco_sample_cache *cache, int64_t sample, const moco_
         memcpy(copy, loaded->bytes, loaded->size);
         *kept = *loaded;
         kept->bytes = copy;
+        if (kept->held.pixels != NULL) kept->held.pixels = copy;
         if (atomic_compare_exchange_strong_explicit(&cache->table[sample], &expected, kept, memory_order_release,
                                                     memory_order_relaxed)) {
             atomic_fetch_add(&cache->count, 1);

@@ -9,15 +9,12 @@
 
 typedef struct moco_sample_cache moco_sample_cache;
 
-/* One sample as it was loaded; what is held (bytes of a file, or pixels) is the user's affair. */
+/* One sample as it was loaded: the bytes of its file, or its pixels. */
 typedef struct moco_cached_sample {
     const uint8_t *bytes;
     size_t size;
-    int64_t h, w; /* the full image's */
+    moco_image_part held; /* its pixels are `bytes`, or NULL for a file's; full_h and full_w are always set */
     int32_t label;
-    moco_image_window window; /* of decoded pixels, as in moco_image */
-    int64_t held_h, held_w;
-    int32_t reduction;
 } moco_cached_sample;
 
 /* `budget` bytes are for everything that the cache allocates; less than its table takes is INVALID_ARGUMENT. */

@@ -19,6 +19,21 @@ void moco_view_memory_release(const moco_view_plan *plan, moco_view_memory *memo
     *memory = (moco_view_memory){0};
 }
 
+/* All that is random about the views of image `index`, which has h x w pixels. */
+static moco_status draw_views(const moco_view_plan *plan, int64_t h, int64_t w, int64_t epoch, int64_t index,
+                              moco_view_draw *draws, int32_t count) {
+    MOCO_TRY(moco_augment_require_image(h, w));
+    for (int32_t view = 0; view < count; ++view) {
+        if (plan->views == 0) {
+            moco_augment_draw_evaluation(&draws[view]);
+        } else {
+            MOCO_TRY(moco_augment_require_view(epoch, index, view));
+            moco_augment_draw(plan->augment, h, w, epoch, index, view, &draws[view]);
+        }
+    }
+    return MOCO_OK;
+}
+
 /* --- Images in float32 --- */
 
 static moco_status reserve_pixels(moco_context *context, moco_view_memory *memory, int64_t floats) {
@@ -33,34 +48,24 @@ static moco_status reserve_pixels(moco_context *context, moco_view_memory *memor
     return MOCO_OK;
 }
 
-static moco_status make_float_view(const moco_view_plan *plan, const float *pixels, int64_t h, int64_t w, int64_t epoch,
-                                   int64_t index, int32_t view, float *out) {
-    if (plan->views == 0) return moco_augment_evaluate(plan->augment, pixels, h, w, out);
-    return moco_augment_apply(plan->augment, pixels, h, w, epoch, index, view, out);
-}
-
-/* Normalised float32 -> 0..255. */
-static void undo_normalisation(const moco_augment *augment, const float *view, uint8_t *out) {
-    const moco_augment_config *config = &augment->config;
-    const int64_t area = (int64_t) config->height * config->width;
-    for (int32_t c = 0; c < 3; ++c, view += area, out += area) {
-        const float mean = (float) config->mean[c], std = (float) config->std[c];
-        for (int64_t i = 0; i < area; ++i) {
-            const float value = 255.0f * (view[i] * std + mean);
-            out[i] = (uint8_t) (value >= 0.0f ? (value < 255.0f ? value + 0.5f : 255.0f) : 0.0f);
-        }
+/* 0..1 -> 0..255. */
+static void to_8_bits(const float *view, int64_t count, uint8_t *out) {
+    for (int64_t i = 0; i < count; ++i) {
+        const float value = 255.0f * view[i];
+        out[i] = (uint8_t) (value >= 0.0f ? (value < 255.0f ? value + 0.5f : 255.0f) : 0.0f);
     }
 }
 
+/* The view of memory->pixels, by way of floats. */
 static moco_status make_8_bit_view(const moco_view_plan *plan, moco_view_memory *memory, int64_t h, int64_t w,
-                                   int64_t epoch, int64_t index, int32_t view, uint8_t *out) {
+                                   const moco_view_draw *draw, uint8_t *out) {
+    const int64_t count = 3 * (int64_t) plan->augment->config.height * plan->augment->config.width;
     if (memory->view == NULL) {
-        const size_t area = (size_t) plan->augment->config.height * (size_t) plan->augment->config.width;
-        memory->view = (float *) moco_allocate(plan->dataset->context, 3 * area * sizeof(float));
+        memory->view = (float *) moco_allocate(plan->dataset->context, (size_t) count * sizeof(float));
         if (memory->view == NULL) return MOCO_OUT_OF_MEMORY;
     }
-    MOCO_TRY(make_float_view(plan, memory->pixels, h, w, epoch, index, view, memory->view));
-    undo_normalisation(plan->augment, memory->view, out);
+    MOCO_TRY(moco_augment_render(plan->augment, memory->pixels, h, w, draw, 0, memory->view));
+    to_8_bits(memory->view, count, out);
     return MOCO_OK;
 }
 
@@ -77,15 +82,17 @@ static moco_status load_float(const moco_view_plan *plan, moco_view_memory *memo
 static moco_status views_of_floats(const moco_view_plan *plan, moco_view_memory *memory, int64_t epoch, int64_t index,
                                    void *const outs[MAX_VIEWS], int32_t count, int32_t *label) {
     int64_t h = 0, w = 0;
+    moco_view_draw draws[MAX_VIEWS];
     const int64_t started = moco_now_ns();
     MOCO_TRY(load_float(plan, memory, index, &h, &w, label));
     const int64_t loaded = moco_now_ns();
     memory->ns_load = loaded - started;
+    MOCO_TRY(draw_views(plan, h, w, epoch, index, draws, count));
     for (int32_t view = 0; view < count; ++view) {
         if (plan->output == MOCO_PIXELS_FLOAT32) {
-            MOCO_TRY(make_float_view(plan, memory->pixels, h, w, epoch, index, view, (float *) outs[view]));
+            MOCO_TRY(moco_augment_render(plan->augment, memory->pixels, h, w, &draws[view], 1, (float *) outs[view]));
         } else {
-            MOCO_TRY(make_8_bit_view(plan, memory, h, w, epoch, index, view, (uint8_t *) outs[view]));
+            MOCO_TRY(make_8_bit_view(plan, memory, h, w, &draws[view], (uint8_t *) outs[view]));
         }
     }
     memory->ns_augment = moco_now_ns() - loaded;
@@ -94,11 +101,11 @@ static moco_status views_of_floats(const moco_view_plan *plan, moco_view_memory 
 
 /* --- Images in 8 bits --- */
 
-/* An image's shape and label, and where it is held decoded, its pixels. */
+/* An image's shape and label, and then what is held of it. */
 typedef struct loaded_image {
     int64_t h, w;
     int32_t label;
-    moco_pixels pixels;
+    const moco_image_part *held; /* the cache's, or the thread's own */
 } loaded_image;
 
 /* The crop that needs most of the image's resolution: no crop that may be drawn is narrower or lower. */
@@ -120,10 +127,10 @@ static int32_t keeps_decoded(const moco_view_plan *plan) {
  * has no influence on it. */
 static moco_image_request request_for(const moco_view_plan *plan, const moco_view_draw *draws, int32_t count, int64_t h,
                                       int64_t w) {
-    moco_augment_window wanted;
+    moco_image_request wanted;
     if (!keeps_decoded(plan)) {
         moco_augment_wanted(plan->augment, draws, count, h, w, &wanted);
-        return (moco_image_request){{wanted.top, wanted.left, wanted.h, wanted.w}, wanted.max_reduction};
+        return wanted;
     }
     moco_view_draw least;
     if (draws->evaluation) {
@@ -144,18 +151,25 @@ static moco_status name_failure(const moco_dataset *dataset, int64_t index, moco
     return moco_fail(status, "%s: %s", name, sentence);
 }
 
-static void keep(const moco_view_plan *plan, int64_t index, const loaded_image *loaded, const moco_image *image,
-                 const uint8_t *bytes, size_t size) {
+/* The file's bytes into the cache. */
+static void keep_encoded(const moco_view_plan *plan, int64_t index, const loaded_image *loaded, const void *bytes,
+                         size_t size) {
     const moco_cached_sample sample = {
-        .bytes = bytes,
+        .bytes = (const uint8_t *) bytes,
         .size = size,
-        .h = loaded->h,
-        .w = loaded->w,
+        .held = {.full_h = loaded->h, .full_w = loaded->w},
         .label = loaded->label,
-        .window = image->window,
-        .held_h = image->h,
-        .held_w = image->w,
-        .reduction = image->reduction,
+    };
+    moco_sample_cache_add(plan->cache, index, &sample);
+}
+
+static void keep_decoded(const moco_view_plan *plan, int64_t index, const loaded_image *loaded,
+                         const moco_image_part *held) {
+    const moco_cached_sample sample = {
+        .bytes = held->pixels,
+        .size = (size_t) (3 * held->h * held->w),
+        .held = *held,
+        .label = loaded->label,
     };
     moco_sample_cache_add(plan->cache, index, &sample);
 }
@@ -175,76 +189,45 @@ static moco_status load_image(const moco_view_plan *plan, moco_view_memory *memo
     } else {
         MOCO_TRY(dataset->ops->load(dataset, index, request, &memory->encoded, image));
     }
-    if (image->full_h != loaded->h || image->full_w != loaded->w) {
+    const moco_image_part *held = &image->held;
+    if (held->full_h != loaded->h || held->full_w != loaded->w) {
         return name_failure(dataset, index,
                             moco_fail(MOCO_FORMAT,
                                       "it is an image of %lld x %lld pixels now, and was one of %lld x %lld",
-                                      (long long) image->full_h, (long long) image->full_w, (long long) loaded->h,
+                                      (long long) held->full_h, (long long) held->full_w, (long long) loaded->h,
                                       (long long) loaded->w));
     }
-    if (keeps_encoded) keep(plan, index, loaded, image, memory->encoded.encoded, size);
-    if (keeps_decoded(plan)) keep(plan, index, loaded, image, image->pixels, (size_t) (3 * image->h * image->w));
+    if (keeps_encoded) keep_encoded(plan, index, loaded, memory->encoded.encoded, size);
+    if (keeps_decoded(plan)) keep_decoded(plan, index, loaded, held);
     return MOCO_OK;
 }
 
-static moco_pixels pixels_of(const moco_image *image) {
-    return (moco_pixels){
-        .pixels = image->pixels,
-        .h = image->h,
-        .w = image->w,
-        .top = image->window.top,
-        .left = image->window.left,
-        .full_h = image->full_h,
-        .full_w = image->full_w,
-        .reduction = image->reduction,
-    };
-}
-
-static moco_pixels cached_pixels(const moco_cached_sample *sample) {
-    return (moco_pixels){
-        .pixels = sample->bytes,
-        .h = sample->held_h,
-        .w = sample->held_w,
-        .top = sample->window.top,
-        .left = sample->window.left,
-        .full_h = sample->h,
-        .full_w = sample->w,
-        .reduction = sample->reduction,
-    };
-}
-
-/* Draws the views and loads what they need of the image. */
-static moco_status load_8_bit(const moco_view_plan *plan, moco_view_memory *memory, int64_t epoch, int64_t index,
-                              moco_view_draw *draws, int32_t count, loaded_image *loaded) {
-    const moco_dataset *dataset = plan->dataset;
-    const moco_cached_sample *cached = plan->cache == NULL ? NULL : moco_sample_cache_find(plan->cache, index);
+/* The shape and the label of an image, from the cache if it is there. */
+static moco_status look_up(const moco_view_plan *plan, moco_view_memory *memory, int64_t index,
+                           const moco_cached_sample *cached, loaded_image *loaded) {
     memory->hit = cached != NULL;
-    if (cached != NULL) {
-        *loaded = (loaded_image){.h = cached->h, .w = cached->w, .label = cached->label};
-    } else {
-        MOCO_TRY(dataset->ops->info(dataset, index, &loaded->h, &loaded->w, &loaded->label));
+    if (cached == NULL) {
+        return plan->dataset->ops->info(plan->dataset, index, &loaded->h, &loaded->w, &loaded->label);
     }
-    for (int32_t view = 0; view < count; ++view) {
-        if (plan->views == 0) {
-            moco_augment_draw_evaluation(&draws[view]);
-        } else {
-            moco_augment_draw(plan->augment, loaded->h, loaded->w, epoch, index, view, &draws[view]);
-        }
-    }
+    *loaded = (loaded_image){.h = cached->held.full_h, .w = cached->held.full_w, .label = cached->label};
+    return MOCO_OK;
+}
+
+/* What the draws need of the image, decoded. */
+static moco_status load_8_bit(const moco_view_plan *plan, moco_view_memory *memory, int64_t index,
+                              const moco_cached_sample *cached, const moco_view_draw *draws, int32_t count,
+                              loaded_image *loaded) {
+    const moco_dataset *dataset = plan->dataset;
+    loaded->held = &memory->image.held;
     if (cached != NULL && keeps_decoded(plan)) {
-        loaded->pixels = cached_pixels(cached);
+        loaded->held = &cached->held;
         return MOCO_OK;
     }
     const moco_image_request request = request_for(plan, draws, count, loaded->h, loaded->w);
-    if (cached != NULL) {
-        MOCO_TRY(name_failure(dataset, index,
-                              moco_image_decode(dataset->context, cached->bytes, cached->size, &dataset->limits,
-                                                &request, &memory->image)));
-    } else {
-        MOCO_TRY(load_image(plan, memory, index, &request, loaded));
-    }
-    loaded->pixels = pixels_of(&memory->image);
-    return MOCO_OK;
+    if (cached == NULL) return load_image(plan, memory, index, &request, loaded);
+    return name_failure(
+        dataset, index,
+        moco_image_decode(dataset->context, cached->bytes, cached->size, &dataset->limits, &request, &memory->image));
 }
 
 static moco_status views_of_8_bits(const moco_view_plan *plan, moco_view_memory *memory, int64_t epoch, int64_t index,
@@ -252,12 +235,15 @@ static moco_status views_of_8_bits(const moco_view_plan *plan, moco_view_memory 
     moco_view_draw draws[MAX_VIEWS];
     loaded_image loaded = {.label = MOCO_NO_LABEL};
     const int64_t started = moco_now_ns();
-    MOCO_TRY(load_8_bit(plan, memory, epoch, index, draws, count, &loaded));
+    const moco_cached_sample *cached = plan->cache == NULL ? NULL : moco_sample_cache_find(plan->cache, index);
+    MOCO_TRY(look_up(plan, memory, index, cached, &loaded));
+    MOCO_TRY(draw_views(plan, loaded.h, loaded.w, epoch, index, draws, count));
+    MOCO_TRY(load_8_bit(plan, memory, index, cached, draws, count, &loaded));
     const int64_t ready = moco_now_ns();
     memory->ns_load = ready - started;
     *label = loaded.label;
     for (int32_t view = 0; view < count; ++view) {
-        MOCO_TRY(moco_augment_render_pixels(plan->augment, &loaded.pixels, &draws[view], &memory->scratch, plan->output,
+        MOCO_TRY(moco_augment_render_pixels(plan->augment, loaded.held, &draws[view], &memory->scratch, plan->output,
                                             outs[view]));
     }
     memory->ns_augment = moco_now_ns() - ready;

@@ -128,7 +128,7 @@ static void open_and_read(failing_allocator *allocator, const char *description,
     moco_image image = {0};
     const moco_image_request whole = {.max_reduction = 1};
     TWICE(NULL, dataset->ops->load(dataset, 7, &whole, &scratch, &image));
-    assert_int_equal(image.w, 2);
+    assert_int_equal(image.held.w, 2);
     moco_deallocate(context, scratch.encoded);
     moco_image_release(context, &image);
     moco_dataset_destroy(dataset);

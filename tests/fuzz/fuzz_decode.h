@@ -39,8 +39,8 @@ static inline void fuzz_decode(const uint8_t *data, size_t size, int32_t max_red
         if (broken_image_promise(&image, &request, &header) != NULL) abort();
         /* Every pixel has been written: under the memory sanitizer, or Valgrind, this notices. */
         uint64_t sum = 0;
-        for (int64_t i = 0; i < image.h * image.w * 3; ++i) sum += image.pixels[i];
-        if (sum > (uint64_t) (image.h * image.w * 3) * 255) abort();
+        for (int64_t i = 0; i < image.held.h * image.held.w * 3; ++i) sum += image.pixels[i];
+        if (sum > (uint64_t) (image.held.h * image.held.w * 3) * 255) abort();
     }
     moco_image_release(NULL, &image);
 }

@@ -15,11 +15,11 @@ static void compare_with_whole(const uint8_t *data, size_t size, int32_t reducti
         request.window.h = 1 + (header.h - request.window.top - 1) * place[2] / 255;
         request.window.w = 1 + (header.w - request.window.left - 1) * place[3] / 255;
         if (moco_image_decode(NULL, data, size, &limits, &request, &part) != MOCO_OK) abort();
-        if (part.reduction == whole.reduction) {
-            const int64_t r = part.reduction, top = part.window.top / r, left = part.window.left / r;
-            for (int64_t y = 0; y < part.h; ++y) {
-                const uint8_t *row = whole.pixels + ((top + y) * whole.w + left) * 3;
-                if (memcmp(part.pixels + y * part.w * 3, row, (size_t) part.w * 3) != 0) abort();
+        if (part.held.reduction == whole.held.reduction) {
+            const int64_t r = part.held.reduction, top = part.held.window.top / r, left = part.held.window.left / r;
+            for (int64_t y = 0; y < part.held.h; ++y) {
+                const uint8_t *row = whole.pixels + ((top + y) * whole.held.w + left) * 3;
+                if (memcmp(part.pixels + y * part.held.w * 3, row, (size_t) part.held.w * 3) != 0) abort();
             }
         }
     }

@@ -95,7 +95,7 @@ static void test_views(void **state) {
             assert_int_equal(moco_augment_evaluate(augment, image, record.in_h, record.in_w, made), MOCO_OK);
         } else {
             const moco_view_draw draw = draw_of(record.parameters);
-            assert_int_equal(moco_augment_render(augment, image, record.in_h, record.in_w, &draw, made), MOCO_OK);
+            assert_int_equal(moco_augment_render(augment, image, record.in_h, record.in_w, &draw, 1, made), MOCO_OK);
         }
         /* Pillow extends the edge before each of the three filters, which differs there. */
         const int64_t margin = record.parameters[7] != 0.0 ? 4 : 0;

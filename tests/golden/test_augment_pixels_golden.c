@@ -128,8 +128,7 @@ static void test_parts(void **state) {
     const size_t in = (size_t) (3 * size[0] * size[1]);
     uint8_t *pixels = (uint8_t *) malloc(in);
     assert_int_equal(fread(pixels, 1, in, file), in);
-    const moco_pixels image = {
-        .pixels = pixels, .h = size[0], .w = size[1], .full_h = size[0], .full_w = size[1], .reduction = 1};
+    const moco_image_part image = moco_image_whole(pixels, size[0], size[1]);
     moco_augment_scratch scratch = {0};
     int32_t sets = 0;
     const moco_augment_kernels *kernels = moco_augment_kernel_sets(&sets);

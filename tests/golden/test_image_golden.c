@@ -37,8 +37,8 @@ static void test_as_pillow(void **state) {
             ++unsupported;
         } else {
             if (status != MOCO_OK) fail_msg("%s: %s", record.name, moco_last_error());
-            assert_int_equal(image.h, record.h);
-            assert_int_equal(image.w, record.w);
+            assert_int_equal(image.held.h, record.h);
+            assert_int_equal(image.held.w, record.w);
             int largest = 0;
             for (size_t i = 0; i < pixels; ++i) {
                 const int difference = abs((int) image.pixels[i] - (int) expected[i]);

@@ -55,10 +55,7 @@ static inline moco_status fake_load(const moco_dataset *dataset, int64_t index, 
     fake_info(dataset, index, &h, &w, &label);
     MOCO_TRY(moco_image_reserve(dataset->context, image, h, w));
     for (int64_t i = 0; i < 3 * h * w; ++i) image->pixels[i] = fake_pixel(index, i);
-    image->h = image->full_h = image->window.h = h;
-    image->w = image->full_w = image->window.w = w;
-    image->window.top = image->window.left = 0;
-    image->reduction = 1;
+    image->held = moco_image_whole(image->pixels, h, w);
     return MOCO_OK;
 }
 

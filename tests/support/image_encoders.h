@@ -263,11 +263,11 @@ UNUSED_HERE static const uint8_t *upright_pixel(const uint8_t *stored, int64_t h
 /* All of `image` is the upright `stored`, an h x w picture of RGB. */
 UNUSED_HERE static void assert_upright(const moco_image *image, const uint8_t *stored, int64_t h, int64_t w,
                                        int orientation, const char *what) {
-    assert_int_equal(image->h, orientation < 5 ? h : w);
-    assert_int_equal(image->w, orientation < 5 ? w : h);
-    for (int64_t y = 0; y < image->h; ++y) {
-        for (int64_t x = 0; x < image->w; ++x) {
-            const uint8_t *is = image->pixels + 3 * (y * image->w + x);
+    assert_int_equal(image->held.h, orientation < 5 ? h : w);
+    assert_int_equal(image->held.w, orientation < 5 ? w : h);
+    for (int64_t y = 0; y < image->held.h; ++y) {
+        for (int64_t x = 0; x < image->held.w; ++x) {
+            const uint8_t *is = image->pixels + 3 * (y * image->held.w + x);
             const uint8_t *be = upright_pixel(stored, h, w, orientation, y, x);
             if (memcmp(is, be, 3) != 0) {
                 fail_msg("%s, orientation %d, row %lld, column %lld: %d %d %d instead of %d %d %d", what, orientation,

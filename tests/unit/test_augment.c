@@ -97,7 +97,7 @@ static void test_custom_order(void **state) {
         memset(c.order, 0, sizeof c.order);
         memcpy(c.order, orders[i], sizeof orders[i]);
         moco_augment *augment = create(&c);
-        assert_int_equal(moco_augment_render(augment, image, SIDE, SIDE, &d, i == 0 ? first : second), MOCO_OK);
+        assert_int_equal(moco_augment_render(augment, image, SIDE, SIDE, &d, 1, i == 0 ? first : second), MOCO_OK);
         moco_augment_destroy(augment);
     }
     const float threshold = (float) c.solarize_threshold;
@@ -138,16 +138,16 @@ static void test_identity(void **state) {
                             .jitter = 1,
                             .jitter_order = {3, 2, 1, 0},
                             .jitter_factor = {1.0f, 1.0f, 1.0f, 0.0f}};
-        assert_int_equal(moco_augment_render(augment, image, H, W, &d, out), MOCO_OK);
+        assert_int_equal(moco_augment_render(augment, image, H, W, &d, 1, out), MOCO_OK);
         assert_memory_equal(image, out, sizeof out);
         d.flip = 1;
-        assert_int_equal(moco_augment_render(augment, image, H, W, &d, out), MOCO_OK);
+        assert_int_equal(moco_augment_render(augment, image, H, W, &d, 1, out), MOCO_OK);
         for (int i = 0; i < N; ++i) assert_true(out[i] == image[i / W * W + W - 1 - i % W]);
         /* Blurring keeps a constant; so does every crop of it. */
         float flat[N];
         for (int i = 0; i < N; ++i) flat[i] = 0.25f;
         d = (moco_view_draw){.crop_top = 2, .crop_left = 3, .crop_h = 7, .crop_w = 5, .blur = 1, .blur_sigma = 1.7};
-        assert_int_equal(moco_augment_render(augment, flat, H, W, &d, out), MOCO_OK);
+        assert_int_equal(moco_augment_render(augment, flat, H, W, &d, 1, out), MOCO_OK);
         for (int i = 0; i < N; ++i) assert_true(fabsf(out[i] - 0.25f) < 1e-6f);
         moco_augment_destroy(augment);
     }

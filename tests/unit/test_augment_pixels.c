@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "augment/augment_kernels.h"
+#include "core/checked.h"
 #include "core/random.h"
 
 static moco_context *context;
@@ -70,13 +71,9 @@ static uint8_t *make_picture(int64_t h, int64_t w) {
     return pixels;
 }
 
-static moco_pixels whole(const uint8_t *pixels, int64_t h, int64_t w) {
-    return (moco_pixels){.pixels = pixels, .h = h, .w = w, .full_h = h, .full_w = w, .reduction = 1};
-}
-
 /* The window of an image, every `reduction` x `reduction` pixels of it averaged, as decoders give it. */
-static moco_pixels reduced(const uint8_t *pixels, int64_t h, int64_t w, const moco_augment_window *window,
-                           int32_t reduction) {
+static moco_image_part reduced(const uint8_t *pixels, int64_t h, int64_t w, const moco_image_window *window,
+                               int32_t reduction) {
     const int64_t top = window->top / reduction * reduction, left = window->left / reduction * reduction;
     const int64_t rows = (window->top + window->h - top + reduction - 1) / reduction;
     const int64_t columns = (window->left + window->w - left + reduction - 1) / reduction;
@@ -92,7 +89,9 @@ static moco_pixels reduced(const uint8_t *pixels, int64_t h, int64_t w, const mo
         }
         held[i] = (uint8_t) ((sum + count / 2) / count);
     }
-    return (moco_pixels){held, rows, columns, top, left, h, w, reduction};
+    const moco_image_window lies = {top, left, moco_min_i64(rows * reduction, h - top),
+                                    moco_min_i64(columns * reduction, w - left)};
+    return (moco_image_part){held, rows, columns, lies, reduction, 0, h, w};
 }
 
 static double largest_apart(const uint8_t *a, const uint8_t *b, int64_t count) {
@@ -144,7 +143,7 @@ static void test_window(void **state) {
     (void) state;
     enum { H = 150, W = 211, SIDE = 32, N = 3 * SIDE * SIDE };
     uint8_t *pixels = make_picture(H, W);
-    const moco_pixels image = whole(pixels, H, W);
+    const moco_image_part image = moco_image_whole(pixels, H, W);
     moco_augment_scratch scratch = {0};
     uint8_t of_whole[N], of_window[N];
     for (int32_t interpolation = 0; interpolation < 2; ++interpolation) {
@@ -153,11 +152,12 @@ static void test_window(void **state) {
             moco_view_draw draws[2];
             for (int view = 0; view < 2; ++view) moco_augment_draw(augment, H, W, 0, sample, view, &draws[view]);
             if (sample % 4 == 3) moco_augment_draw_evaluation(&draws[1]);
-            moco_augment_window window;
-            moco_augment_wanted(augment, draws, 2, H, W, &window);
-            assert_true(window.top >= 0 && window.left >= 0 && window.h >= 1 && window.w >= 1);
-            assert_true(window.top + window.h <= H && window.left + window.w <= W);
-            const moco_pixels part = reduced(pixels, H, W, &window, 1);
+            moco_image_request wanted;
+            moco_augment_wanted(augment, draws, 2, H, W, &wanted);
+            assert_true(wanted.window.top >= 0 && wanted.window.left >= 0 && wanted.window.h >= 1 &&
+                        wanted.window.w >= 1);
+            assert_true(wanted.window.top + wanted.window.h <= H && wanted.window.left + wanted.window.w <= W);
+            const moco_image_part part = reduced(pixels, H, W, &wanted.window, 1);
             for (int view = 0; view < 2; ++view) {
                 assert_int_equal(
                     moco_augment_render_pixels(augment, &image, &draws[view], &scratch, MOCO_PIXELS_UINT8, of_whole),
@@ -180,7 +180,7 @@ static void test_reduction(void **state) {
     (void) state;
     enum { H = 761, W = 1003, SIDE = 16, N = 3 * SIDE * SIDE };
     uint8_t *pixels = make_picture(H, W);
-    const moco_pixels image = whole(pixels, H, W);
+    const moco_image_part image = moco_image_whole(pixels, H, W);
     moco_augment *augment = create(MOCO_AUGMENT_CUSTOM, SIDE, SIDE, 0);
     moco_augment_scratch scratch = {0};
     uint8_t exact[N], made[N];
@@ -189,13 +189,13 @@ static void test_reduction(void **state) {
         moco_view_draw draw;
         moco_augment_draw(augment, H, W, 0, sample, 0, &draw);
         if (sample == 0) moco_augment_draw_evaluation(&draw);
-        moco_augment_window window;
-        moco_augment_wanted(augment, &draw, 1, H, W, &window);
-        seen |= window.max_reduction;
+        moco_image_request wanted;
+        moco_augment_wanted(augment, &draw, 1, H, W, &wanted);
+        seen |= wanted.max_reduction;
         assert_int_equal(moco_augment_render_pixels(augment, &image, &draw, &scratch, MOCO_PIXELS_UINT8, exact),
                          MOCO_OK);
-        for (int32_t reduction = 2; reduction <= window.max_reduction; reduction *= 2) {
-            const moco_pixels part = reduced(pixels, H, W, &window, reduction);
+        for (int32_t reduction = 2; reduction <= wanted.max_reduction; reduction *= 2) {
+            const moco_image_part part = reduced(pixels, H, W, &wanted.window, reduction);
             assert_int_equal(moco_augment_render_pixels(augment, &part, &draw, &scratch, MOCO_PIXELS_UINT8, made),
                              MOCO_OK);
             assert_true(largest_apart(exact, made, N) <= 3.0);
@@ -221,25 +221,27 @@ static void test_reduction_rule(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
         moco_view_draw draws[2] = {{.crop_h = cases[i].h, .crop_w = cases[i].w, .crop_top = 5, .crop_left = 6},
                                    {.crop_h = 1000, .crop_w = 2000, .crop_top = 5, .crop_left = 6}};
-        moco_augment_window window;
-        moco_augment_wanted(augment, draws, 1, 2000, 3000, &window);
-        assert_int_equal(window.max_reduction, cases[i].reduction);
-        assert_true(window.top == 5 && window.left == 6 && window.h == cases[i].h && window.w == cases[i].w);
-        moco_augment_wanted(augment, draws, 2, 2000, 3000, &window);
-        assert_int_equal(window.max_reduction, cases[i].reduction);
-        assert_true(window.top == 5 && window.left == 6 && window.h == 1000 && window.w == 2000);
+        moco_image_request wanted;
+        moco_augment_wanted(augment, draws, 1, 2000, 3000, &wanted);
+        assert_int_equal(wanted.max_reduction, cases[i].reduction);
+        assert_true(wanted.window.top == 5 && wanted.window.left == 6 && wanted.window.h == cases[i].h &&
+                    wanted.window.w == cases[i].w);
+        moco_augment_wanted(augment, draws, 2, 2000, 3000, &wanted);
+        assert_int_equal(wanted.max_reduction, cases[i].reduction);
+        assert_true(wanted.window.top == 5 && wanted.window.left == 6 && wanted.window.h == 1000 &&
+                    wanted.window.w == 2000);
     }
     moco_augment_destroy(augment);
 
     moco_augment_config config;
-    moco_augment_window window;
+    moco_image_request wanted;
     const moco_view_draw huge = {.crop_h = 1000, .crop_w = 2000};
     assert_int_equal(moco_augment_config_init(&config, sizeof config, MOCO_AUGMENT_V2), MOCO_OK);
     assert_int_equal(config.reduced_decoding, 0);
     config.height = config.width = 10;
     assert_int_equal(moco_augment_create(&augment, context, &config), MOCO_OK);
-    moco_augment_wanted(augment, &huge, 1, 2000, 3000, &window);
-    assert_int_equal(window.max_reduction, 1);
+    moco_augment_wanted(augment, &huge, 1, 2000, 3000, &wanted);
+    assert_int_equal(wanted.max_reduction, 1);
     moco_augment_destroy(augment);
     config.reduced_decoding = 2;
     assert_int_equal(moco_augment_create(&augment, context, &config), MOCO_INVALID_ARGUMENT);
@@ -247,7 +249,7 @@ static void test_reduction_rule(void **state) {
 
 /* --- The same bits from every kernel set, at sizes that leave rests of every vector --- */
 
-static void check_sets(const moco_augment *augment, const moco_pixels *image, const moco_view_draw *draw,
+static void check_sets(const moco_augment *augment, const moco_image_part *image, const moco_view_draw *draw,
                        moco_augment_scratch *scratch, int64_t count) {
     int32_t sets = 0;
     const moco_augment_kernels *kernels = moco_augment_kernel_sets(&sets);
@@ -275,7 +277,7 @@ static void test_kernel_sets(void **state) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; ++s) {
             const int64_t h = sizes[s][0], w = sizes[s][1];
             uint8_t *pixels = make_picture(h, w);
-            const moco_pixels image = whole(pixels, h, w);
+            const moco_image_part image = moco_image_whole(pixels, h, w);
             for (int sample = 0; sample < 12; ++sample) {
                 moco_view_draw draw;
                 moco_augment_draw(augment, h, w, 2, sample, sample % 2, &draw);
@@ -299,7 +301,7 @@ static void test_hostile_sizes(void **state) {
             const int64_t h = sizes[s][0], w = sizes[s][1];
             uint8_t *pixels = (uint8_t *) malloc((size_t) (3 * h * w));
             memset(pixels, 200, (size_t) (3 * h * w));
-            const moco_pixels image = whole(pixels, h, w);
+            const moco_image_part image = moco_image_whole(pixels, h, w);
             moco_view_draw draw;
             for (int sample = 0; sample < 3; ++sample) {
                 moco_augment_draw(augment, h, w, 0, sample, 0, &draw);
@@ -347,7 +349,7 @@ static void test_memory(void **state) {
     (void) state;
     enum { H = 100, W = 120, N = 3 * 32 * 32 };
     uint8_t *pixels = make_picture(H, W), made[N];
-    const moco_pixels image = whole(pixels, H, W);
+    const moco_image_part image = moco_image_whole(pixels, H, W);
     moco_augment *augment = create(MOCO_AUGMENT_V3, 32, 32, 0);
     moco_augment_scratch scratch = {0};
     const moco_view_draw draw = {.crop_h = H, .crop_w = W, .blur = 1, .blur_sigma = 2.0};

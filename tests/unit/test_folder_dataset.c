@@ -326,14 +326,16 @@ static void test_load_and_fetch(void **state) {
     assert_memory_equal(scratch.encoded, png, expected);
     const moco_image_request part = {.window = {10, 20, 5, 6}, .max_reduction = 1};
     assert_succeeds(dataset->ops->load(dataset, 0, &part, &scratch, &image));
-    assert_int_equal(image.full_h, 30);
-    assert_int_equal(image.full_w, 40);
-    assert_true(image.window.top <= 10 && image.window.left <= 20 && image.window.top + image.window.h >= 15 &&
-                image.window.left + image.window.w >= 26);
-    for (int64_t i = 0; i < image.h * image.w; ++i) assert_memory_equal(image.pixels + 3 * i, "\x11\x22\x33", 3);
+    assert_int_equal(image.held.full_h, 30);
+    assert_int_equal(image.held.full_w, 40);
+    assert_true(image.held.window.top <= 10 && image.held.window.left <= 20 &&
+                image.held.window.top + image.held.window.h >= 15 &&
+                image.held.window.left + image.held.window.w >= 26);
+    for (int64_t i = 0; i < image.held.h * image.held.w; ++i)
+        assert_memory_equal(image.pixels + 3 * i, "\x11\x22\x33", 3);
     const moco_image_request whole = {.max_reduction = 1};
     assert_succeeds(dataset->ops->load(dataset, 1, &whole, &scratch, &image));
-    assert_true(image.h == 3 && image.w == 4);
+    assert_true(image.held.h == 3 && image.held.w == 4);
     assert_refuses(dataset->ops->load(dataset, 2, &whole, &scratch, &image), MOCO_FORMAT, "c.png: ");
     assert_succeeds(dataset->ops->load(dataset, 1, &whole, &scratch, &image)); /* as well as before */
     moco_deallocate(context, scratch.encoded);
@@ -438,8 +440,10 @@ static void test_load_memory(void **state) {
     assert_succeeds(moco_dataset_create_memory(&dataset, context, planes, MOCO_PIXELS_UINT8, NULL, 2, 3, 2, 3, 1));
     assert_non_null(dataset->ops->load);
     assert_succeeds(dataset->ops->load(dataset, 1, &part, NULL, &image));
-    assert_true(image.h == 2 && image.w == 3 && image.full_h == 2 && image.full_w == 3 && image.reduction == 1);
-    assert_true(image.window.top == 0 && image.window.left == 0 && image.window.h == 2 && image.window.w == 3);
+    assert_true(image.held.h == 2 && image.held.w == 3 && image.held.full_h == 2 && image.held.full_w == 3 &&
+                image.held.reduction == 1);
+    assert_true(image.held.window.top == 0 && image.held.window.left == 0 && image.held.window.h == 2 &&
+                image.held.window.w == 3);
     for (int i = 0; i < 6; ++i) {
         for (int c = 0; c < 3; ++c) assert_int_equal(image.pixels[3 * i + c], 18 + 6 * c + i);
     }

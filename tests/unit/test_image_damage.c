@@ -96,13 +96,13 @@ static moco_status decode_copy(const uint8_t *bytes, size_t size, const moco_ima
     const moco_status probed = moco_image_probe(context, copy, size, &limits, &header);
     free(copy);
     if (status != MOCO_OK) {
-        assert_int_equal(image.h, 0);
-        assert_int_equal(image.w, 0);
+        assert_int_equal(image.held.h, 0);
+        assert_int_equal(image.held.w, 0);
         assert_true(strlen(moco_last_error()) > 10);
     } else { /* what decodes has a header that says so */
         assert_int_equal(probed, MOCO_OK);
-        assert_int_equal(image.full_h, header.h);
-        assert_int_equal(image.full_w, header.w);
+        assert_int_equal(image.held.full_h, header.h);
+        assert_int_equal(image.held.full_w, header.w);
     }
     return status;
 }
@@ -121,7 +121,7 @@ static void test_cut(void **state) {
         }
         /* Bytes behind the end do not count. */
         assert_int_equal(decode_copy(file.bytes, file.size, NULL), MOCO_OK);
-        const size_t bytes = (size_t) (image.h * image.w * 3);
+        const size_t bytes = (size_t) (image.held.h * image.held.w * 3);
         uint8_t *before = (uint8_t *) malloc(bytes);
         memcpy(before, image.pixels, bytes);
         encoded_append(&file, "more and more", 13);
@@ -244,7 +244,8 @@ static void test_limits(void **state) {
         encoded file = make_file(kind);
         if (file.size == 0) continue;
         assert_int_equal(moco_image_decode(context, file.bytes, file.size, NULL, NULL, &image), MOCO_OK);
-        const int64_t side = image.h > image.w ? image.h : image.w, pixels = image.h * image.w;
+        const int64_t side = image.held.h > image.held.w ? image.held.h : image.held.w,
+                      pixels = image.held.h * image.held.w;
         moco_image_header header;
         moco_image_limits limits = defaults;
         limits.max_side = side;

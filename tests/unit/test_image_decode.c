@@ -31,15 +31,15 @@ UNUSED_HERE static void decode(encoded file, int32_t format, const char *what) {
     }
     assert_int_equal(moco_image_probe(context, file.bytes, file.size, NULL, &header), MOCO_OK);
     assert_int_equal(header.format, format);
-    assert_int_equal(header.h, image.h);
-    assert_int_equal(header.w, image.w);
-    assert_int_equal(image.reduction, 1);
-    assert_int_equal(image.full_h, image.h);
-    assert_int_equal(image.full_w, image.w);
-    assert_int_equal(image.window.h, image.h);
-    assert_int_equal(image.window.w, image.w);
-    assert_int_equal(image.window.top, 0);
-    assert_int_equal(image.window.left, 0);
+    assert_int_equal(header.h, image.held.h);
+    assert_int_equal(header.w, image.held.w);
+    assert_int_equal(image.held.reduction, 1);
+    assert_int_equal(image.held.full_h, image.held.h);
+    assert_int_equal(image.held.full_w, image.held.w);
+    assert_int_equal(image.held.window.h, image.held.h);
+    assert_int_equal(image.held.window.w, image.held.w);
+    assert_int_equal(image.held.window.top, 0);
+    assert_int_equal(image.held.window.left, 0);
     free(file.bytes);
 }
 

@@ -33,20 +33,20 @@ UNUSED_HERE static int64_t draw(int64_t below) {
 
 /* `part` lies where it says, covers what was asked, and has whole's pixels. */
 UNUSED_HERE static void assert_part(const moco_image_window *asked, const char *what) {
-    const int64_t r = whole.reduction;
-    const moco_image_window *held = &part.window;
-    assert_int_equal(part.reduction, r);
-    assert_int_equal(part.full_h, whole.full_h);
-    assert_int_equal(part.full_w, whole.full_w);
+    const int64_t r = whole.held.reduction;
+    const moco_image_window *held = &part.held.window;
+    assert_int_equal(part.held.reduction, r);
+    assert_int_equal(part.held.full_h, whole.held.full_h);
+    assert_int_equal(part.held.full_w, whole.held.full_w);
     assert_true(held->top % r == 0 && held->left % r == 0);
     assert_true(held->top <= asked->top && held->left <= asked->left);
     assert_true(held->top + held->h >= asked->top + asked->h && held->left + held->w >= asked->left + asked->w);
-    assert_true(held->top + held->h <= whole.full_h && held->left + held->w <= whole.full_w);
-    assert_true(held->h <= part.h * r && held->h > (part.h - 1) * r);
-    assert_true(held->w <= part.w * r && held->w > (part.w - 1) * r);
-    for (int64_t y = 0; y < part.h; ++y) {
-        const uint8_t *be = whole.pixels + 3 * ((y + held->top / r) * whole.w + held->left / r);
-        if (memcmp(part.pixels + 3 * y * part.w, be, (size_t) (3 * part.w)) != 0) {
+    assert_true(held->top + held->h <= whole.held.full_h && held->left + held->w <= whole.held.full_w);
+    assert_true(held->h <= part.held.h * r && held->h > (part.held.h - 1) * r);
+    assert_true(held->w <= part.held.w * r && held->w > (part.held.w - 1) * r);
+    for (int64_t y = 0; y < part.held.h; ++y) {
+        const uint8_t *be = whole.pixels + 3 * ((y + held->top / r) * whole.held.w + held->left / r);
+        if (memcmp(part.pixels + 3 * y * part.held.w, be, (size_t) (3 * part.held.w)) != 0) {
             fail_msg("%s, reduction %d, window %lld x %lld at %lld, %lld: row %lld differs", what, (int) r,
                      (long long) asked->h, (long long) asked->w, (long long) asked->top, (long long) asked->left,
                      (long long) y);
@@ -61,13 +61,13 @@ UNUSED_HERE static void try_windows(encoded file, const char *what) {
         if (moco_image_decode(context, file.bytes, file.size, NULL, &request, &whole) != MOCO_OK) {
             fail_msg("%s: %s", what, moco_last_error());
         }
-        assert_true(whole.reduction <= r);
+        assert_true(whole.held.reduction <= r);
         for (int i = 0; i < 12; ++i) {
             moco_image_window *window = &request.window;
-            window->h = 1 + draw(whole.full_h);
-            window->w = 1 + draw(whole.full_w);
-            window->top = draw(whole.full_h - window->h + 1);
-            window->left = draw(whole.full_w - window->w + 1);
+            window->h = 1 + draw(whole.held.full_h);
+            window->w = 1 + draw(whole.held.full_w);
+            window->top = draw(whole.held.full_h - window->h + 1);
+            window->left = draw(whole.held.full_w - window->w + 1);
             if (moco_image_decode(context, file.bytes, file.size, NULL, &request, &part) != MOCO_OK) {
                 fail_msg("%s: %s", what, moco_last_error());
             }
@@ -135,7 +135,7 @@ static void test_jpeg_reduction(void **state) {
                 jpeg_mem_src(&info, file.bytes, file.size);
                 jpeg_read_header(&info, TRUE);
                 info.scale_num = 1;
-                info.scale_denom = (unsigned) whole.reduction;
+                info.scale_denom = (unsigned) whole.held.reduction;
                 jpeg_start_decompress(&info);
                 const int out_h = (int) info.output_height, out_w = (int) info.output_width;
                 uint8_t *stored = (uint8_t *) malloc((size_t) (out_h * out_w * 3));
@@ -148,7 +148,7 @@ static void test_jpeg_reduction(void **state) {
                 free(stored);
                 /* All of the reduction is used, except where a mirrored side is no multiple. */
                 const int rows = o == 3 || o == 4 || o == 6 || o == 7, columns = o == 2 || o == 3 || o >= 7;
-                if ((!rows || h % r == 0) && (!columns || w % r == 0)) assert_int_equal(whole.reduction, r);
+                if ((!rows || h % r == 0) && (!columns || w % r == 0)) assert_int_equal(whole.held.reduction, r);
             }
             free(file.bytes);
         }

@@ -62,12 +62,15 @@ static int says_one_of(const char *sentence, const char *words) {
 
 /* Compares the middle of each quadrant that is held. */
 static int looks_right(const moco_image *image, int look) {
-    const int64_t ys[] = {image->full_h / 4, 3 * image->full_h / 4}, xs[] = {image->full_w / 4, 3 * image->full_w / 4};
+    const int64_t ys[] = {image->held.full_h / 4, 3 * image->held.full_h / 4},
+                  xs[] = {image->held.full_w / 4, 3 * image->held.full_w / 4};
     for (int i = 0; i < 4; ++i) {
-        const int64_t y = ys[i / 2] - image->window.top, x = xs[i % 2] - image->window.left;
-        if (y < 0 || x < 0 || y >= image->window.h || x >= image->window.w) continue;
-        const uint8_t *pixel = image->pixels + (y / image->reduction * image->w + x / image->reduction) * 3;
-        const uint8_t *wanted = zoo_looks[look][zoo_quadrant(ys[i / 2], xs[i % 2], image->full_h, image->full_w)];
+        const int64_t y = ys[i / 2] - image->held.window.top, x = xs[i % 2] - image->held.window.left;
+        if (y < 0 || x < 0 || y >= image->held.window.h || x >= image->held.window.w) continue;
+        const uint8_t *pixel =
+            image->pixels + (y / image->held.reduction * image->held.w + x / image->held.reduction) * 3;
+        const uint8_t *wanted =
+            zoo_looks[look][zoo_quadrant(ys[i / 2], xs[i % 2], image->held.full_h, image->held.full_w)];
         for (int c = 0; c < 3; ++c) {
             if (abs(pixel[c] - wanted[c]) > TOLERANCE) {
                 print_error("quadrant %d is (%d, %d, %d) instead of (%d, %d, %d)\n", i, pixel[0], pixel[1], pixel[2],
@@ -99,8 +102,8 @@ static void check_whole(const zoo_entry *entry, const zoo_bytes *bytes, int *fai
         }
     } else if (status != MOCO_OK) {
         complain(failures, entry, sentence);
-    } else if (image.h != entry->h || image.w != entry->w || probed != MOCO_OK) {
-        print_error("%lld x %lld\n", (long long) image.h, (long long) image.w);
+    } else if (image.held.h != entry->h || image.held.w != entry->w || probed != MOCO_OK) {
+        print_error("%lld x %lld\n", (long long) image.held.h, (long long) image.held.w);
         complain(failures, entry, "has another size than stated, or cannot be probed");
     } else if (broken_image_promise(&image, &request, &header) != NULL) {
         complain(failures, entry, broken_image_promise(&image, &request, &header));
@@ -148,7 +151,7 @@ static void every_file_in_parts(void **state) {
                 const char *promise = broken_image_promise(&image, &request, &header);
                 if (promise != NULL) complain(&failures, entry, promise);
                 /* A reduced pixel may cover two quadrants of a small picture. */
-                const int large = header.h >= 8 * image.reduction && header.w >= 8 * image.reduction;
+                const int large = header.h >= 8 * image.held.reduction && header.w >= 8 * image.held.reduction;
                 if (entry->h > 0 && entry->look != ZOO_ANYTHING && large && !looks_right(&image, entry->look)) {
                     complain(&failures, entry, "does not look right in part");
                 }

@@ -72,16 +72,15 @@ static int64_t used_for(int64_t epoch, int64_t index) {
 
 static void check_view(int64_t epoch, int64_t index, int32_t view, const float *actual) {
     static uint8_t bytes[3 * 16 * 16];
-    moco_pixels pixels = {.pixels = bytes, .reduction = 1};
     moco_view_draw draw;
     moco_augment_scratch scratch = {0};
     float expected[VIEW];
+    int64_t h = 0, w = 0;
     int32_t label = 0;
-    fake_info(NULL, index, &pixels.h, &pixels.w, &label);
-    pixels.full_h = pixels.h;
-    pixels.full_w = pixels.w;
-    for (int64_t i = 0; i < 3 * pixels.h * pixels.w; ++i) bytes[i] = fake_pixel(index, i);
-    moco_augment_draw(augment, pixels.h, pixels.w, epoch, index, view, &draw);
+    fake_info(NULL, index, &h, &w, &label);
+    const moco_image_part pixels = moco_image_whole(bytes, h, w);
+    for (int64_t i = 0; i < 3 * h * w; ++i) bytes[i] = fake_pixel(index, i);
+    moco_augment_draw(augment, h, w, epoch, index, view, &draw);
     assert_succeeds(moco_augment_render_pixels(augment, &pixels, &draw, &scratch, MOCO_PIXELS_FLOAT32, expected));
     moco_augment_scratch_release(augment, &scratch);
     assert_memory_equal(expected, actual, sizeof expected);

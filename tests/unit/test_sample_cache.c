@@ -72,13 +72,14 @@ static size_t size_of(int64_t sample) {
 
 static moco_cached_sample sample_of(int64_t sample, uint8_t bytes[512]) {
     for (size_t i = 0; i < size_of(sample); ++i) bytes[i] = (uint8_t) ((size_t) sample * 13 + i);
-    return (moco_cached_sample){.bytes = bytes, .size = size_of(sample), .h = sample, .label = (int32_t) sample};
+    return (moco_cached_sample){
+        .bytes = bytes, .size = size_of(sample), .held = {.full_h = sample}, .label = (int32_t) sample};
 }
 
 static void check_sample(const moco_cached_sample *found, int64_t sample) {
     uint8_t bytes[512];
     const moco_cached_sample expected = sample_of(sample, bytes);
-    assert_int_equal(found->h, sample);
+    assert_int_equal(found->held.full_h, sample);
     assert_int_equal(found->label, sample);
     assert_int_equal(found->size, expected.size);
     assert_memory_equal(found->bytes, bytes, expected.size);
