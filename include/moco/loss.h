@@ -1,4 +1,4 @@
-/* The contrastive loss InfoNCE over the queue, arXiv 1911.05722 equation 1:
+/* The contrastive loss InfoNCE over the queue, or over other keys, arXiv 1911.05722 equation 1:
  *
  *   L = mean over i of  -log( exp(q_i . k_i / T) / (exp(q_i . k_i / T) + sum over j of exp(q_i . queue_j / T)) )
  *
@@ -50,6 +50,31 @@ MOCO_API void moco_loss_destroy(moco_loss *loss);
 MOCO_API moco_status moco_loss_compute(moco_loss *loss, const float *q, const float *k, int64_t n,
                                        const moco_queue *queue, const int64_t *sample_ids, moco_loss_result *result,
                                        float *d_q);
+
+/* \since 0.2. The same loss over keys[K x dim] of the call, K = key_count >= 0 (keys may be NULL with 0), with the
+ * gradient of every matrix: for mechanisms of one's own, as the end-to-end one. With p_ij the softmax probability of
+ * negative j for row i, and p_i that of its positive,
+ *
+ *   p_ij = exp(q_i . key_j / T) / (exp(q_i . k_i / T) + sum over m of exp(q_i . key_m / T)),   p_i = 1 - sum over j of p_ij
+ *
+ *   d_q[i]    = dL/dq_i   = (sum over j of p_ij key_j - (1 - p_i) k_i) / (n T)      n x dim
+ *   d_k[i]    = dL/dk_i   = -(1 - p_i) q_i / (n T)                                  n x dim
+ *   d_keys[j] = dL/dkey_j = sum over i of p_ij q_i / (n T)                          K x dim
+ *
+ * Each gradient may be NULL, and what it belongs to is a constant then; each is overwritten and must not overlap another
+ * array. The inputs may overlap. d_keys costs as much again as value and d_q together, with O(n * dim) extra memory; all
+ * are bit-identical for any number of threads. Values and ranges are as of moco_loss_compute, keys must be finite, too.
+ *
+ * key_ids[K] and sample_ids[n] are both given or both NULL. Given, a key whose id equals the sample's is no negative for
+ * it (MOCO_QUEUE_NO_ID equals none): p_ij = 0, so it adds nothing to d_keys[j]. mask_same_id demands them.
+ *
+ * End to end (both encoders learn, the batch is its own dictionary): keys = k, key_count = n, and ids that tell the images
+ * apart, as 0 .. n-1. Row i's own key is then counted once, as its positive; without ids it would be a negative, too.
+ * Each k_i is a positive and n - 1 times a negative: its whole gradient is d_k[i] + d_keys[i]. */
+MOCO_API moco_status moco_loss_compute_keys(moco_loss *loss, const float *q, const float *k, int64_t n, int64_t dim,
+                                            const float *keys, const int64_t *key_ids, int64_t key_count,
+                                            const int64_t *sample_ids, moco_loss_result *result, float *d_q, float *d_k,
+                                            float *d_keys);
 
 MOCO_API double moco_loss_temperature(const moco_loss *loss);
 MOCO_API moco_status moco_loss_set_temperature(moco_loss *loss, double temperature);

@@ -45,13 +45,10 @@ moco_status moco_queue_create(moco_queue **out, moco_context *context, const moc
 
     moco_queue *queue = (moco_queue *) moco_allocate_zeroed(context, 1, sizeof *queue);
     if (queue == NULL) return MOCO_OUT_OF_MEMORY;
-    atomic_init(&queue->references, 1);
-    moco_context_retain(context);
-    queue->context = context;
+    moco_key_source_start(&queue->source, &moco_queue_kind, context, wanted.dim);
     queue->start = wanted.start;
     queue->dtype = dtype;
     queue->capacity = wanted.capacity;
-    queue->dim = wanted.dim;
 
     moco_status status;
     MOCO_TRY_GOTO(status, failed, moco_buffer_create(context, key_bytes, &queue->buffer));
@@ -70,17 +67,8 @@ failed:
     return status;
 }
 
-void moco_queue_retain(moco_queue *queue) {
-    atomic_fetch_add(&queue->references, 1);
-}
-
 void moco_queue_destroy(moco_queue *queue) {
-    if (queue == NULL || atomic_fetch_sub(&queue->references, 1) != 1) return;
-    moco_context *context = queue->context;
-    moco_buffer_destroy(context, queue->buffer);
-    moco_deallocate(context, queue->ids);
-    moco_deallocate(context, queue);
-    moco_context_destroy(context);
+    if (queue != NULL) moco_key_source_destroy(&queue->source);
 }
 
 moco_status moco_queue_reset(moco_queue *queue, uint64_t seed) {
@@ -92,32 +80,14 @@ moco_status moco_queue_reset(moco_queue *queue, uint64_t seed) {
 
 /* --- Enqueue --- */
 
-moco_tensor moco_queue_rows(const moco_queue *queue, int64_t first, int64_t count) {
-    const uint64_t offset = (uint64_t) first * (uint64_t) queue->dim * moco_dtype_size(queue->dtype);
-    return moco_tensor_2d(queue->buffer, offset, queue->dtype, count, queue->dim);
-}
-
-moco_status moco_queue_write_rows(moco_queue *queue, int64_t first, const moco_tensor *rows) {
-    const moco_tensor target = moco_queue_rows(queue, first, rows->dims[0]);
-    if (queue->dtype != MOCO_DTYPE_F32) return moco_tensor_convert(queue->context, &target, rows);
-    return moco_tensor_copy(queue->context, &target, rows);
-}
-
-moco_status moco_queue_check_rows(const moco_queue *queue, int64_t count) {
-    int64_t elements = 0;
-    size_t bytes = 0;
-    MOCO_TRY(moco_checked_multiply(count, queue->dim, "rows * dim", &elements));
-    return moco_checked_bytes(elements, sizeof(float), "the size of the keys", &bytes);
-}
-
 moco_status moco_queue_enqueue_tensor(moco_queue *queue, const moco_tensor *keys, const int64_t *ids) {
     MOCO_REQUIRE_POINTER(queue);
     MOCO_REQUIRE_POINTER(keys);
-    MOCO_REQUIRE(keys->rank == 2 && keys->dims[1] == queue->dim && keys->dtype == MOCO_DTYPE_F32,
-                 "keys is no float32 matrix with rows of %lld values", (long long) queue->dim);
+    MOCO_REQUIRE(keys->rank == 2 && keys->dims[1] == queue->source.dim && keys->dtype == MOCO_DTYPE_F32,
+                 "keys is no float32 matrix with rows of %lld values", (long long) queue->source.dim);
     const int64_t n = keys->dims[0];
     if (n == 0) return MOCO_OK;
-    MOCO_TRY(moco_require_finite_rows(queue->context, keys, "keys"));
+    MOCO_TRY(moco_require_finite_rows(queue->source.context, keys, "keys"));
 
     /* Of more keys than the queue holds, the earlier ones would be overwritten at once: only the last `capacity` go in,
      * where they would have come to lie. */
@@ -131,7 +101,7 @@ moco_status moco_queue_enqueue_tensor(moco_queue *queue, const moco_tensor *keys
         const int64_t from = runs[run][0], to = runs[run][1], count = runs[run][2];
         if (count == 0) continue;
         moco_tensor source = *keys;
-        source.offset += (uint64_t) from * (uint64_t) queue->dim * sizeof(float);
+        source.offset += (uint64_t) from * (uint64_t) queue->source.dim * sizeof(float);
         source.dims[0] = count;
         MOCO_TRY(moco_queue_write_rows(queue, to, &source));
     }
@@ -149,22 +119,22 @@ moco_status moco_queue_enqueue(moco_queue *queue, const float *keys, const int64
     MOCO_REQUIRE(n >= 0, "n is %lld; it must be at least 0", (long long) n);
     if (n == 0) return MOCO_OK;
     MOCO_REQUIRE_POINTER(keys);
-    MOCO_TRY(moco_queue_check_rows(queue, n));
+    MOCO_TRY(moco_key_source_check_rows(&queue->source, n));
     moco_host_tensor rows;
-    MOCO_TRY(moco_host_matrix_input(&rows, queue->context, keys, n, queue->dim));
+    MOCO_TRY(moco_host_matrix_input(&rows, queue->source.context, keys, n, queue->source.dim));
     const moco_status status = moco_queue_enqueue_tensor(queue, &rows.tensor, ids);
-    moco_host_tensor_release(&rows, queue->context);
+    moco_host_tensor_release(&rows, queue->source.context);
     return status;
 }
 
-/* --- Getters and the loss's view --- */
+/* --- Getters --- */
 
 int64_t moco_queue_capacity(const moco_queue *queue) {
     return queue == NULL ? 0 : queue->capacity;
 }
 
 int64_t moco_queue_dim(const moco_queue *queue) {
-    return queue == NULL ? 0 : queue->dim;
+    return queue == NULL ? 0 : queue->source.dim;
 }
 
 int64_t moco_queue_position(const moco_queue *queue) {
@@ -182,16 +152,4 @@ int64_t moco_queue_negatives(const moco_queue *queue) {
 
 int32_t moco_queue_storage(const moco_queue *queue) {
     return queue != NULL && queue->dtype == MOCO_DTYPE_BF16 ? MOCO_QUEUE_STORAGE_BF16 : MOCO_QUEUE_STORAGE_F32;
-}
-
-moco_queue_view moco_queue_const_view(const moco_queue *queue) {
-    const int64_t negatives = moco_queue_negatives(queue);
-    const moco_queue_view view = {
-        queue->context, moco_queue_rows(queue, 0, negatives), queue->ids, queue->dim, negatives, queue->filled,
-    };
-    return view;
-}
-
-moco_context *moco_queue_context(const moco_queue *queue) {
-    return queue->context;
 }

@@ -41,22 +41,22 @@ static void draw_rows(void *argument, int64_t begin, int64_t end) {
 
 moco_status moco_queue_write_starting_rows(moco_queue *queue, uint64_t seed) {
     const moco_tensor all = moco_queue_rows(queue, 0, queue->capacity);
-    if (queue->start == MOCO_QUEUE_START_EMPTY) return moco_tensor_fill_zero(queue->context, &all);
+    if (queue->start == MOCO_QUEUE_START_EMPTY) return moco_tensor_fill_zero(queue->source.context, &all);
 
-    const int64_t chunk = moco_min_i64(queue->capacity, moco_max_i64(1, CHUNK_FLOATS / queue->dim));
-    float *rows = (float *) moco_allocate(queue->context, (size_t) (chunk * queue->dim) * sizeof(float));
+    const int64_t chunk = moco_min_i64(queue->capacity, moco_max_i64(1, CHUNK_FLOATS / queue->source.dim));
+    float *rows = (float *) moco_allocate(queue->source.context, (size_t) (chunk * queue->source.dim) * sizeof(float));
     if (rows == NULL) return MOCO_OUT_OF_MEMORY;
     moco_status status = MOCO_OK;
     for (int64_t first = 0; first < queue->capacity && status == MOCO_OK; first += chunk) {
         const int64_t count = moco_min_i64(chunk, queue->capacity - first);
-        starting_rows job = {rows, first, queue->dim, seed};
-        moco_parallel_range(queue->context, count, GRAIN_ROWS, draw_rows, &job);
+        starting_rows job = {rows, first, queue->source.dim, seed};
+        moco_parallel_range(queue->source.context, count, GRAIN_ROWS, draw_rows, &job);
         moco_host_tensor source;
-        status = moco_host_matrix_input(&source, queue->context, rows, count, queue->dim);
+        status = moco_host_matrix_input(&source, queue->source.context, rows, count, queue->source.dim);
         if (status != MOCO_OK) break;
         status = moco_queue_write_rows(queue, first, &source.tensor);
-        moco_host_tensor_release(&source, queue->context);
+        moco_host_tensor_release(&source, queue->source.context);
     }
-    moco_deallocate(queue->context, rows);
+    moco_deallocate(queue->source.context, rows);
     return status;
 }

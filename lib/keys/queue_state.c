@@ -8,10 +8,10 @@
 
 /* Rows to the host's keys[count x dim], widened on the way where they are bfloat16. */
 static moco_status read_rows(const moco_queue *queue, const moco_tensor *rows, float *keys) {
-    moco_context *context = queue->context;
+    moco_context *context = queue->source.context;
     if (queue->dtype == MOCO_DTYPE_F32) return moco_tensor_download(context, rows, keys);
     moco_host_tensor wide;
-    MOCO_TRY(moco_host_matrix_output(&wide, context, keys, rows->dims[0], queue->dim));
+    MOCO_TRY(moco_host_matrix_output(&wide, context, keys, rows->dims[0], queue->source.dim));
     moco_status status = moco_tensor_convert(context, &wide.tensor, rows);
     if (status == MOCO_OK) status = moco_host_tensor_fetch(&wide, context, keys);
     moco_host_tensor_release(&wide, context);
@@ -49,10 +49,10 @@ moco_status moco_queue_restore(moco_queue *queue, const float *keys, const int64
                  "to filled",
                  (long long) position, (long long) filled);
     moco_host_tensor source;
-    MOCO_TRY(moco_host_matrix_input(&source, queue->context, keys, capacity, queue->dim));
-    moco_status status = moco_require_finite_rows(queue->context, &source.tensor, "keys");
+    MOCO_TRY(moco_host_matrix_input(&source, queue->source.context, keys, capacity, queue->source.dim));
+    moco_status status = moco_require_finite_rows(queue->source.context, &source.tensor, "keys");
     if (status == MOCO_OK) status = moco_queue_write_rows(queue, 0, &source.tensor);
-    moco_host_tensor_release(&source, queue->context);
+    moco_host_tensor_release(&source, queue->source.context);
     MOCO_TRY(status);
     for (int64_t i = 0; i < capacity; ++i) queue->ids[i] = ids == NULL ? MOCO_QUEUE_NO_ID : ids[i];
     queue->position = position;
@@ -80,17 +80,17 @@ static uint64_t hash_words(uint64_t hash, const void *data, size_t bytes) {
 moco_status moco_queue_checksum(const moco_queue *queue, uint64_t *out) {
     MOCO_REQUIRE_POINTER(queue);
     MOCO_REQUIRE_POINTER(out);
-    const int64_t chunk = moco_min_i64(queue->capacity, moco_max_i64(1, CHUNK_FLOATS / queue->dim));
-    float *rows = (float *) moco_allocate(queue->context, (size_t) (chunk * queue->dim) * sizeof(float));
+    const int64_t chunk = moco_min_i64(queue->capacity, moco_max_i64(1, CHUNK_FLOATS / queue->source.dim));
+    float *rows = (float *) moco_allocate(queue->source.context, (size_t) (chunk * queue->source.dim) * sizeof(float));
     if (rows == NULL) return MOCO_OUT_OF_MEMORY;
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     moco_status status = MOCO_OK;
     for (int64_t first = 0; first < queue->capacity && status == MOCO_OK; first += chunk) {
         const int64_t count = moco_min_i64(chunk, queue->capacity - first);
         status = moco_queue_read(queue, first, count, rows, NULL);
-        if (status == MOCO_OK) hash = hash_words(hash, rows, (size_t) (count * queue->dim) * sizeof(float));
+        if (status == MOCO_OK) hash = hash_words(hash, rows, (size_t) (count * queue->source.dim) * sizeof(float));
     }
-    moco_deallocate(queue->context, rows);
+    moco_deallocate(queue->source.context, rows);
     MOCO_TRY(status);
     hash = hash_words(hash, queue->ids, (size_t) queue->capacity * sizeof *queue->ids);
     hash = hash_words(hash, &queue->position, sizeof queue->position);

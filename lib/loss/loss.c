@@ -1,18 +1,10 @@
+/* The loss: its settings, and the computation on tensors. loss_host.c has the calls on the caller's arrays. */
 #include <math.h>
 
 #include "backend/backend_chain.h"
-#include "backend/host_tensor.h"
 #include "backend/tensor_checks.h"
-#include "core/checked.h"
 #include "core/config.h"
-#include "keys/queue_view.h"
 #include "loss/loss_internal.h"
-
-struct moco_loss {
-    atomic_int references;
-    moco_context *context;
-    moco_loss_config config;
-};
 
 #define SMALLEST_TEMPERATURE 1e-8
 
@@ -83,45 +75,62 @@ moco_status moco_loss_set_temperature(moco_loss *loss, double temperature) {
 
 /* --- The computation --- */
 
-static moco_status require_parts(const moco_loss *loss, const moco_queue *queue, const int64_t *sample_ids,
-                                 const moco_loss_result *result) {
-    MOCO_REQUIRE_POINTER(loss);
-    MOCO_REQUIRE_POINTER(queue);
+moco_status moco_loss_check_result(const moco_loss_result *result) {
     MOCO_REQUIRE_POINTER(result);
     MOCO_REQUIRE(result->struct_size >= sizeof *result,
                  "struct_size of moco_loss_result is %u; set it to sizeof(moco_loss_result), at least %zu",
                  result->struct_size, sizeof *result);
-    MOCO_REQUIRE(moco_queue_context(queue) == loss->context,
-                 "queue was created with another context than the loss; both must share one");
+    return MOCO_OK;
+}
+
+static moco_status check_gradients(const moco_loss_gradients *gradients, int64_t n, const moco_key_view *view) {
+    if (gradients->d_q.buffer != NULL) MOCO_TRY(moco_require_matrix(&gradients->d_q, n, view->dim, "d_q"));
+    if (gradients->d_k.buffer != NULL) MOCO_TRY(moco_require_matrix(&gradients->d_k, n, view->dim, "d_k"));
+    if (gradients->d_keys.buffer != NULL) {
+        MOCO_TRY(moco_require_matrix(&gradients->d_keys, view->negatives, view->dim, "d_keys"));
+    }
+    return MOCO_OK;
+}
+
+/* Which keys are no negatives of which samples is decided by ids; *masks says if it is to be. */
+static moco_status check_masks(const moco_loss *loss, const moco_key_view *view, const int64_t *sample_ids,
+                               int32_t *masks) {
+    *masks = loss->config.mask_same_id || view->skip_same_id;
     MOCO_REQUIRE(sample_ids != NULL || !loss->config.mask_same_id,
                  "sample_ids is NULL; a loss with mask_same_id needs one id per row of q");
+    MOCO_REQUIRE(sample_ids != NULL || !view->skip_same_id,
+                 "sample_ids is NULL; keys that leave out a sample's own need one id per row of q");
+    MOCO_REQUIRE(view->ids != NULL || view->negatives == 0 || !*masks,
+                 "the keys have no ids; a loss with mask_same_id needs one id per key");
     return MOCO_OK;
 }
 
 moco_status moco_loss_compute_tensor(moco_loss *loss, const moco_tensor *q, const moco_tensor *k,
-                                     const moco_queue *queue, const int64_t *sample_ids, moco_loss_result *result,
-                                     const moco_tensor *d_q) {
-    MOCO_TRY(require_parts(loss, queue, sample_ids, result));
-    MOCO_REQUIRE_POINTER(q);
-    MOCO_REQUIRE_POINTER(k);
-    const moco_queue_view view = moco_queue_const_view(queue);
+                                     const moco_key_view *view, const int64_t *sample_ids, moco_loss_result *result,
+                                     const moco_loss_gradients *gradients) {
+    MOCO_TRY(moco_loss_check_result(result));
+    MOCO_REQUIRE(view->context == loss->context,
+                 "the keys were created with another context than the loss; both must share one");
+    int32_t masks = 0;
+    MOCO_TRY(check_masks(loss, view, sample_ids, &masks));
     const int64_t n = q->dims[0];
     MOCO_REQUIRE(n >= 1, "q has %lld rows; it must have at least 1", (long long) n);
-    MOCO_TRY(moco_require_matrix(q, n, view.dim, "q"));
-    MOCO_TRY(moco_require_matrix(k, n, view.dim, "k"));
-    const int32_t wants_gradient = d_q != NULL && d_q->buffer != NULL;
-    if (wants_gradient) MOCO_TRY(moco_require_matrix(d_q, n, view.dim, "d_q"));
+    MOCO_TRY(moco_require_matrix(q, n, view->dim, "q"));
+    MOCO_TRY(moco_require_matrix(k, n, view->dim, "k"));
+    MOCO_TRY(check_gradients(gradients, n, view));
     MOCO_TRY(moco_require_finite_rows(loss->context, q, "q"));
     MOCO_TRY(moco_require_finite_rows(loss->context, k, "k"));
 
     moco_info_nce_args args = {
         .q = *q,
         .k = *k,
-        .keys = view.keys,
-        .d_q = wants_gradient ? *d_q : moco_tensor_none(),
-        .sample_ids = loss->config.mask_same_id ? sample_ids : NULL,
-        .key_ids = loss->config.mask_same_id ? view.ids : NULL,
+        .keys = view->keys,
+        .d_q = gradients->d_q,
+        .sample_ids = masks ? sample_ids : NULL,
+        .key_ids = masks ? view->ids : NULL,
         .temperature = loss->config.temperature,
+        .d_k = gradients->d_k,
+        .d_keys = gradients->d_keys,
     };
     MOCO_TRY(moco_info_nce(loss->context, &args));
 
@@ -131,45 +140,8 @@ moco_status moco_loss_compute_tensor(moco_loss *loss, const moco_tensor *q, cons
     values.mean_negative_similarity = args.mean_negative_similarity;
     values.top1 = (double) args.top1 / (double) n;
     values.top5 = (double) args.top5 / (double) n;
-    values.chance_loss = log1p((double) view.negatives);
-    values.negatives = view.negatives;
+    values.chance_loss = log1p((double) view->negatives);
+    values.negatives = view->negatives;
     values.masked = args.masked;
     return moco_output_write(result, &values, sizeof values, sizeof values, "moco_loss_result");
-}
-
-moco_status moco_loss_compute(moco_loss *loss, const float *q, const float *k, int64_t n, const moco_queue *queue,
-                              const int64_t *sample_ids, moco_loss_result *result, float *d_q) {
-    MOCO_TRY(require_parts(loss, queue, sample_ids, result));
-    MOCO_REQUIRE_POINTER(q);
-    MOCO_REQUIRE_POINTER(k);
-    MOCO_REQUIRE(n >= 1, "n is %lld; it must be at least 1", (long long) n);
-    const int64_t dim = moco_queue_dim(queue);
-    int64_t elements = 0;
-    size_t bytes = 0;
-    MOCO_TRY(moco_checked_multiply(n, dim, "n * dim", &elements));
-    MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "a batch of embeddings", &bytes));
-
-    const float *others[2] = {q, k};
-    for (int i = 0; i < 2 && d_q != NULL; ++i) {
-        const uintptr_t a = (uintptr_t) d_q, b = (uintptr_t) others[i];
-        MOCO_REQUIRE(a >= b ? a - b >= bytes : b - a >= bytes,
-                     "d_q overlaps %s; the gradient needs n x dim floats of its own", i == 0 ? "q" : "k");
-    }
-
-    moco_context *context = loss->context;
-    moco_host_tensor query = {moco_tensor_none(), 0, 0}, key = query, gradient = query;
-    moco_status status;
-    MOCO_TRY_GOTO(status, done, moco_host_matrix_input(&query, context, q, n, dim));
-    MOCO_TRY_GOTO(status, done, moco_host_matrix_input(&key, context, k, n, dim));
-    if (d_q != NULL) MOCO_TRY_GOTO(status, done, moco_host_matrix_output(&gradient, context, d_q, n, dim));
-    MOCO_TRY_GOTO(
-        status, done,
-        moco_loss_compute_tensor(loss, &query.tensor, &key.tensor, queue, sample_ids, result, &gradient.tensor));
-    status = moco_host_tensor_fetch(&gradient, context, d_q);
-
-done:
-    moco_host_tensor_release(&query, context);
-    moco_host_tensor_release(&key, context);
-    moco_host_tensor_release(&gradient, context);
-    return status;
 }

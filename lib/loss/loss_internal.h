@@ -3,12 +3,33 @@
 #define MOCO_LOSS_INTERNAL_H
 
 #include <moco/loss.h>
-#include <moco/sys/backend.h>
 
-/* As moco_loss_compute, with q, k and d_q (may be an absent tensor) n x dim float32 in backend memory. */
+#include "core/context_internal.h"
+#include "keys/key_view.h"
+
+struct moco_loss {
+    atomic_int references;
+    moco_context *context;
+    moco_loss_config config;
+};
+
+/* The gradients to compute, float32 in backend memory; an absent tensor leaves one out, and what it belongs to is a
+ * constant. */
+typedef struct moco_loss_gradients {
+    moco_tensor d_q;    /* n x dim */
+    moco_tensor d_k;    /* n x dim */
+    moco_tensor d_keys; /* negatives x dim: by the rows of the view */
+} moco_loss_gradients;
+
+/* The loss of q and k, n x dim float32 in backend memory, with the view's rows as negatives. sample_ids[n] may be NULL
+ * unless the loss has mask_same_id or the view skip_same_id. */
 moco_status moco_loss_compute_tensor(moco_loss *loss, const moco_tensor *q, const moco_tensor *k,
-                                     const moco_queue *queue, const int64_t *sample_ids, moco_loss_result *result,
-                                     const moco_tensor *d_q);
+                                     const moco_key_view *view, const int64_t *sample_ids, moco_loss_result *result,
+                                     const moco_loss_gradients *gradients);
+
+/* INVALID_ARGUMENT unless `result` has room for all that this release fills in. */
+moco_status moco_loss_check_result(const moco_loss_result *result);
+
 void moco_loss_retain(moco_loss *loss);
 moco_context *moco_loss_context(const moco_loss *loss);
 

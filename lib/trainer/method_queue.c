@@ -2,7 +2,7 @@
 #include "core/checked.h"
 #include "encoder/encoder_internal.h"
 #include "encoder/momentum_encoder_internal.h"
-#include "keys/queue_view.h"
+#include "keys/queue_internal.h"
 #include "loss/loss_internal.h"
 #include "trainer/method.h"
 
@@ -52,8 +52,11 @@ static moco_status encode(moco_trainer *trainer, const moco_step *step, const co
 static moco_status compute_loss(moco_trainer *trainer, const moco_step *step, const contrast *c) {
     moco_loss_result result;
     MOCO_TRY(moco_loss_result_init(&result, sizeof result));
+    moco_key_view view;
+    MOCO_TRY(moco_key_source_view(moco_queue_source(trainer->queue), step->sample_ids, c->q.dims[0], &view));
+    const moco_loss_gradients gradients = {.d_q = c->d_q}; /* k and the queue are constants */
     const moco_status status =
-        moco_loss_compute_tensor(trainer->loss, &c->q, &c->k, trainer->queue, step->sample_ids, &result, &c->d_q);
+        moco_loss_compute_tensor(trainer->loss, &c->q, &c->k, &view, step->sample_ids, &result, &gradients);
     return moco_trainer_take_loss(trainer, status, &result, &c->q, &c->k, step->stats);
 }
 
@@ -78,7 +81,7 @@ static moco_status take_step(moco_trainer *trainer, const moco_step *step) {
     MOCO_TRY(moco_optimizer_step(trainer->optimizer));
     stats->ns_optimizer = moco_lap_ns(&mark);
 
-    MOCO_TRY(moco_queue_enqueue_tensor(trainer->queue, &c.k, step->sample_ids));
+    MOCO_TRY(moco_key_source_update_tensor(moco_queue_source(trainer->queue), &c.k, step->sample_ids));
     stats->ns_enqueue = moco_lap_ns(&mark);
     stats->queue_filled = moco_queue_filled(trainer->queue);
     return MOCO_OK;

@@ -4,7 +4,7 @@
 #include "core/config.h"
 #include "encoder/encoder_internal.h"
 #include "encoder/momentum_encoder_internal.h"
-#include "keys/queue_view.h"
+#include "keys/queue_internal.h"
 #include "loss/loss_internal.h"
 #include "optimizer/optimizer_internal.h"
 #include "trainer/method.h"
@@ -73,7 +73,7 @@ static moco_status check_parts(const moco_trainer *parts) {
                  "optimizer updates another encoder; create it from this query_encoder");
     if (parts->loss != NULL) MOCO_TRY(check_context(context, moco_loss_context(parts->loss), "loss"));
     if (parts->queue == NULL) return MOCO_OK;
-    MOCO_TRY(check_context(context, moco_queue_context(parts->queue), "queue"));
+    MOCO_TRY(check_context(context, moco_queue_source(parts->queue)->context, "queue"));
     const int64_t dim = moco_encoder_embedding_dim(query_encoder);
     MOCO_REQUIRE(moco_queue_dim(parts->queue) == dim,
                  "dim of the queue is %lld; it must be the encoder's embedding_dim, %lld",
@@ -86,7 +86,7 @@ static void retain_parts(const moco_trainer *trainer) {
     moco_encoder_retain(trainer->query_encoder);
     moco_optimizer_retain(trainer->optimizer);
     if (trainer->momentum_encoder != NULL) moco_momentum_encoder_retain(trainer->momentum_encoder);
-    if (trainer->queue != NULL) moco_queue_retain(trainer->queue);
+    if (trainer->queue != NULL) moco_key_source_retain(moco_queue_source(trainer->queue));
     if (trainer->loss != NULL) moco_loss_retain(trainer->loss);
 }
 

@@ -11,6 +11,7 @@
 #include <moco.h>
 #include <moco/sys/backend.h>
 #include <moco/sys/encoder_ops.h>
+#include <moco/sys/key_source_ops.h>
 
 typedef struct layout_row {
     const char *type;
@@ -312,7 +313,7 @@ static const layout_row rows[] = {
     FIELD(moco_sgd_args, momentum, 208),
     FIELD(moco_sgd_args, dampening, 216),
     FIELD(moco_sgd_args, weight_decay, 224),
-    SIZE(moco_info_nce_args, 328),
+    SIZE(moco_info_nce_args, 456),
     FIELD(moco_info_nce_args, q, 0),
     FIELD(moco_info_nce_args, k, 64),
     FIELD(moco_info_nce_args, keys, 128),
@@ -326,6 +327,8 @@ static const layout_row rows[] = {
     FIELD(moco_info_nce_args, top1, 304),
     FIELD(moco_info_nce_args, top5, 312),
     FIELD(moco_info_nce_args, masked, 320),
+    FIELD(moco_info_nce_args, d_k, 328),
+    FIELD(moco_info_nce_args, d_keys, 392),
     SIZE(moco_backend_ops, 200),
     FIELD(moco_backend_ops, struct_size, 0),
     FIELD(moco_backend_ops, abi_version, 4),
@@ -361,6 +364,18 @@ static const layout_row rows[] = {
     FIELD(moco_parameter_span, kind, 24),
     FIELD(moco_parameter_span, rank, 28),
     FIELD(moco_parameter_span, dims, 32),
+    SIZE(moco_key_source_ops, 32),
+    FIELD(moco_key_source_ops, struct_size, 0),
+    FIELD(moco_key_source_ops, abi_version, 4),
+    FIELD(moco_key_source_ops, view, 8),
+    FIELD(moco_key_source_ops, update, 16),
+    FIELD(moco_key_source_ops, destroy, 24),
+    SIZE(moco_key_rows, 32),
+    FIELD(moco_key_rows, struct_size, 0),
+    FIELD(moco_key_rows, skip_same_id, 4),
+    FIELD(moco_key_rows, keys, 8),
+    FIELD(moco_key_rows, ids, 16),
+    FIELD(moco_key_rows, count, 24),
     SIZE(moco_encoder_ops, 80),
     FIELD(moco_encoder_ops, struct_size, 0),
     FIELD(moco_encoder_ops, abi_version, 4),

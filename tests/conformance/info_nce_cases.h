@@ -55,18 +55,44 @@ static void nce_fill(moco_random *random, nce_case *c) {
     for (int64_t i = 0; i < c->n * c->dim; ++i) c->k[i] = (float) (0.2 * c->k[i] + 0.8 * c->q[i]);
 }
 
-/* Runs the case; d_q[n x dim] may be NULL. */
-static moco_info_nce_args nce_run(moco_context *context, int32_t dtype, const nce_case *c, double *d_q) {
+/* Where the gradients go; NULL leaves one out. */
+typedef struct nce_gradients {
+    double *d_q;    /* n x dim */
+    double *d_k;    /* n x dim */
+    double *d_keys; /* keys x dim */
+} nce_gradients;
+
+static const nce_gradients nce_value_only = {NULL, NULL, NULL};
+
+static nce_gradients nce_gradients_create(const nce_case *c) {
+    const nce_gradients gradients = {
+        (double *) malloc((size_t) (c->n * c->dim) * sizeof(double)),
+        (double *) malloc((size_t) (c->n * c->dim) * sizeof(double)),
+        (double *) malloc((size_t) (c->keys * c->dim + 1) * sizeof(double)),
+    };
+    return gradients;
+}
+
+static void nce_gradients_free(nce_gradients *gradients) {
+    free(gradients->d_q);
+    free(gradients->d_k);
+    free(gradients->d_keys);
+}
+
+static moco_info_nce_args nce_run(moco_context *context, int32_t dtype, const nce_case *c,
+                                  const nce_gradients *gradients) {
     moco_info_nce_args args;
     memset(&args, 0, sizeof args);
     args.q = value_tensor(context, dtype, c->q, c->n * c->dim);
     args.k = value_tensor(context, dtype, c->k, c->n * c->dim);
     args.keys = value_tensor(context, dtype, c->queue, c->keys * c->dim);
-    args.d_q = d_q == NULL ? moco_tensor_none() : nan_tensor(context, dtype, c->n * c->dim, 0);
-    moco_tensor *matrices[] = {&args.q, &args.k, &args.keys, &args.d_q};
-    for (int i = 0; i < 4; ++i) {
+    if (gradients->d_q != NULL) args.d_q = nan_tensor(context, dtype, c->n * c->dim, 0);
+    if (gradients->d_k != NULL) args.d_k = nan_tensor(context, dtype, c->n * c->dim, 0);
+    if (gradients->d_keys != NULL) args.d_keys = nan_tensor(context, dtype, c->keys * c->dim, 0);
+    moco_tensor *matrices[] = {&args.q, &args.k, &args.d_q, &args.d_k, &args.keys, &args.d_keys};
+    for (int i = 0; i < 6; ++i) {
         if (matrices[i]->buffer == NULL) continue;
-        *matrices[i] = moco_tensor_2d(matrices[i]->buffer, 0, dtype, i == 2 ? c->keys : c->n, c->dim);
+        *matrices[i] = moco_tensor_2d(matrices[i]->buffer, 0, dtype, i >= 4 ? c->keys : c->n, c->dim);
     }
     if (c->narrow && dtype == MOCO_DTYPE_F32 && c->keys > 0) {
         moco_tensor keys = nan_tensor(context, MOCO_DTYPE_BF16, c->keys * c->dim, 0);
@@ -79,8 +105,10 @@ static moco_info_nce_args nce_run(moco_context *context, int32_t dtype, const nc
     args.key_ids = c->key_ids;
     args.temperature = c->temperature;
     assert_ok(moco_info_nce(context, &args));
-    if (d_q != NULL) download_values(context, &args.d_q, d_q);
-    for (int i = 0; i < 4; ++i) moco_buffer_destroy(context, matrices[i]->buffer);
+    if (gradients->d_q != NULL) download_values(context, &args.d_q, gradients->d_q);
+    if (gradients->d_k != NULL) download_values(context, &args.d_k, gradients->d_k);
+    if (gradients->d_keys != NULL) download_values(context, &args.d_keys, gradients->d_keys);
+    for (int i = 0; i < 6; ++i) moco_buffer_destroy(context, matrices[i]->buffer);
     return args;
 }
 
@@ -98,6 +126,28 @@ static double nce_dot(const double *a, const double *b, int64_t dim) {
     double sum = 0.0;
     for (int64_t d = 0; d < dim; ++d) sum += a[d] * b[d];
     return sum;
+}
+
+/* The sum over the samples of each key's probability: how much of them a key's gradient has. */
+static double *nce_masses(const nce_case *c) {
+    double *mass = (double *) calloc((size_t) c->keys + 1, sizeof(double));
+    double *weights = (double *) malloc(((size_t) c->keys + 1) * sizeof(double));
+    for (int64_t i = 0; i < c->n; ++i) {
+        const double *q = c->q + i * c->dim;
+        const double positive = nce_dot(q, c->k + i * c->dim, c->dim) / c->temperature;
+        double greatest = positive;
+        for (int64_t j = 0; j < c->keys; ++j) {
+            const int32_t masked =
+                c->sample_ids != NULL && c->sample_ids[i] == c->key_ids[j] && c->key_ids[j] != MOCO_QUEUE_NO_ID;
+            weights[j] = masked ? -INFINITY : nce_dot(q, c->queue + j * c->dim, c->dim) / c->temperature;
+            greatest = fmax(greatest, weights[j]);
+        }
+        double sum = exp(positive - greatest);
+        for (int64_t j = 0; j < c->keys; ++j) sum += weights[j] = exp(weights[j] - greatest);
+        for (int64_t j = 0; j < c->keys; ++j) mass[j] += weights[j] / sum;
+    }
+    free(weights);
+    return mass;
 }
 
 /* Samples with a negative so near their positive that float32 may order them otherwise. */
@@ -124,12 +174,12 @@ static void nce_assert(double actual, double expected, double tolerance, const n
 
 static void nce_check(const nce_case *c) {
     const size_t bytes = (size_t) (c->n * c->dim) * sizeof(double);
-    double *expected_d_q = (double *) malloc(bytes), *d_q = (double *) malloc(bytes),
-           *threads_d_q = (double *) malloc(bytes);
-    const moco_info_nce_args expected = nce_run(suite.oracle, MOCO_DTYPE_F64, c, expected_d_q);
-    const moco_info_nce_args actual = nce_run(suite.tested, MOCO_DTYPE_F32, c, d_q);
-    const moco_info_nce_args threads = nce_run(suite.tested_threads, MOCO_DTYPE_F32, c, threads_d_q);
-    const moco_info_nce_args value_only = nce_run(suite.tested, MOCO_DTYPE_F32, c, NULL);
+    const size_t key_bytes = (size_t) (c->keys * c->dim) * sizeof(double);
+    nce_gradients wanted = nce_gradients_create(c), made = nce_gradients_create(c);
+    nce_gradients by_threads = nce_gradients_create(c);
+    const moco_info_nce_args expected = nce_run(suite.oracle, MOCO_DTYPE_F64, c, &wanted);
+    const moco_info_nce_args actual = nce_run(suite.tested, MOCO_DTYPE_F32, c, &made);
+    const moco_info_nce_args threads = nce_run(suite.tested_threads, MOCO_DTYPE_F32, c, &by_threads);
     const double key = fmax(greatest_norm(c->k, c->n, c->dim), greatest_norm(c->queue, c->keys, c->dim));
     const double dot = greatest_norm(c->q, c->n, c->dim) * key; /* the largest possible */
     const double dot_error = c->exact ? 0.0 : 1e-6 * dot, logit_error = dot_error / fabs(c->temperature);
@@ -142,17 +192,28 @@ static void nce_check(const nce_case *c) {
     nce_assert((double) actual.top5, (double) expected.top5, ties, c, "top5");
     nce_assert((double) actual.masked, (double) expected.masked, 0.0, c, "masked");
     const double scale = key / fabs(c->temperature) / (double) c->n;
+    const double query_scale = scale * greatest_norm(c->q, c->n, c->dim) / key; /* d_k and d_keys are sums of queries */
     for (int64_t i = 0; i < c->n * c->dim; ++i) {
-        nce_assert(d_q[i], expected_d_q[i], scale * (2e-6 + 2.0 * logit_error) + 1e-37, c, "d_q");
+        nce_assert(made.d_q[i], wanted.d_q[i], scale * (2e-6 + 2.0 * logit_error) + 1e-37, c, "d_q");
+        nce_assert(made.d_k[i], wanted.d_k[i], query_scale * (2e-6 + 2.0 * logit_error) + 1e-37, c, "d_k");
     }
-    assert_memory_equal(d_q, threads_d_q, bytes);
-    assert_true(actual.loss == threads.loss && actual.loss == value_only.loss);
+    double *mass = nce_masses(c);
+    for (int64_t j = 0; j < c->keys; ++j) {
+        const double error = query_scale * mass[j] * (2e-6 + 2.0 * logit_error) + 1e-37;
+        for (int64_t d = j * c->dim; d < (j + 1) * c->dim; ++d)
+            nce_assert(made.d_keys[d], wanted.d_keys[d], error, c, "d_keys");
+    }
+    free(mass);
+    assert_memory_equal(made.d_q, by_threads.d_q, bytes);
+    assert_memory_equal(made.d_k, by_threads.d_k, bytes);
+    assert_memory_equal(made.d_keys, by_threads.d_keys, key_bytes);
+    assert_true(actual.loss == threads.loss);
     assert_true(actual.mean_positive_similarity == threads.mean_positive_similarity);
     assert_true(actual.mean_negative_similarity == threads.mean_negative_similarity);
-    assert_true(actual.top1 == threads.top1 && actual.top5 == threads.top5 && actual.top1 == value_only.top1);
-    free(expected_d_q);
-    free(d_q);
-    free(threads_d_q);
+    assert_true(actual.top1 == threads.top1 && actual.top5 == threads.top5);
+    nce_gradients_free(&wanted);
+    nce_gradients_free(&made);
+    nce_gradients_free(&by_threads);
 }
 
 static void test_info_nce(void **state) {
@@ -227,7 +288,7 @@ static void test_info_nce_collapsed(void **state) {
         unit_rows(&random, c.queue, 1, c.dim, 1.0);
         for (int64_t j = 0; j < c.n * c.dim; ++j) c.q[j] = c.k[j] = c.queue[j % c.dim];
         for (int64_t j = 0; j < c.keys * c.dim; ++j) c.queue[j] = c.queue[j % c.dim];
-        const moco_info_nce_args result = nce_run(suite.tested, MOCO_DTYPE_F32, &c, d_q);
+        const moco_info_nce_args result = nce_run(suite.tested, MOCO_DTYPE_F32, &c, &(nce_gradients){.d_q = d_q});
         /* Float32 logits of 1 / T, each half a unit in the last place off. */
         nce_assert(result.loss, log((double) c.keys + 1.0), 2e-7 / c.temperature, &c, "loss of equal rows");
         nce_assert((double) result.top1, 0.0, 0.0, &c, "top1 of equal rows");
@@ -257,7 +318,7 @@ static void test_info_nce_masked(void **state) {
             const int64_t id = c.key_ids[j % c.keys];
             masked += id != MOCO_QUEUE_NO_ID && id == c.sample_ids[j / c.keys];
         }
-        assert_int_equal(nce_run(suite.oracle, MOCO_DTYPE_F64, &c, NULL).masked, masked);
+        assert_int_equal(nce_run(suite.oracle, MOCO_DTYPE_F64, &c, &nce_value_only).masked, masked);
         nce_free(&c);
     }
 }

@@ -1,4 +1,4 @@
-/* InfoNCE's d_q, and the whole way back from the loss through the normalisation and the projection heads, against
+/* InfoNCE's d_q, d_k and d_keys, and the whole way back from the loss through the normalisation and the projection heads, against
  * finite differences in float64.
  */
 #include "gradient/finite_difference.h"
@@ -47,8 +47,14 @@ static void nce_problem_free(nce_problem *p) {
     free(p->key_ids);
 }
 
-/* The loss, and dL/dq where `d_q` is not NULL. */
-static double nce_value(const nce_problem *p, double *d_q) {
+/* The gradients to make; NULL leaves one out. */
+typedef struct nce_gradients {
+    double *d_q;
+    double *d_k;
+    double *d_keys;
+} nce_gradients;
+
+static double nce_value(const nce_problem *p, const nce_gradients *gradients) {
     moco_info_nce_args args;
     memset(&args, 0, sizeof args);
     const double *values[] = {p->q, p->k, p->queue};
@@ -58,19 +64,27 @@ static double nce_value(const nce_problem *p, double *d_q) {
         const moco_tensor flat = value_tensor(context, MOCO_DTYPE_F64, values[i], rows * p->dim);
         *tensors[i] = moco_tensor_2d(flat.buffer, 0, MOCO_DTYPE_F64, rows, p->dim);
     }
-    if (d_q != NULL) args.d_q = nan_tensor(context, MOCO_DTYPE_F64, p->n * p->dim, 0);
+    double *const wanted[] = {gradients->d_q, gradients->d_k, gradients->d_keys};
+    moco_tensor *made[] = {&args.d_q, &args.d_k, &args.d_keys};
+    for (int i = 0; i < 3; ++i) {
+        if (wanted[i] != NULL) *made[i] = nan_tensor(context, MOCO_DTYPE_F64, (i == 2 ? p->keys : p->n) * p->dim, 0);
+    }
     args.sample_ids = p->sample_ids;
     args.key_ids = p->key_ids;
     args.temperature = p->temperature;
     assert_ok(moco_info_nce(context, &args));
-    if (d_q != NULL) download_values(context, &args.d_q, d_q);
-    for (int i = 0; i < 3; ++i) moco_buffer_destroy(context, tensors[i]->buffer);
-    moco_buffer_destroy(context, args.d_q.buffer);
+    for (int i = 0; i < 3; ++i) {
+        if (wanted[i] != NULL) download_values(context, made[i], wanted[i]);
+        moco_buffer_destroy(context, tensors[i]->buffer);
+        moco_buffer_destroy(context, made[i]->buffer);
+    }
     return args.loss;
 }
 
+static const nce_gradients no_gradients = {NULL, NULL, NULL};
+
 static double nce_loss(void *argument) {
-    return nce_value((const nce_problem *) argument, NULL);
+    return nce_value((const nce_problem *) argument, &no_gradients);
 }
 
 static void test_info_nce(void **state) {
@@ -82,16 +96,50 @@ static void test_info_nce(void **state) {
     for (size_t i = 0; i < 16; ++i) {
         const int64_t *shape = shapes[i / 4];
         nce_problem p = nce_problem_create(&random, shape[0], shape[1], shape[2], temperatures[i % 4]);
-        double *d_q = normal_values(&random, p.n * p.dim);
+        double *d_q = normal_values(&random, p.n * p.dim), *d_k = normal_values(&random, p.n * p.dim);
+        double *d_keys = normal_values(&random, p.keys * p.dim);
+        const double h = 1e-5 * fabs(p.temperature);
         for (int masked = 0; masked <= 1; ++masked) {
             if (masked) {
                 p.sample_ids = random_ids(&random, p.n, 4);
                 p.key_ids = random_ids(&random, p.keys, 4);
             }
-            nce_value(&p, d_q);
-            check_gradient(nce_loss, &p, p.q, d_q, p.n * p.dim, 1e-5 * fabs(p.temperature), 1e-7, "d_q");
+            nce_value(&p, &(nce_gradients){d_q, d_k, d_keys});
+            check_gradient(nce_loss, &p, p.q, d_q, p.n * p.dim, h, 1e-7, "d_q");
+            check_gradient(nce_loss, &p, p.k, d_k, p.n * p.dim, h, 1e-7, "d_k");
+            check_gradient(nce_loss, &p, p.queue, d_keys, p.keys * p.dim, h, 1e-7, "d_keys");
         }
         free(d_q);
+        free(d_k);
+        free(d_keys);
+        nce_problem_free(&p);
+    }
+}
+
+/* The loss where the batch's keys are the dictionary, too. */
+static double in_batch_loss(void *argument) {
+    nce_problem p = *(const nce_problem *) argument;
+    p.queue = p.k;
+    return nce_value(&p, &no_gradients);
+}
+
+/* End to end: a key's whole gradient is the sum of what it gets as its row's positive and as the others' negative. */
+static void test_info_nce_in_batch(void **state) {
+    (void) state;
+    moco_random random;
+    moco_random_init(&random, 7, MOCO_RANDOM_TEST, 0, 0);
+    for (int own_left_out = 0; own_left_out <= 1; ++own_left_out) {
+        nce_problem p = nce_problem_create(&random, 6, 5, 6, 0.3);
+        double d_k[6 * 5], d_keys[6 * 5];
+        memcpy(p.queue, p.k, sizeof d_k);
+        if (own_left_out) {
+            p.sample_ids = random_ids(&random, p.n, 1);
+            p.key_ids = random_ids(&random, p.n, 1);
+            for (int64_t i = 0; i < p.n; ++i) p.sample_ids[i] = p.key_ids[i] = i;
+        }
+        nce_value(&p, &(nce_gradients){NULL, d_k, d_keys});
+        for (int i = 0; i < 6 * 5; ++i) d_k[i] += d_keys[i];
+        check_gradient(in_batch_loss, &p, p.k, d_k, p.n * p.dim, 1e-5, 1e-7, "d_k + d_keys");
         nce_problem_free(&p);
     }
 }
@@ -114,7 +162,7 @@ static void test_info_nce_value(void **state) {
         positive = exp(positive / p.temperature);
         expected -= log(positive / (positive + sum)) / (double) p.n;
     }
-    assert_true(fabs(nce_value(&p, NULL) - expected) < 1e-13 * fabs(expected));
+    assert_true(fabs(nce_value(&p, &no_gradients) - expected) < 1e-13 * fabs(expected));
     nce_problem_free(&p);
 }
 
@@ -144,7 +192,7 @@ static double head_forward(head_problem *head, double *d_q) {
     }
     const layer_data *last = &head->work[head->layers - 1];
     memcpy(head->loss.q, last->values[Y], (size_t) last->elements[Y] * sizeof(double));
-    return nce_value(&head->loss, d_q);
+    return nce_value(&head->loss, &(nce_gradients){.d_q = d_q});
 }
 
 static double head_loss(void *argument) {
@@ -241,8 +289,9 @@ static int close_all(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_info_nce), cmocka_unit_test(test_info_nce_value),      cmocka_unit_test(test_linear_head),
-        cmocka_unit_test(test_mlp_head), cmocka_unit_test(test_mlp_with_batch_norm),
+        cmocka_unit_test(test_info_nce),       cmocka_unit_test(test_info_nce_in_batch),
+        cmocka_unit_test(test_info_nce_value), cmocka_unit_test(test_linear_head),
+        cmocka_unit_test(test_mlp_head),       cmocka_unit_test(test_mlp_with_batch_norm),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

@@ -180,7 +180,7 @@ typedef struct moco_sgd_args {
     double weight_decay;
 } moco_sgd_args;
 
-/* InfoNCE over the queue, see <moco/loss.h> for the equation and the statistics' definitions. */
+/* InfoNCE over the keys, see <moco/loss.h> for the equations and the statistics' definitions. */
 typedef struct moco_info_nce_args {
     moco_tensor q;             /* n x dim */
     moco_tensor k;             /* n x dim */
@@ -196,6 +196,9 @@ typedef struct moco_info_nce_args {
     int64_t top1; /* counts of samples, not fractions */
     int64_t top5;
     int64_t masked;
+    /* Gradients of the keys; absent where these are constants. A backend that does not make them is UNSUPPORTED then. */
+    moco_tensor d_k;    /* n x dim */
+    moco_tensor d_keys; /* K x dim, of q's dtype whatever keys has: dL by the keys as they are, so rounded if BF16 */
 } moco_info_nce_args;
 
 /* --- The table ---------------------------------------------------------------------------------------------------- */

@@ -16,16 +16,24 @@ typedef struct reference_call {
     const moco_layer_args *args;
 } reference_call;
 
-/* What the tasks of one info_nce call share; task i is sample i. */
+/* One sample's part of InfoNCE. */
+typedef struct reference_info_nce_row {
+    double loss;
+    double positive; /* q_i . k_i */
+    double negative; /* sum of q_i . key_j over the unmasked keys */
+    double greatest; /* the largest logit, also of the positive */
+    double sum;      /* of exp(logit - greatest), over all logits */
+    int64_t above;   /* unmasked keys whose logit is at or above the positive's */
+    int64_t masked;
+} reference_info_nce_row;
+
+/* What the tasks of one info_nce call share. */
 typedef struct reference_info_nce_call {
     const moco_info_nce_args *args;
-    const void *keys; /* K x dim of q's dtype, whatever args->keys has */
-    double *logits;   /* [threads x keys], a row per worker */
-    double *loss;     /* [n], and so the following */
-    double *positive; /* q_i . k_i */
-    double *negative; /* sum of q_i . key_j over the unmasked keys */
-    int64_t *above;   /* unmasked keys whose logit is at or above the positive's */
-    int64_t *masked;
+    const void *keys;             /* K x dim of q's dtype, whatever args->keys has */
+    double *logits;               /* [threads x width], a row per worker */
+    int64_t width;                /* the larger of K and n */
+    reference_info_nce_row *rows; /* [n] */
 } reference_info_nce_call;
 
 /* One type's kernels; all of them are moco_task_fn, the comment says what a task is. */
@@ -48,6 +56,7 @@ typedef struct reference_kernels {
     moco_task_fn l2_normalize_forward; /* n */
     moco_task_fn l2_normalize_backward;
     moco_task_fn info_nce;                                             /* n; argument: reference_info_nce_call */
+    moco_task_fn info_nce_keys;                                        /* K, after info_nce: d_keys */
     void (*widen)(void *target, const void *source, int64_t elements); /* from bfloat16 */
     void (*momentum_update)(void *target, const void *source, double m, int64_t elements);
     void (*sgd_update)(const moco_sgd_args *args, int64_t elements);

@@ -57,6 +57,7 @@ const reference_kernels NAME(moco_reference_kernels) = {
     .l2_normalize_forward = NAME(l2_normalize_forward),
     .l2_normalize_backward = NAME(l2_normalize_backward),
     .info_nce = NAME(info_nce),
+    .info_nce_keys = NAME(info_nce_keys),
     .widen = NAME(widen),
     .momentum_update = NAME(momentum_update),
     .sgd_update = NAME(sgd_update),

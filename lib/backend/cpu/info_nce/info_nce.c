@@ -398,6 +398,9 @@ moco_status moco_cblas_info_nce_with(void *self, const moco_nce_kernel *kernel, 
     if (args->q.dtype != MOCO_DTYPE_F32) {
         return moco_fail(MOCO_UNSUPPORTED, "info_nce of the cblas backend takes float32, not dtype %d", args->q.dtype);
     }
+    if (args->d_k.buffer != NULL || args->d_keys.buffer != NULL) {
+        return moco_fail(MOCO_UNSUPPORTED, "info_nce of the cblas backend makes no gradients of the keys");
+    }
     const int32_t narrow = args->keys.buffer != NULL && args->keys.dtype == MOCO_DTYPE_BF16;
     moco_context *context = ((moco_host_backend *) self)->context;
     problem p = {
