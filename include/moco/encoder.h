@@ -43,9 +43,11 @@ enum {
 
 typedef struct moco_encoder_config {
     uint32_t struct_size;
-    int32_t stem; /* MOCO_STEM_*, default IMAGENET; resnet18 .. wide_resnet50_4 only, the others have their own */
-    /* "resnet18", "resnet34", "resnet50" (default), "resnet101", "resnet152", "resnext50_32x8d", "wide_resnet50_2",
-     * "wide_resnet50_4"; "cifar_resnetD" with D = 6 n + 2 up to 1202, such as cifar_resnet20 (16-32-64 channels);
+    int32_t stem; /* MOCO_STEM_*, default IMAGENET; resnet18 .. resnet50_w4 only, the others have their own */
+    /* torchvision's "resnet18", "resnet34", "resnet50" (default), "resnet101", "resnet152"; "resnext50_32x8d", the RX50
+     * of arXiv 1911.05722's table 1; its R50w2x and R50w4x, "resnet50_w2" and "resnet50_w4", in which every layer is 2
+     * or 4 times as wide (backbones of 93.9 M and 375.4 M parameters); torchvision's "wide_resnet50_2", in which the
+     * 3x3 convolutions alone are, and so "wide_resnet50_4"; "cifar_resnetD" with D = 6 n + 2 up to 1202, such as cifar_resnet20 (16-32-64 channels);
      * "mlp" (hidden layers under the names of an nn.Sequential: layers.0 the first Linear, layers.1 its BatchNorm,
      * layers.3 the second Linear ...). NULL means the default, an unknown name is NOT_FOUND. Copied. */
     const char *architecture;
@@ -90,6 +92,11 @@ typedef struct moco_parameter_info {
 } moco_parameter_info;
 
 /* v1's ResNet-50 with its linear head (v2 has MOCO_HEAD_MLP), as one of its processes normalises: in one group. */
+/* The built-in architectures: the name of number `index` (a family as "cifar_resnetD") and a phrase on what it is.
+ * NULL outside of 0 .. how many there are - 1. */
+MOCO_API const char *moco_encoder_architecture_name(int64_t index);
+MOCO_API const char *moco_encoder_architecture_help(int64_t index);
+
 MOCO_API moco_status moco_encoder_config_init(moco_encoder_config *config, uint32_t struct_size);
 
 /* `config` NULL means the defaults. Errors: INVALID_ARGUMENT, NOT_FOUND (architecture), UNSUPPORTED, OUT_OF_MEMORY. */

@@ -1,8 +1,60 @@
 #include "encoder/architecture.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "backend/backend_chain.h"
+
+/* clang-format off */
+static const moco_architecture architectures[] = {
+    /* name, prefix, help, build, shape: bottleneck, blocks, groups, width per group, stem */
+    {"resnet18",  NULL, "18 layers",  moco_resnet_build, {0, {2, 2, 2, 2}, 1, 64, 64}},
+    {"resnet34",  NULL, "34 layers",  moco_resnet_build, {0, {3, 4, 6, 3}, 1, 64, 64}},
+    {"resnet50",  NULL, "50 layers",  moco_resnet_build, {1, {3, 4, 6, 3}, 1, 64, 64}},
+    {"resnet101", NULL, "101 layers", moco_resnet_build, {1, {3, 4, 23, 3}, 1, 64, 64}},
+    {"resnet152", NULL, "152 layers", moco_resnet_build, {1, {3, 8, 36, 3}, 1, 64, 64}},
+    {"resnext50_32x8d", NULL, "3x3 convolutions in 32 groups of 8 channels; RX50 of MoCo's table 1", moco_resnet_build,
+     {1, {3, 4, 6, 3}, 32, 8, 64}},
+    {"wide_resnet50_2", NULL, "3x3 convolutions twice as wide", moco_resnet_build, {1, {3, 4, 6, 3}, 1, 128, 64}},
+    {"wide_resnet50_4", NULL, "3x3 convolutions 4 times as wide", moco_resnet_build, {1, {3, 4, 6, 3}, 1, 256, 64}},
+    {"resnet50_w2", NULL, "every layer twice as wide; R50w2x of MoCo's table 1", moco_resnet_build,
+     {1, {3, 4, 6, 3}, 1, 64, 128}},
+    {"resnet50_w4", NULL, "every layer 4 times as wide; R50w4x of MoCo's table 1", moco_resnet_build,
+     {1, {3, 4, 6, 3}, 1, 64, 256}},
+    {"cifar_resnetD", "cifar_resnet", "D = 6 n + 2 layers of 16, 32 and 64 channels, such as cifar_resnet20",
+     moco_cifar_resnet_build, {0}},
+    {"mlp", NULL, "hidden layers on the flattened pixels", moco_mlp_build, {0}},
+};
+/* clang-format on */
+#define ARCHITECTURES ((int64_t) (sizeof architectures / sizeof architectures[0]))
+
+const char *moco_encoder_architecture_name(int64_t index) {
+    return index >= 0 && index < ARCHITECTURES ? architectures[index].name : NULL;
+}
+
+const char *moco_encoder_architecture_help(int64_t index) {
+    return index >= 0 && index < ARCHITECTURES ? architectures[index].help : NULL;
+}
+
+static moco_status find_architecture(const char *name, const moco_architecture **out) {
+    char list[512];
+    size_t length = 0;
+    for (int64_t i = 0; i < ARCHITECTURES; ++i) {
+        const moco_architecture *row = &architectures[i];
+        const int32_t found =
+            row->prefix == NULL ? strcmp(name, row->name) == 0 : strncmp(name, row->prefix, strlen(row->prefix)) == 0;
+        if (found) {
+            *out = row;
+            return MOCO_OK;
+        }
+        const char *before = i == 0 ? "" : i + 1 < ARCHITECTURES ? ", " : " and ";
+        if (length < sizeof list) {
+            length += (size_t) snprintf(list + length, sizeof list - length, "%s%s", before, row->name);
+        }
+    }
+    return moco_fail(MOCO_NOT_FOUND, "architecture is \"%s\"; built in are %s", name, list);
+}
 
 static moco_status check_config(const moco_encoder_config *config) {
     MOCO_REQUIRE(config->stem == MOCO_STEM_IMAGENET || config->stem == MOCO_STEM_CIFAR,
@@ -66,8 +118,10 @@ static void add_head(moco_graph *graph, const moco_encoder_config *config, int64
 
 moco_status moco_architecture_build(moco_graph **out, moco_context *context, const moco_encoder_config *config,
                                     int64_t *feature_dim, int64_t *embedding_dim) {
+    const moco_architecture *architecture = NULL;
     int32_t compute_dtype;
     MOCO_TRY(check_config(config));
+    MOCO_TRY(find_architecture(config->architecture, &architecture));
     MOCO_TRY(choose_compute_dtype(context, config->compute_dtype, &compute_dtype));
     moco_graph *graph = moco_graph_create(context);
     if (graph == NULL) return MOCO_OUT_OF_MEMORY;
@@ -79,15 +133,7 @@ moco_status moco_architecture_build(moco_graph **out, moco_context *context, con
     graph->bn_eps = config->bn_eps;
     graph->bn_momentum = config->bn_momentum;
 
-    int64_t features = moco_resnet_build(graph, config);
-    if (features == 0) features = moco_cifar_resnet_build(graph, config);
-    if (features == 0) features = moco_mlp_build(graph, config);
-    if (features == 0) {
-        graph->status = moco_fail(MOCO_NOT_FOUND,
-                                  "architecture is \"%s\"; built in are resnet18, resnet34, resnet50, resnet101, "
-                                  "resnet152, resnext50_32x8d, wide_resnet50_2, wide_resnet50_4, cifar_resnetD and mlp",
-                                  config->architecture);
-    }
+    const int64_t features = architecture->build(graph, config, &architecture->shape);
     int64_t embedding = 0;
     if (graph->status == MOCO_OK) add_head(graph, config, features, &embedding);
     if (graph->status != MOCO_OK) {

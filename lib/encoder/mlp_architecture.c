@@ -1,17 +1,16 @@
 #include <stdio.h>
-#include <string.h>
 
 #include "encoder/architecture.h"
 
-int64_t moco_mlp_build(moco_graph *graph, const moco_encoder_config *config) {
-    if (strcmp(config->architecture, "mlp") != 0) return 0;
+int64_t moco_mlp_build(moco_graph *graph, const moco_encoder_config *config, const moco_resnet *net) {
+    (void) net;
     if (config->mlp_input_dim < 1 || config->mlp_hidden_dim < 1 || config->mlp_layers < 1) {
         graph->status =
             moco_fail(MOCO_INVALID_ARGUMENT,
                       "mlp_input_dim is %d, mlp_hidden_dim %d and mlp_layers %d; each must be at least 1 for the "
                       "architecture \"mlp\"",
                       config->mlp_input_dim, config->mlp_hidden_dim, config->mlp_layers);
-        return 1;
+        return 0;
     }
     graph->flat_inputs = config->mlp_input_dim;
     int32_t x = 0;

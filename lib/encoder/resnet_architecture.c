@@ -3,22 +3,6 @@
 
 #include "encoder/architecture.h"
 
-typedef struct resnet {
-    const char *name;
-    int32_t bottleneck; /* 1: 1x1, 3x3, 1x1 convolutions, 4 times as many channels out; 0: two 3x3 */
-    int32_t blocks[4];
-    int32_t groups;
-    int32_t width_per_group;
-} resnet;
-
-/* torchvision/models/resnet.py; the last two rows of ResNeXt and wide nets are those of arXiv 1911.05722, table 1. */
-static const resnet resnets[] = {
-    {"resnet18", 0, {2, 2, 2, 2}, 1, 64},         {"resnet34", 0, {3, 4, 6, 3}, 1, 64},
-    {"resnet50", 1, {3, 4, 6, 3}, 1, 64},         {"resnet101", 1, {3, 4, 23, 3}, 1, 64},
-    {"resnet152", 1, {3, 8, 36, 3}, 1, 64},       {"resnext50_32x8d", 1, {3, 4, 6, 3}, 32, 8},
-    {"wide_resnet50_2", 1, {3, 4, 6, 3}, 1, 128}, {"wide_resnet50_4", 1, {3, 4, 6, 3}, 1, 256},
-};
-
 static const char *prefixed(char *buffer, const char *block, const char *name) {
     snprintf(buffer, MOCO_NAME_CAPACITY, "%s.%s", block, name);
     return buffer;
@@ -86,17 +70,11 @@ static int32_t add_stem(moco_graph *graph, int64_t channels, int64_t out_c, int3
     return imagenet ? moco_graph_max_pool(graph, x, 3, 2, 1) : x;
 }
 
-int64_t moco_resnet_build(moco_graph *graph, const moco_encoder_config *config) {
-    const resnet *net = NULL;
-    for (size_t i = 0; i < sizeof resnets / sizeof resnets[0]; ++i) {
-        if (strcmp(config->architecture, resnets[i].name) == 0) net = &resnets[i];
-    }
-    if (net == NULL) return 0;
-
-    int32_t x = add_stem(graph, config->channels, 64, config->stem == MOCO_STEM_IMAGENET);
-    int64_t in_c = 64;
+int64_t moco_resnet_build(moco_graph *graph, const moco_encoder_config *config, const moco_resnet *net) {
+    int32_t x = add_stem(graph, config->channels, net->stem, config->stem == MOCO_STEM_IMAGENET);
+    int64_t in_c = net->stem;
     for (int32_t stage = 0; stage < 4; ++stage) {
-        const int64_t planes = (int64_t) 64 << stage;
+        const int64_t planes = (int64_t) net->stem << stage;
         for (int32_t i = 0; i < net->blocks[stage]; ++i) {
             const block_shape shape = {
                 .in_c = in_c,
@@ -116,27 +94,25 @@ int64_t moco_resnet_build(moco_graph *graph, const moco_encoder_config *config) 
     return in_c;
 }
 
-/* D of "cifar_resnetD"; 0 for other names, -1 for a D that is none. */
+/* D of "cifar_resnetD"; 0 for a D that is none. */
 static int32_t cifar_depth(const char *name) {
-    static const char prefix[] = "cifar_resnet";
-    if (strncmp(name, prefix, sizeof prefix - 1) != 0) return 0;
     int32_t depth = 0;
-    const char *digits = name + sizeof prefix - 1;
+    const char *digits = name + strlen("cifar_resnet");
     for (const char *digit = digits; *digit != '\0'; ++digit) {
-        if (*digit < '0' || *digit > '9' || depth > 1202) return -1;
+        if (*digit < '0' || *digit > '9' || depth > 1202) return 0;
         depth = 10 * depth + (*digit - '0');
     }
-    return *digits != '0' && depth >= 8 && depth <= 1202 && (depth - 2) % 6 == 0 ? depth : -1;
+    return *digits != '0' && depth >= 8 && depth <= 1202 && (depth - 2) % 6 == 0 ? depth : 0;
 }
 
-int64_t moco_cifar_resnet_build(moco_graph *graph, const moco_encoder_config *config) {
+int64_t moco_cifar_resnet_build(moco_graph *graph, const moco_encoder_config *config, const moco_resnet *net) {
+    (void) net;
     const int32_t depth = cifar_depth(config->architecture);
-    if (depth == 0) return 0;
-    if (depth < 0) {
+    if (depth == 0) {
         graph->status = moco_fail(MOCO_NOT_FOUND,
                                   "architecture is \"%s\"; the depth of a cifar_resnet must be 6 n + 2, from 8 to 1202",
                                   config->architecture);
-        return 1;
+        return 0;
     }
     int32_t x = add_stem(graph, config->channels, 16, 0);
     int64_t in_c = 16;

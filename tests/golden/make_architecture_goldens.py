@@ -18,6 +18,24 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 IMAGES, GRADIENT, PATTERN, OFF = 1000001, 1000002, 1000003, 2000000  # streams of `hashed` beside parameter indices
+
+
+class WidenedResNet(ResNet):
+    """Every layer `widen` times as wide: R50w2x and R50w4x of arXiv 1911.05722, table 1."""
+
+    def __init__(self, blocks, widen):
+        self.widen = widen
+        super().__init__(Bottleneck, blocks)
+        self.conv1 = nn.Conv2d(3, 64 * widen, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64 * widen)
+        self.fc = nn.Linear(2048 * widen, 1000)
+
+    def _make_layer(self, block, planes, *arguments, **options):
+        if planes == 64:
+            self.inplanes = 64 * self.widen
+        return super()._make_layer(block, planes * self.widen, *arguments, **options)
+
+
 ARCHITECTURES = {
     "resnet18": torchvision.models.resnet18,
     "resnet34": torchvision.models.resnet34,
@@ -27,6 +45,8 @@ ARCHITECTURES = {
     "resnext50_32x8d": lambda **k: ResNet(Bottleneck, [3, 4, 6, 3], groups=32, width_per_group=8, **k),
     "wide_resnet50_2": torchvision.models.wide_resnet50_2,
     "wide_resnet50_4": lambda **k: ResNet(Bottleneck, [3, 4, 6, 3], width_per_group=256, **k),
+    "resnet50_w2": lambda: WidenedResNet([3, 4, 6, 3], 2),
+    "resnet50_w4": lambda: WidenedResNet([3, 4, 6, 3], 4),
 }
 
 
@@ -240,7 +260,7 @@ def fnv(text):
 
 
 def structure(out):
-    """Names and shapes of torchvision's own networks with fc of 1000 classes: in full for two, hashed for all."""
+    """Names and shapes of these networks with fc of 1000 classes: in full for two, hashed for all."""
     for name, make in ARCHITECTURES.items():
         net = make()
         learnable = dict(net.named_parameters())

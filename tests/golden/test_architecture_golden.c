@@ -274,15 +274,46 @@ static void names_and_shapes_are_torchvisions(void **state) {
         fseek(file, place, SEEK_SET);
         architectures++;
     }
-    assert_int_equal(8, architectures);
+    assert_int_equal(10, architectures);
     assert_int_equal(102 + 267, listed);
     fclose(file);
+    moco_context_destroy(context);
+}
+
+/* Table 1 of arXiv 1911.05722, in millions: backbones without fc. (With an fc of 128, R50w4x would have 376.) */
+static void sizes_are_those_of_the_papers_table(void **state) {
+    (void) state;
+    static const struct {
+        const char *name;
+        int64_t millions;
+    } table[] = {{"resnet50", 24}, {"resnext50_32x8d", 46}, {"resnet50_w2", 94}, {"resnet50_w4", 375}};
+    moco_context *context = make_context("reference", 1);
+    for (size_t row = 0; row < sizeof table / sizeof table[0]; ++row) {
+        moco_encoder_config config;
+        assert_ok(moco_encoder_config_init(&config, sizeof config));
+        config.architecture = table[row].name;
+        config.head = MOCO_HEAD_NONE;
+        moco_graph *graph = NULL;
+        int64_t feature_dim, embedding_dim, elements = 0;
+        assert_ok(moco_architecture_build(&graph, context, &config, &feature_dim, &embedding_dim));
+        for (int32_t i = 0; i < graph->parameter_count; ++i) {
+            const moco_graph_parameter *parameter = &graph->parameters[i];
+            const int64_t *d = parameter->dims;
+            if (parameter->kind == MOCO_PARAMETER_LEARNABLE) elements += d[0] * d[1] * d[2] * d[3];
+        }
+        if ((elements + 500000) / 1000000 != table[row].millions) {
+            fail_msg("%s has %lld parameters, the paper's has %lld M", table[row].name, (long long) elements,
+                     (long long) table[row].millions);
+        }
+        moco_graph_destroy(graph);
+    }
     moco_context_destroy(context);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_shapes_are_torchvisions),
+        cmocka_unit_test(sizes_are_those_of_the_papers_table),
         cmocka_unit_test(reference_matches_pytorch),
         cmocka_unit_test(cblas_matches_pytorch),
         cmocka_unit_test(families_match_pytorch),

@@ -1,6 +1,8 @@
 /* What an encoder refuses, and that a refusal changes nothing. */
 #include "support/encoder_fixture.h"
 
+#include "encoder/architecture.h"
+
 static moco_context *context;
 
 static int setup(void **state) {
@@ -57,6 +59,36 @@ static void bfloat16_where_there_is_none(void **state) {
     assert_int_equal(warnings, 1);
     moco_encoder_destroy(encoder);
     moco_context_destroy(reference);
+}
+
+/* The list that the API gives and the one in the sentence are one, and whatever they name can be made. */
+static void listed_architectures_are_built_in(void **state) {
+    (void) state;
+    moco_encoder_config config = small_config("none of them");
+    moco_encoder *encoder = NULL;
+    assert_status(MOCO_NOT_FOUND, moco_encoder_create(&encoder, context, &config));
+    char sentence[1024];
+    snprintf(sentence, sizeof sentence, "%s", moco_last_error());
+    const char *rest = strstr(sentence, "built in are ");
+    assert_non_null(rest);
+    rest += strlen("built in are ");
+    int64_t index = 0;
+    for (const char *name; (name = moco_encoder_architecture_name(index)) != NULL; ++index) {
+        assert_true(strncmp(rest, name, strlen(name)) == 0);
+        rest += strlen(name);
+        rest += strncmp(rest, ", ", 2) == 0 ? 2 : strncmp(rest, " and ", 5) == 0 ? 5 : 0;
+        assert_true(strlen(moco_encoder_architecture_help(index)) > 5);
+        config.architecture = strcmp(name, "cifar_resnetD") == 0 ? "cifar_resnet14" : name;
+        moco_graph *graph = NULL; /* without the memory that an encoder takes */
+        int64_t feature_dim, embedding_dim;
+        assert_ok(moco_architecture_build(&graph, context, &config, &feature_dim, &embedding_dim));
+        assert_true(feature_dim > 1 && embedding_dim == config.embedding_dim);
+        moco_graph_destroy(graph);
+    }
+    assert_string_equal("", rest);
+    assert_true(index >= 12);
+    assert_null(moco_encoder_architecture_help(index));
+    assert_null(moco_encoder_architecture_name(-1));
 }
 
 static void wrong_configurations(void **state) {
@@ -215,9 +247,13 @@ static void wrong_parameter_access(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bfloat16_where_there_is_none), cmocka_unit_test(wrong_configurations),
-        cmocka_unit_test(the_defaults_are_the_papers),  cmocka_unit_test(wrong_shapes),
-        cmocka_unit_test(wrong_order_of_calls),         cmocka_unit_test(wrong_parameter_access),
+        cmocka_unit_test(bfloat16_where_there_is_none),
+        cmocka_unit_test(listed_architectures_are_built_in),
+        cmocka_unit_test(wrong_configurations),
+        cmocka_unit_test(the_defaults_are_the_papers),
+        cmocka_unit_test(wrong_shapes),
+        cmocka_unit_test(wrong_order_of_calls),
+        cmocka_unit_test(wrong_parameter_access),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
