@@ -6,32 +6,12 @@
 
 #define MAX_BACKENDS 4
 
-extern const moco_backend_ops moco_backend_cblas;
-extern const moco_backend_ops moco_backend_reference;
-#ifdef MOCO_HAVE_ONEDNN
-extern const moco_backend_ops moco_backend_onednn;
-#endif
-
-/* Fastest first; a chain is a suffix of this list, so that `reference` always ends it. */
-static const moco_backend_ops *const compiled_in[] = {
-#ifdef MOCO_HAVE_ONEDNN
-    &moco_backend_onednn,
-#endif
-    &moco_backend_cblas,
-    &moco_backend_reference,
-    NULL,
-};
-
 struct moco_backend_chain {
     moco_context *context;
     int32_t count;
     const moco_backend_ops *ops[MAX_BACKENDS];
     void *self[MAX_BACKENDS];
 };
-
-const moco_backend_ops *const *moco_backend_list(void) {
-    return compiled_in;
-}
 
 /* --- Lifetime --- */
 
@@ -46,14 +26,15 @@ static moco_status chain_add(moco_backend_chain *chain, const moco_backend_ops *
     return MOCO_OK;
 }
 
-moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *context, const char *name) {
+moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *context,
+                                      const moco_backend_ops *const *list, const char *name) {
     const int32_t any = name == NULL || strcmp(name, "auto") == 0;
     moco_backend_chain *chain = (moco_backend_chain *) moco_allocate_zeroed(context, 1, sizeof *chain);
     if (chain == NULL) return MOCO_OUT_OF_MEMORY;
     chain->context = context;
 
     int32_t found = any;
-    for (const moco_backend_ops *const *ops = compiled_in; *ops != NULL; ++ops) {
+    for (const moco_backend_ops *const *ops = list; *ops != NULL; ++ops) {
         const int32_t named = !any && strcmp((*ops)->name, name) == 0;
         found |= named;
         if (!found) continue;
@@ -65,7 +46,7 @@ moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *co
     }
     if (!found) {
         char known[128] = "auto";
-        for (const moco_backend_ops *const *ops = compiled_in; *ops != NULL; ++ops) {
+        for (const moco_backend_ops *const *ops = list; *ops != NULL; ++ops) {
             strncat(known, ", ", sizeof known - strlen(known) - 1);
             strncat(known, (*ops)->name, sizeof known - strlen(known) - 1);
         }

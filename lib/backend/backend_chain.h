@@ -10,8 +10,10 @@
 
 /* --- Lifetime --- */
 
-/* The chain that begins with the backend `name`; NULL or "auto": with the fastest one that this machine runs. */
-moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *context, const char *name);
+/* The chain of backends of `list` (fastest first, a complete one last, then NULL) that begins with the one called `name`;
+ * NULL or "auto": with the first that this machine runs. */
+moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *context,
+                                      const moco_backend_ops *const *list, const char *name);
 void moco_backend_chain_destroy(moco_backend_chain *chain); /* NULL is a no-op */
 const char *moco_backend_chain_name(const moco_backend_chain *chain);
 
@@ -69,10 +71,5 @@ moco_status moco_sgd_update(moco_context *context, const moco_sgd_args *args);
 moco_status moco_sgd_momentum_update(moco_context *context, const moco_sgd_args *args, const moco_tensor *average,
                                      double m);
 moco_status moco_info_nce(moco_context *context, moco_info_nce_args *args);
-
-/* --- For tests --- */
-
-/* The compiled-in backends in the order of "auto"; NULL ends the list. */
-const moco_backend_ops *const *moco_backend_list(void);
 
 #endif

@@ -1,5 +1,6 @@
 /* A context from its configuration. Above core, which has the rest of a context, and above backend, whose chain it makes. */
 #include "backend/backend_chain.h"
+#include "context/backend_list.h"
 #include "core/config.h"
 #include "core/context_internal.h"
 #include "core/memory.h"
@@ -18,7 +19,7 @@ moco_status moco_context_config_init(moco_context_config *config, uint32_t struc
 /* The backends that the context works with; core only knows how to give them back. */
 static moco_status make_chain(moco_context *context, const moco_context_config *settings) {
     context->release_backends = moco_backend_chain_destroy;
-    return moco_backend_chain_create(&context->backends, context, settings->backend);
+    return moco_backend_chain_create(&context->backends, context, moco_backend_list(), settings->backend);
 }
 
 moco_status moco_context_create(moco_context **out, const moco_context_config *config) {
@@ -57,10 +58,6 @@ moco_status moco_context_create(moco_context **out, const moco_context_config *c
     }
     *out = context;
     return MOCO_OK;
-}
-
-int32_t moco_context_threads(const moco_context *context) {
-    return context == NULL ? 0 : context->threads;
 }
 
 const char *moco_context_backend(const moco_context *context) {

@@ -10,3 +10,7 @@ void moco_context_destroy(moco_context *context) {
     const moco_deallocate_fn deallocate = context->deallocate;
     deallocate(context, context->allocator_user);
 }
+
+int32_t moco_context_threads(const moco_context *context) {
+    return context == NULL ? 0 : context->threads;
+}

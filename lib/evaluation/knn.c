@@ -20,8 +20,8 @@ struct moco_knn {
     moco_context *context;
     float *rows; /* count x dim */
     int32_t *labels;
-    moco_knn_bank bank; /* a view of both */
-    void *row_buffer;   /* the rows for the backend: over `rows`, or a copy on the device */
+    moco_knn_bank bank;      /* a view of both */
+    moco_host_tensor tensor; /* `rows` for the backend */
 };
 
 static const moco_knn_config default_config = {
@@ -53,18 +53,6 @@ static moco_status normalize_rows(const float *source, int64_t n, int64_t dim, c
 
 /* --- Lifetime --- */
 
-static moco_status make_buffers(moco_knn *knn) {
-    const moco_knn_bank *bank = &knn->bank;
-    const uint64_t bytes = (uint64_t) (bank->count * bank->dim) * sizeof(float);
-    moco_status status = moco_buffer_wrap(knn->context, knn->rows, bytes, &knn->row_buffer);
-    if (status == MOCO_UNSUPPORTED) {
-        MOCO_TRY(moco_buffer_create(knn->context, bytes, &knn->row_buffer));
-        const moco_tensor rows = moco_tensor_2d(knn->row_buffer, 0, MOCO_DTYPE_F32, bank->count, bank->dim);
-        status = moco_tensor_upload(knn->context, &rows, knn->rows);
-    }
-    return status;
-}
-
 static moco_status fill_bank(moco_knn *knn, const float *features, const int32_t *labels) {
     moco_knn_bank *bank = &knn->bank;
     for (int64_t i = 0; i < bank->count; ++i) {
@@ -84,7 +72,7 @@ static moco_status fill_bank(moco_knn *knn, const float *features, const int32_t
     bank->labels = knn->labels;
     memcpy(knn->labels, labels, label_bytes);
     MOCO_TRY(normalize_rows(features, bank->count, bank->dim, "features", knn->rows));
-    return make_buffers(knn);
+    return moco_host_matrix_input(&knn->tensor, knn->context, knn->rows, bank->count, bank->dim);
 }
 
 moco_status moco_knn_create(moco_knn **out, moco_context *context, const float *features, const int32_t *labels,
@@ -126,7 +114,7 @@ moco_status moco_knn_create(moco_knn **out, moco_context *context, const float *
 void moco_knn_destroy(moco_knn *knn) {
     if (knn == NULL) return;
     moco_context *context = knn->context;
-    moco_buffer_destroy(context, knn->row_buffer);
+    moco_host_tensor_release(&knn->tensor, context);
     moco_deallocate(context, knn->labels);
     moco_deallocate(context, knn->rows);
     moco_deallocate(context, knn);
@@ -211,7 +199,7 @@ static moco_status compute_scores(knn_run *run) {
             .weight_version = 1, /* the bank never changes */
             .inputs = {x.tensor},
             .y = y.tensor,
-            .parameters = {moco_tensor_2d(run->knn->row_buffer, 0, MOCO_DTYPE_F32, bank->count, bank->dim)},
+            .parameters = {run->knn->tensor.tensor},
         };
         if (run->layer_scratch != NULL) {
             args.scratch = moco_tensor_1d(run->layer_scratch, 0, MOCO_DTYPE_F32,

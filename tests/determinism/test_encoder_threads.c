@@ -4,7 +4,7 @@
 
 #include <moco/momentum_encoder.h>
 
-#include "backend/backend_chain.h"
+#include "context/backend_list.h"
 
 #define N    6
 #define DIM  8
