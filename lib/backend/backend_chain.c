@@ -99,6 +99,27 @@ void moco_buffer_destroy(moco_context *context, void *buffer) {
     }
 }
 
+moco_status moco_buffer_map(moco_context *context, void *buffer, uint64_t offset, uint64_t bytes, void **address) {
+    DISPATCH(context, map, buffer, offset, bytes, address);
+}
+
+void moco_buffer_unmap(moco_context *context, void *buffer, void *address) {
+    const moco_backend_chain *chain = context->backends;
+    for (int32_t i = 0; i < chain->count; ++i) {
+        if (chain->ops[i]->map == NULL) continue; /* the one that has mapped it unmaps it */
+        if (chain->ops[i]->unmap != NULL) chain->ops[i]->unmap(chain->self[i], buffer, address);
+        return;
+    }
+}
+
+moco_status moco_backends_synchronize(moco_context *context) {
+    const moco_backend_chain *chain = context->backends;
+    for (int32_t i = 0; i < chain->count; ++i) {
+        if (chain->ops[i]->synchronize != NULL) MOCO_TRY(chain->ops[i]->synchronize(chain->self[i]));
+    }
+    return MOCO_OK;
+}
+
 static moco_tensor dense(void *buffer, uint64_t offset, int32_t dtype, int32_t rank, int64_t d0, int64_t d1, int64_t d2,
                          int64_t d3) {
     const moco_tensor tensor = {buffer, offset, dtype, rank, {d0, d1, d2, d3}, MOCO_LAYOUT_PLAIN};
@@ -179,6 +200,7 @@ moco_status moco_tensor_add(moco_context *context, const moco_tensor *target, co
 moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *description, moco_planned_layer *out) {
     const moco_backend_chain *chain = context->backends;
     memset(out, 0, sizeof *out);
+    out->context = context;
     out->desc = *description;
     MOCO_TRY(moco_layer_infer(&out->desc));
     const moco_layer_desc *desc = &out->desc;
@@ -213,14 +235,12 @@ void moco_layer_release(moco_planned_layer *layer) {
 }
 
 moco_status moco_layer_forward(const moco_planned_layer *layer, const moco_layer_args *args) {
+    MOCO_TRY(moco_layer_check_forward(layer, args));
     return layer->ops->layer_forward(layer->backend, layer->layer, args);
 }
 
 moco_status moco_layer_backward(const moco_planned_layer *layer, const moco_layer_args *args) {
-    MOCO_REQUIRE((args->accumulate_inputs & ~layer->info.accumulates_inputs) == 0,
-                 "accumulate_inputs is %d; this layer of backend '%s' adds to those of %d only, as "
-                 "moco_layer_info.accumulates_inputs says",
-                 args->accumulate_inputs, layer->ops->name, layer->info.accumulates_inputs);
+    MOCO_TRY(moco_layer_check_backward(layer, args));
     return layer->ops->layer_backward(layer->backend, layer->layer, args);
 }
 

@@ -22,6 +22,11 @@ moco_status moco_buffer_create(moco_context *context, uint64_t bytes, void **buf
 /* UNSUPPORTED where the memory is a device's. */
 moco_status moco_buffer_wrap(moco_context *context, void *memory, uint64_t bytes, void **buffer);
 void moco_buffer_destroy(moco_context *context, void *buffer); /* NULL is a no-op */
+/* The address of `bytes` bytes from `offset` on, until unmap; UNSUPPORTED where the memory is a device's. */
+moco_status moco_buffer_map(moco_context *context, void *buffer, uint64_t offset, uint64_t bytes, void **address);
+void moco_buffer_unmap(moco_context *context, void *buffer, void *address);
+/* Waits until all that was asked of the backends is done. */
+moco_status moco_backends_synchronize(moco_context *context);
 
 /* A dense tensor over `buffer`; unused dims are 1. */
 moco_tensor moco_tensor_1d(void *buffer, uint64_t offset, int32_t dtype, int64_t elements);
@@ -49,6 +54,7 @@ moco_status moco_tensor_add(moco_context *context, const moco_tensor *target, co
 
 /* A planned layer, with the backend that made it. */
 typedef struct moco_planned_layer {
+    moco_context *context;
     const moco_backend_ops *ops;
     void *backend;
     moco_layer *layer; /* NULL: nothing planned */
@@ -61,8 +67,13 @@ moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *desc, 
 /* 1 if a backend in use computes layers in MOCO_DTYPE_* `dtype`. */
 int32_t moco_backends_compute(const moco_context *context, int32_t dtype);
 void moco_layer_release(moco_planned_layer *layer);
+/* Both check what the call brings before a backend sees it. */
 moco_status moco_layer_forward(const moco_planned_layer *layer, const moco_layer_args *args);
 moco_status moco_layer_backward(const moco_planned_layer *layer, const moco_layer_args *args);
+
+/* --- layer_arguments.c --- */
+moco_status moco_layer_check_forward(const moco_planned_layer *layer, const moco_layer_args *args);
+moco_status moco_layer_check_backward(const moco_planned_layer *layer, const moco_layer_args *args);
 
 /* --- Hot operators --- */
 moco_status moco_momentum_update(moco_context *context, const moco_tensor *target, const moco_tensor *source, double m);

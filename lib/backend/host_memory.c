@@ -53,6 +53,14 @@ static moco_status check_range(const moco_host_buffer *buffer, uint64_t offset, 
     return MOCO_OK;
 }
 
+moco_status moco_host_map(void *self, void *buffer, uint64_t offset, uint64_t bytes, void **address) {
+    (void) self;
+    const moco_host_buffer *mapped = (const moco_host_buffer *) buffer;
+    MOCO_TRY(check_range(mapped, offset, bytes));
+    *address = mapped->base + offset;
+    return MOCO_OK;
+}
+
 moco_status moco_host_upload(void *self, void *buffer, uint64_t offset, const void *source, uint64_t bytes) {
     (void) self;
     moco_host_buffer *target = (moco_host_buffer *) buffer;

@@ -35,6 +35,7 @@ typedef struct moco_host_backend {
 moco_status moco_host_buffer_create(void *self, uint64_t bytes, void **buffer);
 moco_status moco_host_buffer_wrap(void *self, void *memory, uint64_t bytes, void **buffer);
 void moco_host_buffer_destroy(void *self, void *buffer);
+moco_status moco_host_map(void *self, void *buffer, uint64_t offset, uint64_t bytes, void **address);
 moco_status moco_host_upload(void *self, void *buffer, uint64_t offset, const void *source, uint64_t bytes);
 moco_status moco_host_download(void *self, const void *buffer, uint64_t offset, void *target, uint64_t bytes);
 moco_status moco_host_copy(void *self, void *target, uint64_t target_offset, const void *source, uint64_t source_offset,

@@ -1,10 +1,6 @@
 #include "backend/image_layer.h"
 
-#include "core/status_internal.h"
-
-static int32_t is_of_rows(int32_t kind) {
-    return kind == MOCO_LAYER_LINEAR || kind == MOCO_LAYER_L2_NORMALIZE;
-}
+#include "backend/layer_kinds.h"
 
 /* n x c x h x w of a value; of rows, n counts those of all leading dimensions. */
 static void shape_of(const moco_value_desc *value, int32_t of_rows, int64_t shape[4]) {
@@ -19,12 +15,9 @@ static void shape_of(const moco_value_desc *value, int32_t of_rows, int64_t shap
     }
 }
 
-moco_status moco_image_layer_of(image_layer *image, const moco_layer_desc *desc) {
-    const int32_t of_rows = is_of_rows(desc->kind);
+void moco_image_layer_of(image_layer *image, const moco_layer_desc *desc) {
+    const int32_t of_rows = moco_layer_kind_of(desc->kind)->of_rows;
     int64_t in[4], out[4];
-    if (desc->kind < MOCO_LAYER_CONV2D || desc->kind > MOCO_LAYER_REORDER) {
-        return moco_fail(MOCO_UNSUPPORTED, "layer kind %d is none of images", desc->kind);
-    }
     shape_of(&desc->inputs[MOCO_INPUT], of_rows, in);
     shape_of(&desc->output, of_rows, out);
     const image_layer flat = {
@@ -67,5 +60,4 @@ moco_status moco_image_layer_of(image_layer *image, const moco_layer_desc *desc)
         image->bn_eps = desc->of.norm.eps;
         image->bn_momentum = desc->of.norm.momentum;
     }
-    return MOCO_OK;
 }

@@ -35,7 +35,7 @@ typedef struct image_layer {
     int32_t direct_convolution;
 } image_layer;
 
-/* The flat view of a description whose output is filled in. UNSUPPORTED for kinds that have none. */
-moco_status moco_image_layer_of(image_layer *image, const moco_layer_desc *desc);
+/* The flat view of a description whose output is filled in. What only one kind has is there for those before REORDER. */
+void moco_image_layer_of(image_layer *image, const moco_layer_desc *desc);
 
 #endif

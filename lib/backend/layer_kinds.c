@@ -29,13 +29,6 @@ static moco_status check_images(const moco_layer_desc *desc) {
     return MOCO_OK;
 }
 
-static moco_status check_rows(const moco_layer_desc *desc) {
-    const int32_t rank = desc->inputs[MOCO_INPUT].rank;
-    MOCO_REQUIRE(rank == 2 || rank == 3, "the input of %s has rank %d; it must be rows, n x c or n x t x c",
-                 moco_layer_kind_of(desc->kind)->name, rank);
-    return MOCO_OK;
-}
-
 /* Fills the output of a window that moves over images. */
 static moco_status infer_window(moco_layer_desc *desc, int64_t out_c, int32_t kernel, int32_t stride, int32_t padding) {
     MOCO_TRY(check_images(desc));
@@ -82,7 +75,6 @@ static int64_t row_size(const moco_layer_desc *desc) {
 static moco_status infer_linear(moco_layer_desc *desc) {
     const int64_t out_c = desc->of.linear.out_c;
     MOCO_REQUIRE(out_c >= 1, "out_c is %lld; it must be at least 1", (ll) out_c);
-    MOCO_TRY(check_rows(desc));
     const int64_t weight[3] = {out_c, row_size(desc), 16};
     int64_t bytes;
     MOCO_TRY(moco_checked_product(weight, 3, "the size of a linear layer's weight", &bytes));
@@ -151,14 +143,9 @@ static moco_status infer_average_pool(moco_layer_desc *desc) {
     return MOCO_OK;
 }
 
-static moco_status infer_l2_normalize(moco_layer_desc *desc) {
-    MOCO_TRY(check_rows(desc));
-    return same_as_input(desc);
-}
-
 /* --- The table --- */
 
-static const moco_layer_kind kinds[MOCO_LAYER_KINDS] = {
+static const moco_layer_kind kinds[] = {
     [MOCO_LAYER_CONV2D] =
         {
             .name = "a convolution",
@@ -177,6 +164,7 @@ static const moco_layer_kind kinds[MOCO_LAYER_KINDS] = {
             .least_parameters = 1,
             .most_parameters = 2,
             .epilogues = 1,
+            .of_rows = 1,
             .infer = infer_linear,
             .elements = linear_elements,
         },
@@ -220,7 +208,8 @@ static const moco_layer_kind kinds[MOCO_LAYER_KINDS] = {
             .name = "an L2 normalisation",
             .least_inputs = 1,
             .most_inputs = 1,
-            .infer = infer_l2_normalize,
+            .of_rows = 1,
+            .infer = same_as_input,
         },
     [MOCO_LAYER_REORDER] =
         {
@@ -232,7 +221,11 @@ static const moco_layer_kind kinds[MOCO_LAYER_KINDS] = {
 };
 
 const moco_layer_kind *moco_layer_kind_of(int32_t kind) {
-    return kind >= 0 && kind < MOCO_LAYER_KINDS ? &kinds[kind] : NULL;
+    return kind >= 0 && kind < moco_layer_kind_count() ? &kinds[kind] : NULL;
+}
+
+int32_t moco_layer_kind_count(void) {
+    return (int32_t) (sizeof kinds / sizeof *kinds);
 }
 
 static moco_status check_input(const moco_layer_kind *kind, const moco_layer_desc *desc, int32_t index) {
@@ -251,6 +244,8 @@ static moco_status check_input(const moco_layer_kind *kind, const moco_layer_des
     MOCO_REQUIRE(input->layout != MOCO_LAYOUT_PLAIN || input->dtype == desc->dtype,
                  "input %d of %s is PLAIN and of dtype %d; it must be the layer's, %d", index, kind->name, input->dtype,
                  desc->dtype);
+    MOCO_REQUIRE(!kind->of_rows || input->rank == 2 || input->rank == 3,
+                 "input %d of %s has rank %d; it must be rows, n x c or n x t x c", index, kind->name, input->rank);
     return moco_checked_product(bytes, 5, "the size of a layer's input", &product);
 }
 
@@ -258,7 +253,7 @@ moco_status moco_layer_infer(moco_layer_desc *desc) {
     const moco_layer_kind *kind = moco_layer_kind_of(desc->kind);
     if (kind == NULL) {
         return moco_fail(MOCO_UNSUPPORTED, "layer kind is %d; this library has kinds 0 to %d", desc->kind,
-                         MOCO_LAYER_KINDS - 1);
+                         moco_layer_kind_count() - 1);
     }
     MOCO_REQUIRE(desc->input_count >= kind->least_inputs && desc->input_count <= kind->most_inputs,
                  "input_count of %s is %d; it must be %d to %d", kind->name, desc->input_count, kind->least_inputs,

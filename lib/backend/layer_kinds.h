@@ -14,6 +14,7 @@ typedef struct moco_layer_kind {
     int32_t most_parameters;
     int32_t buffers;    /* bit i: parameter i is a buffer, absent in calls that neither read nor update it */
     int32_t epilogues;  /* 1: takes every MOCO_EPILOGUE_*; 0: NONE only */
+    int32_t of_rows;    /* 1: takes rows, n x c or n x t x c, and works on each by itself */
     int32_t same_shape; /* 1: every input has the shape of the output */
     /* Checks what only this kind demands, and fills desc->output.rank and dims. Inputs are checked before. */
     moco_status (*infer)(moco_layer_desc *desc);
@@ -23,12 +24,17 @@ typedef struct moco_layer_kind {
     moco_status (*check_mode)(const moco_layer_desc *desc, int32_t mode);
 } moco_layer_kind;
 
-/* The row of `kind`, NULL if there is none. Kinds are 0 .. MOCO_LAYER_KINDS - 1. */
-#define MOCO_LAYER_KINDS 8
+/* The row of `kind`, NULL if there is none. */
 const moco_layer_kind *moco_layer_kind_of(int32_t kind);
+
+/* Kinds are 0 .. count - 1. */
+int32_t moco_layer_kind_count(void);
 
 /* Checks a description and fills its output. INVALID_ARGUMENT says what is wrong with it. */
 moco_status moco_layer_infer(moco_layer_desc *desc);
+
+/* Refuses a mode that is none, or that this shape can't run in. */
+moco_status moco_layer_check_mode(const moco_layer_desc *desc, int32_t mode);
 
 /* The elements of a value; it has been checked that they can be counted. */
 int64_t moco_value_elements(const moco_value_desc *value);

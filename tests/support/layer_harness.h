@@ -333,14 +333,17 @@ static inline void convert_input(live_layer *live, int t, int32_t to_plain) {
     memcpy(copy.dims, tensor->dims, sizeof copy.dims);
     copy.rank = tensor->rank;
     assert_ok(moco_tensor_copy(live->context, &copy, tensor));
+    moco_tensor plain = to_plain ? *tensor : copy, opaque = to_plain ? copy : *tensor;
+    plain.layout = MOCO_LAYOUT_PLAIN;
+    opaque.layout = offered_layout;
     moco_layer_args args;
     memset(&args, 0, sizeof args);
     if (to_plain) {
-        args.inputs[MOCO_INPUT] = copy;
-        args.y = *tensor;
+        args.inputs[MOCO_INPUT] = opaque;
+        args.y = plain;
     } else {
-        args.dy = copy;
-        args.d_inputs[MOCO_INPUT] = *tensor;
+        args.dy = plain;
+        args.d_inputs[MOCO_INPUT] = opaque;
     }
     call_layer(live, &live->input_reorder, &args, to_plain ? moco_layer_forward : moco_layer_backward);
     moco_buffer_destroy(live->context, copy.buffer);
@@ -374,6 +377,8 @@ static inline live_layer live_layer_open(moco_context *context, const image_laye
         if (t == X || t == DX) shape_as_images(&live.tensors[t], desc, 0);
         if (t == Y || t == DY || t == RESIDUAL || t == D_RESIDUAL) shape_as_images(&live.tensors[t], desc, 1);
     }
+    live.tensors[X].layout = live.tensors[DX].layout = live.layer.desc.inputs[MOCO_INPUT].layout;
+    live.tensors[RESIDUAL].layout = live.tensors[D_RESIDUAL].layout = live.layer.desc.inputs[MOCO_RESIDUAL].layout;
     convert_input(&live, X, 0);
     convert_input(&live, RESIDUAL, 0);
     if (accumulates_dx(&live, run)) convert_input(&live, DX, 0);

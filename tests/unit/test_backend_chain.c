@@ -113,8 +113,11 @@ static void close_chain(moco_context *context) {
 }
 
 static moco_layer_desc vectors(int32_t kind) {
-    const moco_layer_desc desc = {
-        .struct_size = sizeof desc, .kind = kind, .input_count = 1, .inputs = {{.rank = 2, .dims = {2, 3, 1, 1}}}};
+    const moco_layer_desc desc = {.struct_size = sizeof desc,
+                                  .kind = kind,
+                                  .training = 1,
+                                  .input_count = 1,
+                                  .inputs = {{.rank = 2, .dims = {2, 3, 1, 1}}}};
     return desc;
 }
 
@@ -178,12 +181,22 @@ static void test_layers_go_to_the_first_that_takes_them(void **state) {
     assert_int_equal(moco_layer_plan(context, &none_desc, &none), MOCO_UNSUPPORTED);
     assert_null(none.layer);
 
-    const moco_layer_args args = {.mode = 1};
+    void *buffer = NULL;
+    float values[15] = {0.0f}; /* x and y of 2 x 3, scratch */
+    assert_int_equal(moco_buffer_wrap(context, values, sizeof values, &buffer), MOCO_OK);
+    moco_layer_args args = {.struct_size = sizeof args, .mode = 1};
+    args.inputs[MOCO_INPUT] = args.d_inputs[MOCO_INPUT] = moco_tensor_2d(buffer, 0, MOCO_DTYPE_F32, 2, 3);
+    args.y = args.dy = moco_tensor_2d(buffer, 24, MOCO_DTYPE_F32, 2, 3);
+    assert_int_equal(moco_layer_forward(&relu, &args), MOCO_INTERNAL); /* what a call must bring is checked before */
+    assert_string_equal(moco_last_error(), "tensor scratch is absent");
+    assert_int_equal(fake.forward_calls, 0);
+    args.scratch = moco_tensor_1d(buffer, 48, MOCO_DTYPE_F32, 3);
     assert_int_equal(moco_layer_forward(&relu, &args), MOCO_OK);
     assert_int_equal(fake.forward_calls, 1);
     /* Once planned, a layer stays with its backend: even UNSUPPORTED is the caller's. */
     fake.backward = MOCO_UNSUPPORTED;
     assert_int_equal(moco_layer_backward(&relu, &args), MOCO_UNSUPPORTED);
+    moco_buffer_destroy(context, buffer);
 
     fake.layer_create = MOCO_OUT_OF_MEMORY; /* a failure is no refusal: it does not fall through */
     assert_int_equal(moco_layer_plan(context, &norm_desc, &none), MOCO_OUT_OF_MEMORY);

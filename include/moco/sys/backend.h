@@ -116,7 +116,7 @@ typedef struct moco_layer_desc {
                                     what can't be had is computed as `dtype` */
     int32_t training;            /* 1: a backward pass may follow; 0: forward only, nothing need be saved */
     int32_t constant_weights;    /* 1: weights rarely change between calls: worth keeping reordered copies of them */
-    int32_t skip_input_gradient; /* 1: no gradient of an input is ever asked for (the first layer) */
+    int32_t skip_input_gradient; /* 1: the gradient of MOCO_INPUT is never asked for (the first layer) */
     int32_t epilogue;            /* MOCO_EPILOGUE_* */
     int32_t input_count;
     int32_t parameter_count;
@@ -260,6 +260,13 @@ typedef struct moco_backend_ops {
     /* sgd_update, then average = m * average + (1 - m) * parameter with the new parameter, in one pass over memory and
      * with the bits of the two calls. NULL or UNSUPPORTED: two calls. */
     moco_status (*sgd_momentum_update)(void *self, const moco_sgd_args *args, const moco_tensor *average, double m);
+
+    /* Version 2. The address of `bytes` bytes of a buffer from `offset` on, valid until unmap; UNSUPPORTED, or NULL,
+     * where memory is a device's; INTERNAL where they leave the buffer. */
+    moco_status (*map)(void *self, void *buffer, uint64_t offset, uint64_t bytes, void **address);
+    void (*unmap)(void *self, void *buffer, void *address); /* NULL: nothing to do */
+    /* Waits until all that was asked of the backend is done. NULL: every call returns when its work is done. */
+    moco_status (*synchronize)(void *self);
 } moco_backend_ops;
 
 MOCO_END_DECLS

@@ -73,8 +73,8 @@ static moco_status layer_create(void *self, const moco_layer_desc *desc, moco_la
     cpu_backend *backend = (cpu_backend *) self;
     moco_layer *layer = (moco_layer *) moco_allocate_zeroed(backend->host.context, 1, sizeof *layer);
     if (layer == NULL) return MOCO_OUT_OF_MEMORY;
-    moco_status status = moco_image_layer_of(&layer->desc, desc);
-    if (status == MOCO_OK) status = plan(backend, layer, info);
+    moco_image_layer_of(&layer->desc, desc);
+    const moco_status status = plan(backend, layer, info);
     if (status != MOCO_OK) {
         moco_deallocate(backend->host.context, layer);
         return status;

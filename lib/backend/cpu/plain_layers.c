@@ -1,6 +1,4 @@
-/* The cblas backend's table: what it takes, and which file does it. A description that makes no sense is left to the
- * next backend too: the reference says what is wrong with it.
- */
+/* The cblas backend's table: what it takes, and which file does it. */
 #include "backend/cpu/plain_layers.h"
 
 #include "backend/backend_chain.h"
@@ -8,62 +6,11 @@
 
 /* --- Planning --- */
 
-static int32_t window_fits(const image_layer *desc) {
-    const int64_t kernel = desc->kernel, stride = desc->stride, padding = desc->padding;
-    if (kernel < 1 || stride < 1 || padding < 0 || desc->h > INT32_MAX || desc->w > INT32_MAX) return 0;
-    if (desc->h + 2 * padding < kernel || desc->w + 2 * padding < kernel) return 0;
-    return desc->out_h == (desc->h + 2 * padding - kernel) / stride + 1 &&
-           desc->out_w == (desc->w + 2 * padding - kernel) / stride + 1;
-}
-
-static int32_t is_vectors(const image_layer *desc) {
-    return desc->h == 1 && desc->w == 1 && desc->out_h == 1 && desc->out_w == 1 && desc->n <= INT32_MAX &&
-           desc->c <= INT32_MAX && desc->out_c <= INT32_MAX;
-}
-
-static int32_t same_shape(const image_layer *desc) {
-    return desc->out_c == desc->c && desc->out_h == desc->h && desc->out_w == desc->w;
-}
-
-/* The smallest group's values per channel; PyTorch too wants more than one in training. */
-static int64_t smallest_group(const image_layer *desc) {
-    return desc->n / desc->bn_groups * desc->h * desc->w;
-}
-
-static int32_t makes_sense(const image_layer *desc) {
-    const int64_t input[5] = {desc->n, desc->c, desc->h, desc->w, 16};
-    const int64_t output[5] = {desc->n, desc->out_c, desc->out_h, desc->out_w, 16};
-    int64_t product;
-    if (desc->n < 1 || desc->c < 1 || desc->h < 1 || desc->w < 1 || desc->out_c < 1) return 0;
-    if (moco_checked_product(input, 5, "a layer's input", &product) != MOCO_OK ||
-        moco_checked_product(output, 5, "a layer's output", &product) != MOCO_OK) {
-        return 0;
-    }
-    switch (desc->kind) {
-    case MOCO_LAYER_CONV2D: {
-        if (desc->groups < 1 || desc->c % desc->groups != 0 || desc->out_c % desc->groups != 0) return 0;
-        const int64_t weight[5] = {desc->out_c, desc->c / desc->groups, desc->kernel, desc->kernel, 16};
-        return window_fits(desc) && moco_checked_product(weight, 5, "a convolution's weight", &product) == MOCO_OK;
-    }
-    case MOCO_LAYER_LINEAR:
-        return is_vectors(desc) && moco_checked_multiply(desc->c * 16, desc->out_c, "weight", &product) == MOCO_OK;
-    case MOCO_LAYER_L2_NORMALIZE:
-        return is_vectors(desc) && same_shape(desc);
-    case MOCO_LAYER_BATCH_NORM:
-        return same_shape(desc) && desc->bn_groups >= 1 && desc->bn_groups <= desc->n && desc->bn_eps >= 0.0 &&
-               moco_checked_multiply(desc->c * 16, desc->bn_groups, "statistics", &product) == MOCO_OK &&
-               (!desc->training || smallest_group(desc) > 1) &&
-               (!desc->residual || desc->residual_layout == MOCO_LAYOUT_PLAIN);
-    case MOCO_LAYER_RELU:
-        return same_shape(desc);
-    case MOCO_LAYER_MAX_POOL:
-        return window_fits(desc) && desc->out_c == desc->c && desc->padding <= desc->kernel / 2 &&
-               desc->h * desc->w <= INT32_MAX;
-    case MOCO_LAYER_AVERAGE_POOL:
-        return desc->out_c == desc->c && desc->out_h == 1 && desc->out_w == 1;
-    default:
-        return 0;
-    }
+/* What a BLAS can count, and no layout of another backend's. */
+static int32_t supports(const image_layer *desc) {
+    const int32_t of_blas = desc->n <= INT32_MAX && desc->c <= INT32_MAX && desc->out_c <= INT32_MAX;
+    if (desc->dtype != MOCO_DTYPE_F32 || desc->residual_layout != MOCO_LAYOUT_PLAIN) return 0;
+    return desc->kind <= MOCO_LAYER_L2_NORMALIZE && (desc->kind != MOCO_LAYER_LINEAR || of_blas);
 }
 
 static void describe(const image_layer *desc, moco_layer_info *info) {
@@ -100,25 +47,24 @@ static void describe(const image_layer *desc, moco_layer_info *info) {
 static moco_status layer_create(void *self, const moco_layer_desc *layer_desc, moco_layer **out,
                                 moco_layer_info *info) {
     image_layer image;
-    MOCO_TRY(moco_image_layer_of(&image, layer_desc));
+    moco_image_layer_of(&image, layer_desc);
     const image_layer *desc = &image;
     plain_backend *backend = (plain_backend *) self;
     moco_context *context = backend->host.context;
-    if (desc->dtype != MOCO_DTYPE_F32 || !makes_sense(desc)) {
+    if (!supports(desc)) {
         return moco_fail(MOCO_UNSUPPORTED, "the cblas backend doesn't take this layer of kind %d", desc->kind);
     }
     moco_layer *layer = (moco_layer *) moco_allocate_zeroed(context, 1, sizeof *layer);
     if (layer == NULL) return MOCO_OUT_OF_MEMORY;
     layer->desc = *desc;
-    describe(desc, &layer->info);
+    describe(desc, info);
     if (desc->kind == MOCO_LAYER_CONV2D) {
-        const moco_status status = moco_tiled_convolution_create(&layer->convolution, backend, desc, &layer->info);
+        const moco_status status = moco_tiled_convolution_create(&layer->convolution, backend, desc, info);
         if (status != MOCO_OK) {
             moco_deallocate(context, layer);
             return status;
         }
     }
-    *info = layer->info;
     *out = layer;
     return MOCO_OK;
 }
@@ -153,61 +99,8 @@ moco_status moco_cpu_check_tensor(const moco_tensor *tensor, const char *name, i
     return check_bytes(tensor, name, (uint64_t) elements * sizeof(float));
 }
 
-static moco_status check_optional(const moco_tensor *tensor, const char *name, int64_t elements) {
-    return tensor->buffer == NULL ? MOCO_OK : moco_cpu_check_tensor(tensor, name, elements);
-}
-
-static int64_t input_elements(const image_layer *desc) {
-    return desc->n * desc->c * desc->h * desc->w;
-}
-
-static int64_t output_elements(const image_layer *desc) {
-    return desc->n * desc->out_c * desc->out_h * desc->out_w;
-}
-
-static int64_t weight_elements(const image_layer *desc) {
-    switch (desc->kind) {
-    case MOCO_LAYER_CONV2D:
-        return desc->out_c * (desc->c / desc->groups) * desc->kernel * desc->kernel;
-    case MOCO_LAYER_LINEAR:
-        return desc->out_c * desc->c;
-    case MOCO_LAYER_BATCH_NORM:
-        return desc->c;
-    default:
-        return 0;
-    }
-}
-
-static moco_status check_forward(const moco_layer *layer, const moco_layer_args *args) {
-    const image_layer *desc = &layer->desc;
-    MOCO_REQUIRE(args->mode >= 0 && args->mode <= 2, "mode is %d; it must be a MOCO_MODE_*, 0 to 2", args->mode);
-    MOCO_TRY(moco_cpu_check_tensor(&args->inputs[MOCO_INPUT], "x", input_elements(desc)));
-    MOCO_TRY(moco_cpu_check_tensor(&args->y, "y", output_elements(desc)));
-    MOCO_TRY(check_bytes(&args->scratch, "scratch", layer->info.scratch_bytes));
-    if (args->mode == 0) MOCO_TRY(check_bytes(&args->saved, "saved", layer->info.saved_bytes));
-    if (weight_elements(desc) > 0)
-        MOCO_TRY(moco_cpu_check_tensor(&args->parameters[MOCO_WEIGHT], "weight", weight_elements(desc)));
-    if (desc->kind == MOCO_LAYER_LINEAR) return check_optional(&args->parameters[MOCO_BIAS], "bias", desc->out_c);
-    if (desc->kind != MOCO_LAYER_BATCH_NORM) return MOCO_OK;
-    MOCO_TRY(moco_cpu_check_tensor(&args->parameters[MOCO_BIAS], "bias", desc->c));
-    if (desc->residual)
-        MOCO_TRY(moco_cpu_check_tensor(&args->inputs[MOCO_RESIDUAL], "residual", output_elements(desc)));
-    if (args->mode != 2) {
-        MOCO_REQUIRE(smallest_group(desc) > 1,
-                     "a BatchNorm group has %lld value(s) per channel (n = %lld in %d groups, h x w = %lld x %lld); in "
-                     "training it must have more than 1",
-                     (long long) smallest_group(desc), (long long) desc->n, desc->bn_groups, (long long) desc->h,
-                     (long long) desc->w);
-        if (args->parameters[MOCO_RUNNING_MEAN].buffer == NULL && args->parameters[MOCO_RUNNING_VAR].buffer == NULL)
-            return MOCO_OK;
-    }
-    MOCO_TRY(moco_cpu_check_tensor(&args->parameters[MOCO_RUNNING_MEAN], "running_mean", desc->c));
-    return moco_cpu_check_tensor(&args->parameters[MOCO_RUNNING_VAR], "running_var", desc->c);
-}
-
 static moco_status layer_forward(void *self, moco_layer *layer, const moco_layer_args *args) {
     plain_backend *backend = (plain_backend *) self;
-    MOCO_TRY(check_forward(layer, args));
     switch (layer->desc.kind) {
     case MOCO_LAYER_CONV2D:
         moco_tiled_convolution_forward(backend, layer->convolution, args);
@@ -228,35 +121,8 @@ static moco_status layer_forward(void *self, moco_layer *layer, const moco_layer
     return MOCO_OK;
 }
 
-static moco_status check_backward(const moco_layer *layer, const moco_layer_args *args) {
-    const image_layer *desc = &layer->desc;
-    const moco_layer_info *info = &layer->info;
-    if (!desc->training) return moco_fail(MOCO_INTERNAL, "backward of a layer that was planned with training = 0");
-    if (args->d_inputs[MOCO_INPUT].buffer != NULL && desc->skip_input_gradient) {
-        return moco_fail(MOCO_INTERNAL, "dx is asked of a layer that was planned with skip_input_gradient = 1");
-    }
-    MOCO_TRY(moco_cpu_check_tensor(&args->dy, "dy", output_elements(desc)));
-    MOCO_TRY(check_optional(&args->d_inputs[MOCO_INPUT], "dx", input_elements(desc)));
-    if (info->backward_needs_inputs)
-        MOCO_TRY(moco_cpu_check_tensor(&args->inputs[MOCO_INPUT], "x", input_elements(desc)));
-    if (info->backward_needs_y) MOCO_TRY(moco_cpu_check_tensor(&args->y, "y", output_elements(desc)));
-    MOCO_TRY(check_bytes(&args->saved, "saved", info->saved_bytes));
-    MOCO_TRY(check_bytes(&args->scratch, "scratch", info->scratch_bytes));
-    const int64_t weights = weight_elements(desc);
-    if (weights > 0) {
-        MOCO_TRY(moco_cpu_check_tensor(&args->parameters[MOCO_WEIGHT], "weight", weights));
-        MOCO_TRY(check_optional(&args->d_parameters[MOCO_WEIGHT], "dweight", weights));
-    }
-    if (desc->kind == MOCO_LAYER_LINEAR || desc->kind == MOCO_LAYER_BATCH_NORM) {
-        MOCO_TRY(check_optional(&args->d_parameters[MOCO_BIAS], "dbias", desc->out_c));
-    }
-    return desc->residual ? check_optional(&args->d_inputs[MOCO_RESIDUAL], "d_residual", output_elements(desc))
-                          : MOCO_OK;
-}
-
 static moco_status layer_backward(void *self, moco_layer *layer, const moco_layer_args *args) {
     plain_backend *backend = (plain_backend *) self;
-    MOCO_TRY(check_backward(layer, args));
     switch (layer->desc.kind) {
     case MOCO_LAYER_CONV2D:
         moco_tiled_convolution_backward(backend, layer->convolution, args);
@@ -313,6 +179,7 @@ const moco_backend_ops moco_backend_cblas = {
     .all_finite = moco_host_all_finite,
     .add = moco_cpu_add,
     .convert = moco_host_convert,
+    .map = moco_host_map,
     .layer_create = layer_create,
     .layer_destroy = layer_destroy,
     .layer_forward = layer_forward,

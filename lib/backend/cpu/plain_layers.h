@@ -24,7 +24,6 @@ typedef struct tiled_convolution tiled_convolution;
 
 struct moco_layer {
     image_layer desc;
-    moco_layer_info info;
     tiled_convolution *convolution; /* CONV2D */
 };
 

@@ -33,6 +33,7 @@ const moco_backend_ops moco_backend_reference = {
     .all_finite = moco_host_all_finite,
     .add = moco_host_add,
     .convert = moco_host_convert,
+    .map = moco_host_map,
     .layer_create = moco_reference_layer_create,
     .layer_destroy = moco_reference_layer_destroy,
     .layer_forward = moco_reference_layer_forward,

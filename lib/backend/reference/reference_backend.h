@@ -14,8 +14,6 @@ const reference_kernels *moco_reference_kernels_for(int32_t dtype);
 /* The modules above pass what they planned; a tensor that does not fit is a bug in them: INTERNAL, before it is used.
  */
 moco_status moco_reference_check_tensor(const moco_tensor *tensor, const char *name, int32_t dtype, int64_t elements);
-/* Presence and room only, for `saved`, whose inside is this backend's own. */
-moco_status moco_reference_check_bytes(const moco_tensor *tensor, const char *name, uint64_t bytes);
 
 moco_status moco_reference_layer_create(void *self, const moco_layer_desc *desc, moco_layer **layer,
                                         moco_layer_info *info);

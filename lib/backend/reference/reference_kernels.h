@@ -13,6 +13,7 @@
 /* What the tasks of one layer call share. */
 typedef struct reference_call {
     const image_layer *desc;
+    const moco_layer_desc *layer; /* the same, with the parts that only its kind has */
     const moco_layer_args *args;
 } reference_call;
 
@@ -36,25 +37,40 @@ typedef struct reference_info_nce_call {
     reference_info_nce_row *rows; /* [n] */
 } reference_info_nce_call;
 
-/* One type's kernels; all of them are moco_task_fn, the comment says what a task is. */
+/* What one task of a layer's kernel is, by its index. */
+enum {
+    REFERENCE_PER_SAMPLE = 0,       /* n, or a row */
+    REFERENCE_PER_INPUT_PLANE = 1,  /* n * c + channel */
+    REFERENCE_PER_OUTPUT_PLANE = 2, /* n * out_c + channel */
+    REFERENCE_PER_CHANNEL = 3,      /* c */
+    REFERENCE_PER_OUT_CHANNEL = 4   /* out_c */
+};
+
+typedef struct reference_pass {
+    moco_task_fn run; /* NULL: nothing to do */
+    int32_t tasks;    /* REFERENCE_PER_* */
+} reference_pass;
+
+/* When a backward pass reads the layer's y. */
+enum { REFERENCE_Y_NEVER = 0, REFERENCE_Y_ALWAYS = 1, REFERENCE_Y_WITH_RELU = 2 };
+
+/* All of one kind of layer. */
+typedef struct reference_layer_kernels {
+    reference_pass forward;
+    reference_pass evaluate; /* forward in MOCO_MODE_EVALUATE; no run: as in the others */
+    reference_pass backward; /* all gradients at once; or each by itself: */
+    reference_pass backward_inputs;
+    reference_pass backward_parameters;
+    int32_t needs_inputs; /* bit i: the backward pass reads input i */
+    int32_t needs_y;      /* REFERENCE_Y_* */
+    int32_t works_in_place;
+    uint64_t (*saved_bytes)(const image_layer *desc); /* NULL: none */
+} reference_layer_kernels;
+
+/* One type's kernels. */
 typedef struct reference_kernels {
-    moco_task_fn conv_forward;         /* output plane (n, out_c) */
-    moco_task_fn conv_backward_input;  /* input plane (n, c) */
-    moco_task_fn conv_backward_weight; /* out_c */
-    moco_task_fn linear_forward;       /* n */
-    moco_task_fn linear_backward_input;
-    moco_task_fn linear_backward_weight; /* out_c; weight and bias */
-    moco_task_fn batch_norm_train;       /* c */
-    moco_task_fn batch_norm_evaluate;
-    moco_task_fn batch_norm_backward;
-    moco_task_fn relu_forward; /* n */
-    moco_task_fn relu_backward;
-    moco_task_fn max_pool_forward; /* plane (n, c) */
-    moco_task_fn max_pool_backward;
-    moco_task_fn average_pool_forward;
-    moco_task_fn average_pool_backward;
-    moco_task_fn l2_normalize_forward; /* n */
-    moco_task_fn l2_normalize_backward;
+    const reference_layer_kernels *layers; /* by MOCO_LAYER_*; without a forward pass: none */
+    int32_t layer_count;
     moco_task_fn info_nce;                                             /* n; argument: reference_info_nce_call */
     moco_task_fn info_nce_keys;                                        /* K, after info_nce: d_keys */
     void (*widen)(void *target, const void *source, int64_t elements); /* from bfloat16 */

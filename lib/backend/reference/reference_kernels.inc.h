@@ -38,24 +38,61 @@ static void NAME(sgd_update)(const moco_sgd_args *args, int64_t elements) {
     }
 }
 
+static const reference_layer_kernels NAME(layers)[] = {
+    [MOCO_LAYER_CONV2D] =
+        {
+            .forward = {NAME(conv_forward), REFERENCE_PER_OUTPUT_PLANE},
+            .backward_inputs = {NAME(conv_backward_input), REFERENCE_PER_INPUT_PLANE},
+            .backward_parameters = {NAME(conv_backward_weight), REFERENCE_PER_OUT_CHANNEL},
+            .needs_inputs = 1 << MOCO_INPUT,
+        },
+    [MOCO_LAYER_LINEAR] =
+        {
+            .forward = {NAME(linear_forward), REFERENCE_PER_SAMPLE},
+            .backward_inputs = {NAME(linear_backward_input), REFERENCE_PER_SAMPLE},
+            .backward_parameters = {NAME(linear_backward_weight), REFERENCE_PER_OUT_CHANNEL},
+            .needs_inputs = 1 << MOCO_INPUT,
+            .needs_y = REFERENCE_Y_WITH_RELU,
+        },
+    [MOCO_LAYER_BATCH_NORM] =
+        {
+            .forward = {NAME(batch_norm_train), REFERENCE_PER_CHANNEL},
+            .evaluate = {NAME(batch_norm_evaluate), REFERENCE_PER_CHANNEL},
+            .backward = {NAME(batch_norm_backward), REFERENCE_PER_CHANNEL},
+            .needs_inputs = 1 << MOCO_INPUT,
+            .needs_y = REFERENCE_Y_WITH_RELU,
+            .works_in_place = 1,
+            .saved_bytes = NAME(batch_norm_saved_bytes),
+        },
+    [MOCO_LAYER_RELU] =
+        {
+            .forward = {NAME(relu_forward), REFERENCE_PER_SAMPLE},
+            .backward_inputs = {NAME(relu_backward), REFERENCE_PER_SAMPLE},
+            .needs_y = REFERENCE_Y_ALWAYS,
+            .works_in_place = 1,
+        },
+    [MOCO_LAYER_MAX_POOL] =
+        {
+            .forward = {NAME(max_pool_forward), REFERENCE_PER_INPUT_PLANE},
+            .backward_inputs = {NAME(max_pool_backward), REFERENCE_PER_INPUT_PLANE},
+            .saved_bytes = NAME(max_pool_saved_bytes),
+        },
+    [MOCO_LAYER_AVERAGE_POOL] =
+        {
+            .forward = {NAME(average_pool_forward), REFERENCE_PER_INPUT_PLANE},
+            .backward_inputs = {NAME(average_pool_backward), REFERENCE_PER_INPUT_PLANE},
+        },
+    [MOCO_LAYER_L2_NORMALIZE] =
+        {
+            .forward = {NAME(l2_normalize_forward), REFERENCE_PER_SAMPLE},
+            .backward_inputs = {NAME(l2_normalize_backward), REFERENCE_PER_SAMPLE},
+            .needs_inputs = 1 << MOCO_INPUT,
+        },
+};
+
 const reference_kernels NAME(moco_reference_kernels) = {
-    .conv_forward = NAME(conv_forward),
-    .conv_backward_input = NAME(conv_backward_input),
-    .conv_backward_weight = NAME(conv_backward_weight),
-    .linear_forward = NAME(linear_forward),
-    .linear_backward_input = NAME(linear_backward_input),
-    .linear_backward_weight = NAME(linear_backward_weight),
-    .batch_norm_train = NAME(batch_norm_train),
-    .batch_norm_evaluate = NAME(batch_norm_evaluate),
-    .batch_norm_backward = NAME(batch_norm_backward),
-    .relu_forward = NAME(relu_forward),
-    .relu_backward = NAME(relu_backward),
-    .max_pool_forward = NAME(max_pool_forward),
-    .max_pool_backward = NAME(max_pool_backward),
-    .average_pool_forward = NAME(average_pool_forward),
-    .average_pool_backward = NAME(average_pool_backward),
-    .l2_normalize_forward = NAME(l2_normalize_forward),
-    .l2_normalize_backward = NAME(l2_normalize_backward),
+    .layers = NAME(layers),
+    .layer_count = sizeof NAME(layers) / sizeof NAME(layers)[0],
     .info_nce = NAME(info_nce),
     .info_nce_keys = NAME(info_nce_keys),
     .widen = NAME(widen),

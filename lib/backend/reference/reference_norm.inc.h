@@ -2,6 +2,10 @@
  * `saved` holds double mean[groups x c], then double rstd[groups x c].
  */
 
+static uint64_t NAME(batch_norm_saved_bytes)(const image_layer *desc) {
+    return (uint64_t) (2 * desc->c * desc->bn_groups) * sizeof(double);
+}
+
 /* y = relu(scale * x + shift [+ residual]) for one sample's plane. */
 static void NAME(batch_norm_write)(const reference_call *call, int64_t n, int64_t c, double mean, double rstd) {
     const image_layer *d = call->desc;

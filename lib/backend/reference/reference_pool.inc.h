@@ -2,6 +2,10 @@
  * was found, as int32.
  */
 
+static uint64_t NAME(max_pool_saved_bytes)(const image_layer *desc) {
+    return (uint64_t) (desc->n * desc->c * desc->out_h * desc->out_w) * sizeof(int32_t);
+}
+
 static void NAME(max_pool_forward)(void *argument, int64_t task, int32_t worker) {
     (void) worker;
     const reference_call *call = (const reference_call *) argument;

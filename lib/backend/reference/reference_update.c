@@ -12,6 +12,17 @@ const reference_kernels *moco_reference_kernels_for(int32_t dtype) {
     return NULL;
 }
 
+static moco_status check_bytes(const moco_tensor *tensor, const char *name, uint64_t bytes) {
+    const moco_host_buffer *buffer = (const moco_host_buffer *) tensor->buffer;
+    if (buffer == NULL) return moco_fail(MOCO_INTERNAL, "tensor %s is absent", name);
+    if (tensor->offset > buffer->bytes || bytes > buffer->bytes - tensor->offset) {
+        return moco_fail(MOCO_INTERNAL, "tensor %s, bytes %llu + %llu, leaves its buffer of %llu", name,
+                         (unsigned long long) tensor->offset, (unsigned long long) bytes,
+                         (unsigned long long) buffer->bytes);
+    }
+    return MOCO_OK;
+}
+
 moco_status moco_reference_check_tensor(const moco_tensor *tensor, const char *name, int32_t dtype, int64_t elements) {
     const moco_host_buffer *buffer = (const moco_host_buffer *) tensor->buffer;
     if (buffer == NULL) return moco_fail(MOCO_INTERNAL, "tensor %s is absent", name);
@@ -22,18 +33,7 @@ moco_status moco_reference_check_tensor(const moco_tensor *tensor, const char *n
     if (tensor->layout != MOCO_LAYOUT_PLAIN) {
         return moco_fail(MOCO_INTERNAL, "tensor %s has a layout of another backend", name);
     }
-    return moco_reference_check_bytes(tensor, name, (uint64_t) elements * moco_dtype_size(dtype));
-}
-
-moco_status moco_reference_check_bytes(const moco_tensor *tensor, const char *name, uint64_t bytes) {
-    const moco_host_buffer *buffer = (const moco_host_buffer *) tensor->buffer;
-    if (buffer == NULL) return moco_fail(MOCO_INTERNAL, "tensor %s is absent", name);
-    if (tensor->offset > buffer->bytes || bytes > buffer->bytes - tensor->offset) {
-        return moco_fail(MOCO_INTERNAL, "tensor %s, bytes %llu + %llu, leaves its buffer of %llu", name,
-                         (unsigned long long) tensor->offset, (unsigned long long) bytes,
-                         (unsigned long long) buffer->bytes);
-    }
-    return MOCO_OK;
+    return check_bytes(tensor, name, (uint64_t) elements * moco_dtype_size(dtype));
 }
 
 moco_status moco_reference_momentum_update(void *self, const moco_tensor *target, const moco_tensor *source, double m) {

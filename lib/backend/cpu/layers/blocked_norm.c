@@ -15,8 +15,6 @@ moco_status moco_blocked_norm_plan(const cpu_backend *backend, const image_layer
         desc->c % format->block != 0) {
         return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend's BatchNorm takes its blocked layout only");
     }
-    MOCO_REQUIRE(groups >= 1 && groups <= desc->n, "bn_groups is %lld; it must be 1 to the batch of %lld",
-                 (long long) groups, (long long) desc->n);
     uint64_t statistics;
     MOCO_TRY(moco_cpu_bytes(format->dtype, desc->n, desc->c, desc->h, desc->w, &info->output_bytes));
     MOCO_TRY(moco_cpu_bytes(MOCO_DTYPE_F32, groups, desc->c, 1, 2, &statistics));
@@ -214,6 +212,7 @@ static void combine_moments(void *argument, int64_t begin, int64_t end) {
             running_mean += mean;
             running_var += squares / (count - 1.0);
         }
+        if (work->running_mean == NULL) continue; /* nobody keeps them */
         const double m = desc->bn_momentum, groups = (double) work->groups;
         work->running_mean[channel] =
             (float) ((1 - m) * (double) work->running_mean[channel] + m * running_mean / groups);
@@ -249,16 +248,6 @@ static void normalise(const norm_work *work, int64_t task) {
                              work->y + offset, positive_of(work, task), work->streaming && work->y != work->x);
 }
 
-static moco_status refuse_single_values(const image_layer *desc) {
-    const int64_t smallest = desc->n / desc->bn_groups * desc->h * desc->w;
-    MOCO_REQUIRE(
-        smallest > 1,
-        "BatchNorm in training has a group with one value per channel (batch %lld, %d groups, %lld x %lld); it "
-        "needs at least 2",
-        (long long) desc->n, desc->bn_groups, (long long) desc->h, (long long) desc->w);
-    return MOCO_OK;
-}
-
 moco_status moco_blocked_norm_forward(const cpu_backend *backend, const image_layer *desc,
                                       const moco_layer_args *args) {
     norm_work work = work_of(backend, desc, args);
@@ -268,7 +257,6 @@ moco_status moco_blocked_norm_forward(const cpu_backend *backend, const image_la
         run_pass(backend, &pass, normalise, 0);
         return MOCO_OK;
     }
-    MOCO_TRY(refuse_single_values(desc));
     run_both(backend, &work, moments_of, combine_moments, normalise);
     return MOCO_OK;
 }
@@ -307,6 +295,8 @@ static void combine_gradient_sums(void *argument, int64_t begin, int64_t end) {
         }
         if (work->dweight != NULL) {
             work->dweight[channel] = (float) (dweight + (work->accumulate ? (double) work->dweight[channel] : 0));
+        }
+        if (work->dbias != NULL) {
             work->dbias[channel] = (float) (dbias + (work->accumulate ? (double) work->dbias[channel] : 0));
         }
     }
