@@ -128,6 +128,19 @@ MOCO_API moco_status moco_encoder_backward_pass(moco_encoder *encoder, int32_t p
 
 MOCO_API moco_status moco_encoder_zero_gradients(moco_encoder *encoder);
 
+/* Told during a backward pass that nothing of it will change the gradients of parameters first .. end - 1 (indices of
+ * the parameter table) any more. A network goes backward from its last layer, so the ranges begin at the end of the
+ * table and follow each other down to 0: every parameter is in exactly one. Non-zero stops the pass with CALLBACK. */
+typedef int32_t (*moco_gradients_ready_fn)(int64_t first, int64_t end, void *user);
+
+/* For a host that sends gradients to other machines while the rest of the backward pass runs: `ready` is called, in the
+ * calling thread, in every moco_encoder_backward and moco_encoder_backward_pass from now on, until it is set to NULL.
+ * What it is told of is final for that call alone: where several add up to a step's gradient, set it before the last.
+ * In moco_trainer_step the trainer sees to that. Inside, of this encoder's functions only the getters,
+ * moco_encoder_read_gradient and moco_encoder_write_gradient may be called, the latter two for parameters that are
+ * ready. A caller's own network has one range, told of after its backward. */
+MOCO_API moco_status moco_encoder_set_gradient_hook(moco_encoder *encoder, moco_gradients_ready_fn ready, void *user);
+
 /* Evaluation mode (running statistics, nothing is changed but working memory): embeddings after the head, normalised
  * as configured. A pending backward stays valid. */
 MOCO_API moco_status moco_encoder_evaluate(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
@@ -165,6 +178,10 @@ MOCO_API moco_status moco_encoder_set_parameter_flags(moco_encoder *encoder, int
 MOCO_API moco_status moco_encoder_read_parameter(const moco_encoder *encoder, int64_t index, float *values);
 MOCO_API moco_status moco_encoder_write_parameter(moco_encoder *encoder, int64_t index, const float *values);
 MOCO_API moco_status moco_encoder_read_gradient(const moco_encoder *encoder, int64_t index, float *values);
+
+/* Replaces a learnable parameter's gradient, by the mean over several machines, say. Any values: as backward's own, they
+ * are not checked. INVALID_STATE for a frozen parameter. */
+MOCO_API moco_status moco_encoder_write_gradient(moco_encoder *encoder, int64_t index, const float *values);
 
 /* How many training-mode forwards updated the running statistics (torchvision's num_batches_tracked). */
 MOCO_API int64_t moco_encoder_batches_tracked(const moco_encoder *encoder);

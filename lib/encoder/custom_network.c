@@ -315,7 +315,7 @@ static moco_status clear_frozen(const custom_network *net) {
 
 /* `accumulate` needs no look: the caller's gradients are cleared when they are zeroed, and its backward adds. */
 static moco_status custom_backward(void *self, int32_t pass, uint64_t weight_version, int32_t accumulate,
-                                   const moco_tensor *d_embeddings) {
+                                   const moco_gradient_hook *hook, const moco_tensor *d_embeddings) {
     (void) accumulate;
     custom_network *net = (custom_network *) self;
     const int64_t n = net->pending[pass];
@@ -325,11 +325,15 @@ static moco_status custom_backward(void *self, int32_t pass, uint64_t weight_ver
     if (net->config.normalize) MOCO_TRY(raw_tensor(net, n, &d_raw));
     net->pending[pass] = 0;
     if (net->config.normalize) {
-        MOCO_TRY(moco_plan_cache_backward(&net->plans, pass, &net->table, weight_version, 0, d_embeddings, &d_raw));
+        MOCO_TRY(
+            moco_plan_cache_backward(&net->plans, pass, &net->table, weight_version, 0, NULL, d_embeddings, &d_raw));
     }
     MOCO_TRY(moco_tensor_download(net->context, &d_raw, net->rows.values));
     MOCO_TRY(call_backward(net, pass, n));
-    return clear_frozen(net);
+    MOCO_TRY(clear_frozen(net));
+    if (hook == NULL || hook->ready(0, net->table.count, hook->user) == 0) return MOCO_OK;
+    return moco_fail(MOCO_CALLBACK, "the gradient hook returned non-zero for parameters 0 to %lld",
+                     (long long) net->table.count - 1);
 }
 
 static moco_parameter_table *custom_parameters(void *self) {

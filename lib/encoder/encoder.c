@@ -126,13 +126,29 @@ moco_status moco_encoder_forward_pass_tensor(moco_encoder *encoder, int32_t pass
 }
 
 moco_status moco_encoder_backward_tensor(moco_encoder *encoder, const moco_tensor *d_embeddings) {
-    return moco_encoder_backward_pass_tensor(encoder, 0, d_embeddings);
+    return moco_encoder_backward_pass_tensor(encoder, 0, 1, d_embeddings);
 }
 
-moco_status moco_encoder_backward_pass_tensor(moco_encoder *encoder, int32_t pass, const moco_tensor *d_embeddings) {
-    MOCO_TRY(encoder->ops->backward(encoder->network, pass, encoder->weight_version, !encoder->gradients_are_zero,
-                                    d_embeddings));
+/* Between the network and the caller's hook: from the first call on the gradients are there to be read. */
+static int32_t tell_caller(int64_t first, int64_t end, void *user) {
+    moco_encoder *encoder = (moco_encoder *) user;
     encoder->gradients_are_zero = 0;
+    return encoder->hook.ready(first, end, encoder->hook.user);
+}
+
+moco_status moco_encoder_backward_pass_tensor(moco_encoder *encoder, int32_t pass, int32_t last,
+                                              const moco_tensor *d_embeddings) {
+    const moco_gradient_hook hook = {tell_caller, encoder};
+    MOCO_TRY(encoder->ops->backward(encoder->network, pass, encoder->weight_version, !encoder->gradients_are_zero,
+                                    last && encoder->hook.ready != NULL ? &hook : NULL, d_embeddings));
+    encoder->gradients_are_zero = 0;
+    return MOCO_OK;
+}
+
+moco_status moco_encoder_set_gradient_hook(moco_encoder *encoder, moco_gradients_ready_fn ready, void *user) {
+    MOCO_REQUIRE_POINTER(encoder);
+    encoder->hook.ready = ready;
+    encoder->hook.user = user;
     return MOCO_OK;
 }
 
@@ -217,7 +233,7 @@ moco_status moco_encoder_backward_pass(moco_encoder *encoder, int32_t pass, cons
     const int64_t dims[4] = {n, encoder->shape.embedding_dim, 1, 1};
     moco_host_tensor gradient;
     MOCO_TRY(moco_host_tensor_input(&gradient, encoder->context, d_embeddings, dims));
-    const moco_status status = moco_encoder_backward_pass_tensor(encoder, pass, &gradient.tensor);
+    const moco_status status = moco_encoder_backward_pass_tensor(encoder, pass, 1, &gradient.tensor);
     moco_host_tensor_release(&gradient, encoder->context);
     return status;
 }

@@ -17,6 +17,7 @@ struct moco_encoder {
     /* 1: the gradients count as zero, whatever the memory holds; the next backward overwrites them. */
     int32_t gradients_are_zero;
     int32_t built_in;
+    moco_gradient_hook hook;    /* the caller's; ready NULL: none */
     moco_encoder_config config; /* of a built-in network */
     char *architecture;
 };

@@ -59,6 +59,13 @@ moco_status moco_parameter_cuts(moco_context *context, const moco_parameter_tabl
 /* The cut's part of a 1-d tensor that lies as its run does. */
 moco_tensor moco_cut_part(const moco_tensor *run, const moco_parameter_cut *cut);
 
+/* How a backward pass tells which gradients are final; moco_encoder_set_gradient_hook says when. Parameters from `first`
+ * on are, in a built-in network, the flat gradient from items[first].gradient.offset on. */
+typedef struct moco_gradient_hook {
+    moco_gradients_ready_fn ready;
+    void *user;
+} moco_gradient_hook;
+
 /* Tensor versions of the public functions: images n x c x h x w, embeddings n x dim, in backend memory (F32, PLAIN).
  * Without a pass in the name they are pass 0; `pass` is 0 .. MOCO_ENCODER_PASSES - 1, its forward in MODE_TRAIN. */
 moco_status moco_encoder_forward_tensor(moco_encoder *encoder, int32_t mode, const moco_tensor *images,
@@ -66,7 +73,10 @@ moco_status moco_encoder_forward_tensor(moco_encoder *encoder, int32_t mode, con
 moco_status moco_encoder_backward_tensor(moco_encoder *encoder, const moco_tensor *d_embeddings);
 moco_status moco_encoder_forward_pass_tensor(moco_encoder *encoder, int32_t pass, const moco_tensor *images,
                                              const moco_tensor *embeddings);
-moco_status moco_encoder_backward_pass_tensor(moco_encoder *encoder, int32_t pass, const moco_tensor *d_embeddings);
+/* `last`: 1 where no other backward pass adds to the gradients before they are used, so that the gradient hook is told.
+ */
+moco_status moco_encoder_backward_pass_tensor(moco_encoder *encoder, int32_t pass, int32_t last,
+                                              const moco_tensor *d_embeddings);
 
 moco_context *moco_encoder_context(const moco_encoder *encoder);
 void moco_encoder_retain(moco_encoder *encoder);

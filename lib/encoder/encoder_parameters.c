@@ -112,15 +112,33 @@ moco_status moco_encoder_zero_gradients(moco_encoder *encoder) {
     return encoder->built_in ? MOCO_OK : moco_encoder_settle_gradients(encoder);
 }
 
+static moco_status find_learnable(const moco_encoder *encoder, int64_t index, const moco_parameter **out) {
+    MOCO_TRY(find_item(encoder, index, out));
+    MOCO_REQUIRE((*out)->kind == MOCO_PARAMETER_LEARNABLE, "parameter %lld, %s, is a buffer; it has no gradient",
+                 (long long) index, (*out)->name);
+    return MOCO_OK;
+}
+
 moco_status moco_encoder_read_gradient(const moco_encoder *encoder, int64_t index, float *values) {
     const moco_parameter *item = NULL;
     MOCO_REQUIRE_POINTER(values);
-    MOCO_TRY(find_item(encoder, index, &item));
-    MOCO_REQUIRE(item->kind == MOCO_PARAMETER_LEARNABLE, "parameter %lld, %s, is a buffer; it has no gradient",
-                 (long long) index, item->name);
+    MOCO_TRY(find_learnable(encoder, index, &item));
     if (encoder->gradients_are_zero) {
         memset(values, 0, (size_t) item->elements * sizeof *values);
         return MOCO_OK;
     }
     return moco_tensor_download(encoder->context, &item->gradient, values);
+}
+
+moco_status moco_encoder_write_gradient(moco_encoder *encoder, int64_t index, const float *values) {
+    const moco_parameter *item = NULL;
+    MOCO_REQUIRE_POINTER(values);
+    MOCO_TRY(find_learnable(encoder, index, &item));
+    if ((item->flags & MOCO_PARAMETER_FROZEN) != 0) {
+        return moco_fail(MOCO_INVALID_STATE, "parameter %lld, %s, is frozen; its gradient is zero", (long long) index,
+                         item->name);
+    }
+    MOCO_TRY(moco_encoder_settle_gradients(encoder)); /* the others keep their zeros */
+    encoder->gradients_are_zero = 0;
+    return moco_tensor_upload(encoder->context, &item->gradient, values);
 }

@@ -84,10 +84,10 @@ void moco_graph_plan_destroy(moco_graph_plan *plan); /* NULL is a no-op */
  * then holds what the backward pass needs, and neither tensor is referred to any more. */
 moco_status moco_graph_plan_forward(const moco_graph_plan *plan, void *arena, const moco_parameter_table *parameters,
                                     uint64_t weight_version, const moco_tensor *input, const moco_tensor *output);
-/* d_output n x dim. Parameter gradients are overwritten, or added to with accumulate = 1. `d_input` NULL without
- * input_gradient. */
+/* d_output n x dim. Parameter gradients are overwritten, or added to with accumulate = 1, and `hook` (NULL: none) is
+ * told of them. `d_input` NULL without input_gradient. */
 moco_status moco_graph_plan_backward(const moco_graph_plan *plan, void *arena, const moco_parameter_table *parameters,
-                                     uint64_t weight_version, int32_t accumulate, const moco_tensor *d_output,
-                                     const moco_tensor *d_input);
+                                     uint64_t weight_version, int32_t accumulate, const moco_gradient_hook *hook,
+                                     const moco_tensor *d_output, const moco_tensor *d_input);
 
 #endif

@@ -117,10 +117,37 @@ static moco_status clear_frozen(const pass *run, const moco_plan_step *step) {
     return MOCO_OK;
 }
 
+/* 1 if a step before `s`, which goes backward later, has a gradient for parameter `index`. */
+static int32_t is_used_before(const moco_graph_plan *plan, int32_t s, int64_t index) {
+    for (int32_t before = 0; before < s; ++before) {
+        const int32_t n = plan->steps[before].node;
+        if (n >= 0 && (plan->graph->nodes[n].weight == index || plan->graph->nodes[n].bias == index)) return 1;
+    }
+    return 0;
+}
+
+/* After the backward of step `s`: tells of the parameters that no other step comes to, as far as they follow each other
+ * from the end of the table, and moves *ready, the first of those told of, down. */
+static moco_status announce(const pass *run, int32_t s, const moco_gradient_hook *hook, int64_t *ready) {
+    int64_t first = *ready;
+    if (hook == NULL) return MOCO_OK;
+    while (first > 0 && (run->parameters->items[first - 1].kind != MOCO_PARAMETER_LEARNABLE ||
+                         !is_used_before(run->plan, s, first - 1))) {
+        --first;
+    }
+    if (first == *ready) return MOCO_OK;
+    const int64_t end = *ready;
+    *ready = first;
+    if (hook->ready(first, end, hook->user) == 0) return MOCO_OK;
+    return moco_fail(MOCO_CALLBACK, "the gradient hook returned non-zero for parameters %lld to %lld",
+                     (long long) first, (long long) end - 1);
+}
+
 moco_status moco_graph_plan_backward(const moco_graph_plan *plan, void *arena, const moco_parameter_table *parameters,
-                                     uint64_t weight_version, int32_t accumulate, const moco_tensor *d_output,
-                                     const moco_tensor *d_input) {
+                                     uint64_t weight_version, int32_t accumulate, const moco_gradient_hook *hook,
+                                     const moco_tensor *d_output, const moco_tensor *d_input) {
     const pass run = {plan, arena, parameters, weight_version, d_input, d_output};
+    int64_t ready = parameters->count;
     for (int32_t s = plan->step_count - 1; s >= 0; --s) {
         const moco_plan_step *step = &plan->steps[s];
         moco_layer_args args = common_args(&run, step, step->backward_scratch);
@@ -142,6 +169,7 @@ moco_status moco_graph_plan_backward(const moco_graph_plan *plan, void *arena, c
         }
         MOCO_TRY(moco_layer_backward(&step->layer, &args));
         MOCO_TRY(clear_frozen(&run, step));
+        MOCO_TRY(announce(&run, s, hook, &ready));
         if (step->dx_use == MOCO_GRADIENT_ADD) MOCO_TRY(add_part(&run, step->x, step->dx_part));
         if (step->d_residual_use == MOCO_GRADIENT_ADD) {
             MOCO_TRY(add_part(&run, step->residual, step->d_residual_part));

@@ -100,10 +100,10 @@ static int64_t network_pending(const void *self, int32_t pass) {
 }
 
 static moco_status network_backward(void *self, int32_t pass, uint64_t weight_version, int32_t accumulate,
-                                    const moco_tensor *d_embeddings) {
+                                    const moco_gradient_hook *hook, const moco_tensor *d_embeddings) {
     network *net = (network *) self;
-    return moco_plan_cache_backward(&net->plans, pass, &net->storage.table, weight_version, accumulate, d_embeddings,
-                                    NULL);
+    return moco_plan_cache_backward(&net->plans, pass, &net->storage.table, weight_version, accumulate, hook,
+                                    d_embeddings, NULL);
 }
 
 static moco_parameter_table *network_parameters(void *self) {

@@ -16,9 +16,10 @@ typedef struct moco_network_ops {
                             const moco_tensor *features);
     /* Whether the pass's last MODE_TRAIN forward still waits for its backward, and with how many samples; 0: none. */
     int64_t (*pending)(const void *network, int32_t pass);
-    /* Adds to the gradients; with accumulate = 0 it may overwrite them, for they count as zero. */
+    /* Adds to the gradients; with accumulate = 0 it may overwrite them, for they count as zero. `hook` is told of
+     * those that are final; NULL: nobody is. */
     moco_status (*backward)(void *network, int32_t pass, uint64_t weight_version, int32_t accumulate,
-                            const moco_tensor *d_embeddings);
+                            const moco_gradient_hook *hook, const moco_tensor *d_embeddings);
     /* A network of the same structure and values (gradients zero). */
     moco_status (*clone)(const void *network, void **out);
     moco_parameter_table *(*parameters)(void *network);

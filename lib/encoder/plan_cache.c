@@ -110,15 +110,15 @@ moco_status moco_plan_cache_forward(moco_plan_cache *cache, int32_t pass, int32_
 }
 
 moco_status moco_plan_cache_backward(moco_plan_cache *cache, int32_t pass, const moco_parameter_table *parameters,
-                                     uint64_t weight_version, int32_t accumulate, const moco_tensor *d_output,
-                                     const moco_tensor *d_input) {
+                                     uint64_t weight_version, int32_t accumulate, const moco_gradient_hook *hook,
+                                     const moco_tensor *d_output, const moco_tensor *d_input) {
     const moco_graph_plan *plan = cache->pending[pass];
     moco_workspace *workspace = cache->own[pass];
     if (plan == NULL) return moco_fail(MOCO_INVALID_STATE, "backward needs a training-mode forward before it");
     cache->pending[pass] = NULL; /* its gradients reuse the memory of activations */
     pthread_mutex_lock(&workspace->mutex);
     const moco_status status = moco_graph_plan_backward(plan, workspace->room.buffer, parameters, weight_version,
-                                                        accumulate, d_output, d_input);
+                                                        accumulate, hook, d_output, d_input);
     workspace->kept = 0;
     pthread_mutex_unlock(&workspace->mutex);
     return status;

@@ -39,7 +39,7 @@ moco_status moco_plan_cache_forward(moco_plan_cache *cache, int32_t pass, int32_
                                     const moco_tensor *input, const moco_tensor *output);
 /* For the pass's last forward in mode TRAIN, once. */
 moco_status moco_plan_cache_backward(moco_plan_cache *cache, int32_t pass, const moco_parameter_table *parameters,
-                                     uint64_t weight_version, int32_t accumulate, const moco_tensor *d_output,
-                                     const moco_tensor *d_input);
+                                     uint64_t weight_version, int32_t accumulate, const moco_gradient_hook *hook,
+                                     const moco_tensor *d_output, const moco_tensor *d_input);
 
 #endif

@@ -205,7 +205,7 @@ static outcome run(moco_context *context, const moco_graph *graph, moco_plan_lay
     assert_ok(moco_tensor_download(context, &rows, result.embeddings));
     assert_ok(moco_tensor_fill_zero(context, &images)); /* the plan has kept what it needs */
     assert_ok(moco_tensor_upload(context, &rows, d));
-    assert_ok(moco_graph_plan_backward(plan, arena, &storage.table, 1, 0, &rows, &d_images));
+    assert_ok(moco_graph_plan_backward(plan, arena, &storage.table, 1, 0, NULL, &rows, &d_images));
     assert_ok(moco_tensor_download(context, &d_images, result.d_images));
     result.gradients = downloaded(context, &storage.learnable.gradient);
     result.gradient_count = moco_tensor_elements(&storage.learnable.gradient);
