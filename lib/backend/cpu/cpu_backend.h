@@ -7,6 +7,7 @@
 
 #include "backend/backend_chain.h"
 #include "backend/cpu/kernels/blocked_kernels.h"
+#include "backend/cpu/kernels/direct_kernels.h"
 #include "backend/cpu/kernels/weight_kernels.h"
 #include "backend/cpu/kernels/winograd_kernels.h"
 #include "backend/host_memory.h"
@@ -25,6 +26,7 @@ typedef struct cpu_format {
     const blocked_kernels *kernels;
     const winograd_kernels *winograd; /* NULL: none for this processor */
     const weight_kernels *weights;    /* likewise */
+    const direct_kernels *direct;     /* likewise */
 } cpu_format;
 
 typedef struct onednn_provider onednn_provider;
@@ -35,6 +37,9 @@ typedef struct cpu_backend {
     cpu_format f32;  /* kernels NULL: this processor has no registers for a block */
     cpu_format bf16; /* kernels NULL: it has no bfloat16 */
 } cpu_backend;
+
+/* NULL-terminated: the direct convolutions' kernels that this processor runs, best first, for tests. */
+const direct_kernels *const *moco_cpu_direct_kernels(void);
 
 /* The formats of this processor's registers (cpu_kernels.c). */
 void moco_cpu_choose_formats(cpu_format *f32, cpu_format *bf16);

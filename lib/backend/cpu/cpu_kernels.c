@@ -18,19 +18,29 @@ static const vector_kernel *const vector_kernels[] = {&moco_vector_kernel_avx512
                                                       &moco_vector_kernel_baseline, NULL};
 
 extern const blocked_kernels moco_blocked_kernels_avx2, moco_blocked_kernels_avx512, moco_blocked_kernels_avx512_bf16;
+extern const direct_kernels moco_direct_kernels_avx2, moco_direct_kernels_avx512;
 extern const weight_kernels moco_weight_kernels_avx512, moco_weight_kernels_avx512_bf16;
 extern const winograd_kernels moco_winograd_kernels_avx512, moco_winograd_kernels_avx512_bf16;
 
-static const cpu_format f32_16 = {
-    CPU_LAYOUT_BLOCKED_16,      16, MOCO_DTYPE_F32, &moco_blocked_kernels_avx512, &moco_winograd_kernels_avx512,
-    &moco_weight_kernels_avx512};
-static const cpu_format f32_8 = {CPU_LAYOUT_BLOCKED_8, 8, MOCO_DTYPE_F32, &moco_blocked_kernels_avx2, NULL, NULL};
+static const direct_kernels *const all_direct_kernels[] = {&moco_direct_kernels_avx512, &moco_direct_kernels_avx2,
+                                                           NULL};
+
+static const cpu_format f32_16 = {CPU_LAYOUT_BLOCKED_16,
+                                  16,
+                                  MOCO_DTYPE_F32,
+                                  &moco_blocked_kernels_avx512,
+                                  &moco_winograd_kernels_avx512,
+                                  &moco_weight_kernels_avx512,
+                                  &moco_direct_kernels_avx512};
+static const cpu_format f32_8 = {CPU_LAYOUT_BLOCKED_8,     8, MOCO_DTYPE_F32, &moco_blocked_kernels_avx2, NULL, NULL,
+                                 &moco_direct_kernels_avx2};
 static const cpu_format bf16_16 = {CPU_LAYOUT_BLOCKED_16_BF16,
                                    16,
                                    MOCO_DTYPE_BF16,
                                    &moco_blocked_kernels_avx512_bf16,
                                    &moco_winograd_kernels_avx512_bf16,
-                                   &moco_weight_kernels_avx512_bf16};
+                                   &moco_weight_kernels_avx512_bf16,
+                                   NULL};
 
 void moco_cpu_choose_formats(cpu_format *f32, cpu_format *bf16) {
     if (moco_cpu_has(MOCO_CPU_BUILD_AVX512)) {
@@ -43,6 +53,7 @@ void moco_cpu_choose_formats(cpu_format *f32, cpu_format *bf16) {
 #else
 static const conv_kernel *const conv_kernels[] = {&moco_conv_kernel_baseline, NULL};
 static const vector_kernel *const vector_kernels[] = {&moco_vector_kernel_baseline, NULL};
+static const direct_kernels *const all_direct_kernels[] = {NULL};
 
 void moco_cpu_choose_formats(cpu_format *f32, cpu_format *bf16) {
     (void) f32;
@@ -56,4 +67,8 @@ const conv_kernel *const *moco_cpu_conv_kernels(void) {
 
 const vector_kernel *const *moco_cpu_vector_kernels(void) {
     return vector_kernels + moco_cpu_first_build();
+}
+
+const direct_kernels *const *moco_cpu_direct_kernels(void) {
+    return all_direct_kernels + moco_cpu_first_build();
 }

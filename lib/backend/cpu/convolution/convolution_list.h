@@ -32,4 +32,8 @@ typedef struct cpu_convolution {
     void (*release)(cpu_backend *backend, void *plan); /* NULL: nothing to release */
 } cpu_convolution;
 
+/* Plain sums of products on the blocked layouts, for any window, stride, padding and whole blocks of channels in a
+ * group; forward and the weight gradient also from a PLAIN image. */
+extern const cpu_convolution moco_direct_forward, moco_direct_input_gradient, moco_direct_weight_gradient;
+
 #endif
