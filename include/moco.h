@@ -18,6 +18,7 @@
 #include <moco/names.h>
 #include <moco/optimizer.h>
 #include <moco/queue.h>
+#include <moco/recipe.h>
 #include <moco/schedule.h>
 #include <moco/status.h>
 #include <moco/trainer.h>

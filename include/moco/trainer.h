@@ -84,14 +84,25 @@ MOCO_API moco_status moco_trainer_step(moco_trainer *trainer, const float *query
                                        const int64_t *sample_ids, int64_t n, int64_t h, int64_t w,
                                        moco_step_stats *stats);
 
-/* Trains over the loader (views must be 2) from the trainer's current step until `epochs` epochs in all are done, or
- * `max_steps` steps in all if that is > 0. Returns CANCELLED after request_stop, with the last step complete. */
+/* Trains over the loader (views must be 2) from the trainer's current step until `epochs` epochs in all are done (0: as
+ * many as the learning-rate schedule has), or `max_steps` steps in all if that is > 0. `loader` NULL is the trainer's
+ * own, which moco_trainer_create_for has made. Returns CANCELLED after request_stop, with the last step complete. */
 MOCO_API moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t epochs, int64_t max_steps,
                                       moco_step_fn on_step, void *user);
 
 /* Asks a run() to stop after the step in progress. From any thread, or a signal handler. A request made while nothing
  * runs is kept for the next run(). NULL is a no-op. */
 MOCO_API void moco_trainer_request_stop(moco_trainer *trainer);
+
+/* The trainer's parts, to evaluate, save or set them; they are its own and live at least as long. NULL: it has none. */
+MOCO_API moco_encoder *moco_trainer_encoder(const moco_trainer *trainer); /* the query encoder */
+MOCO_API moco_momentum_encoder *moco_trainer_momentum_encoder(const moco_trainer *trainer);
+MOCO_API moco_queue *moco_trainer_queue(const moco_trainer *trainer);
+MOCO_API moco_loss *moco_trainer_loss(const moco_trainer *trainer);
+MOCO_API moco_optimizer *moco_trainer_optimizer(const moco_trainer *trainer);
+/* These two only where moco_trainer_create_for has made the trainer. */
+MOCO_API moco_loader *moco_trainer_loader(const moco_trainer *trainer);
+MOCO_API moco_augment *moco_trainer_augment(const moco_trainer *trainer);
 
 /* Steps done so far; set it, with the parts' own state, to continue a run. */
 MOCO_API int64_t moco_trainer_step_count(const moco_trainer *trainer);

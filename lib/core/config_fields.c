@@ -17,7 +17,7 @@
 #define I64 9007199254740992.0 /* 2^53, up to which every whole number is a double */
 
 /* clang-format off */
-#define AT(member)               .name = #member, .offset = offsetof(CONFIG, member)
+#define AT(member)               .key = SECTION "." #member, .name = #member, .offset = offsetof(CONFIG, member)
 #define TEXT(member)             {AT(member), .kind = MOCO_FIELD_TEXT}
 #define ENUM(member, enumeration) {AT(member), .kind = MOCO_FIELD_ENUM, .enum_kind = enumeration}
 #define INT32(member, low, high) {AT(member), .kind = MOCO_FIELD_I32, .least = low, .most = high}
@@ -32,7 +32,8 @@
 #define ENUMS(member, entries, enumeration) \
     {AT(member), .kind = MOCO_FIELD_ENUM_LIST, .length = entries, .enum_kind = enumeration}
 
-#define CONFIG moco_loader_config
+#define CONFIG  moco_loader_config
+#define SECTION "loader"
 static const moco_config_field loader_fields[] = {
     INT64(batch_size, 1, I64),
     INT32(workers, 0, 256),
@@ -49,7 +50,9 @@ static const moco_config_field loader_fields[] = {
     REAL(max_broken_fraction, 0, 1),
 };
 #undef CONFIG
-#define CONFIG moco_augment_config
+#undef SECTION
+#define CONFIG  moco_augment_config
+#define SECTION "augment"
 static const moco_config_field augment_fields[] = {
     ENUM(recipe, "augment"), /* first: in a recipe it sets all that follow */
     INT32(height, 0, 16384),
@@ -81,7 +84,9 @@ static const moco_config_field augment_fields[] = {
     INT32(reduced_decoding, 0, 1),
 };
 #undef CONFIG
-#define CONFIG moco_encoder_config
+#undef SECTION
+#define CONFIG  moco_encoder_config
+#define SECTION "encoder"
 static const moco_config_field encoder_fields[] = {
     TEXT(architecture),
     ENUM(stem, "stem"),
@@ -102,7 +107,9 @@ static const moco_config_field encoder_fields[] = {
     {AT(compute_dtype), .kind = MOCO_FIELD_ENUM, .enum_kind = "compute", .of_run = 1},
 };
 #undef CONFIG
-#define CONFIG moco_momentum_encoder_config
+#undef SECTION
+#define CONFIG  moco_momentum_encoder_config
+#define SECTION "momentum_encoder"
 static const moco_config_field momentum_encoder_fields[] = {
     REAL(momentum, 0, 1),
     ENUM(bn_buffers, "bn-buffers"),
@@ -110,7 +117,9 @@ static const moco_config_field momentum_encoder_fields[] = {
     UINT64(seed),
 };
 #undef CONFIG
-#define CONFIG moco_queue_config
+#undef SECTION
+#define CONFIG  moco_queue_config
+#define SECTION "queue"
 static const moco_config_field queue_fields[] = {
     INT64(capacity, 1, I64),
     INT64(dim, 0, I64), /* 0: in a recipe, the encoder's */
@@ -119,13 +128,17 @@ static const moco_config_field queue_fields[] = {
     UINT64(seed),
 };
 #undef CONFIG
-#define CONFIG moco_loss_config
+#undef SECTION
+#define CONFIG  moco_loss_config
+#define SECTION "loss"
 static const moco_config_field loss_fields[] = {
     REAL(temperature, -ANY, ANY),
     INT32(mask_same_id, 0, 1),
 };
 #undef CONFIG
-#define CONFIG moco_optimizer_config
+#undef SECTION
+#define CONFIG  moco_optimizer_config
+#define SECTION "optimizer"
 static const moco_config_field optimizer_fields[] = {
     REAL(learning_rate, 0, ANY),
     REAL(momentum, 0, 1),
@@ -134,7 +147,9 @@ static const moco_config_field optimizer_fields[] = {
     INT32(nesterov, 0, 1),
 };
 #undef CONFIG
-#define CONFIG moco_schedule
+#undef SECTION
+#define CONFIG  moco_schedule
+#define SECTION "schedule"
 static const moco_config_field schedule_fields[] = {
     ENUM(kind, "schedule"),
     ENUM(unit, "schedule-unit"),
@@ -145,25 +160,27 @@ static const moco_config_field schedule_fields[] = {
     COUNTED_REALS(milestone_epochs, MOCO_SCHEDULE_MAX_MILESTONES, milestones, -ANY, ANY),
 };
 #undef CONFIG
-#define CONFIG moco_trainer_config
+#undef SECTION
+#define CONFIG  moco_trainer_config
+#define SECTION "trainer"
 static const moco_config_field trainer_fields[] = {
     INT32(use_learning_rate_schedule, 0, 1),
     REAL(momentum_end, 0, 1),
 };
 #undef CONFIG
+#undef SECTION
 
-#define SECTION(name, type, fields) {name, sizeof(type), fields, (int32_t) (sizeof fields / sizeof fields[0])}
+#define ROWS(name, type, fields) {name, sizeof(type), fields, (int32_t) (sizeof fields / sizeof fields[0])}
 const moco_config_section moco_config_sections[MOCO_CONFIG_SECTIONS] = {
-    [MOCO_CONFIG_LOADER] = SECTION("loader", moco_loader_config, loader_fields),
-    [MOCO_CONFIG_AUGMENT] = SECTION("augment", moco_augment_config, augment_fields),
-    [MOCO_CONFIG_ENCODER] = SECTION("encoder", moco_encoder_config, encoder_fields),
-    [MOCO_CONFIG_MOMENTUM_ENCODER] =
-        SECTION("momentum_encoder", moco_momentum_encoder_config, momentum_encoder_fields),
-    [MOCO_CONFIG_QUEUE] = SECTION("queue", moco_queue_config, queue_fields),
-    [MOCO_CONFIG_LOSS] = SECTION("loss", moco_loss_config, loss_fields),
-    [MOCO_CONFIG_OPTIMIZER] = SECTION("optimizer", moco_optimizer_config, optimizer_fields),
-    [MOCO_CONFIG_SCHEDULE] = SECTION("schedule", moco_schedule, schedule_fields),
-    [MOCO_CONFIG_TRAINER] = SECTION("trainer", moco_trainer_config, trainer_fields),
+    [MOCO_CONFIG_LOADER] = ROWS("loader", moco_loader_config, loader_fields),
+    [MOCO_CONFIG_AUGMENT] = ROWS("augment", moco_augment_config, augment_fields),
+    [MOCO_CONFIG_ENCODER] = ROWS("encoder", moco_encoder_config, encoder_fields),
+    [MOCO_CONFIG_MOMENTUM_ENCODER] = ROWS("momentum_encoder", moco_momentum_encoder_config, momentum_encoder_fields),
+    [MOCO_CONFIG_QUEUE] = ROWS("queue", moco_queue_config, queue_fields),
+    [MOCO_CONFIG_LOSS] = ROWS("loss", moco_loss_config, loss_fields),
+    [MOCO_CONFIG_OPTIMIZER] = ROWS("optimizer", moco_optimizer_config, optimizer_fields),
+    [MOCO_CONFIG_SCHEDULE] = ROWS("schedule", moco_schedule, schedule_fields),
+    [MOCO_CONFIG_TRAINER] = ROWS("trainer", moco_trainer_config, trainer_fields),
 };
 /* clang-format on */
 

@@ -21,6 +21,7 @@ enum {
 };
 
 typedef struct moco_config_field {
+    const char *key;  /* of recipes: the section's name, a dot, and */
     const char *name; /* the member's */
     int32_t kind;     /* MOCO_FIELD_* */
     int32_t length;   /* of a list */

@@ -50,7 +50,11 @@ static moco_status enum_text(const moco_config_field *field, const char *key, in
 
 static moco_status double_text(const char *key, double value, char text[MOCO_NUMBER_TEXT_SIZE]) {
     MOCO_REQUIRE(isfinite(value), "%s is %g; it must be finite", key, value);
-    moco_double_to_text(value, text);
+    if (fabs(value) < 1e15 && value == floor(value)) {
+        snprintf(text, MOCO_NUMBER_TEXT_SIZE, "%.0f", value); /* 200, not 2e+02 */
+    } else {
+        moco_double_to_text(value, text);
+    }
     return MOCO_OK;
 }
 

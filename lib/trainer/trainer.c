@@ -138,6 +138,8 @@ void moco_trainer_destroy(moco_trainer *trainer) {
     moco_grown_buffer_release(&trainer->d_q, context);
     moco_grown_buffer_release(&trainer->query_images, context);
     moco_grown_buffer_release(&trainer->key_images, context);
+    moco_loader_destroy(trainer->loader);
+    moco_augment_destroy(trainer->augment);
     moco_optimizer_destroy(trainer->optimizer);
     moco_loss_destroy(trainer->loss);
     moco_queue_destroy(trainer->queue);
@@ -145,6 +147,36 @@ void moco_trainer_destroy(moco_trainer *trainer) {
     moco_encoder_destroy(trainer->query_encoder);
     moco_deallocate(context, trainer);
     moco_context_destroy(context);
+}
+
+/* --- The parts --- */
+
+moco_encoder *moco_trainer_encoder(const moco_trainer *trainer) {
+    return trainer == NULL ? NULL : trainer->query_encoder;
+}
+
+moco_momentum_encoder *moco_trainer_momentum_encoder(const moco_trainer *trainer) {
+    return trainer == NULL ? NULL : trainer->momentum_encoder;
+}
+
+moco_queue *moco_trainer_queue(const moco_trainer *trainer) {
+    return trainer == NULL ? NULL : trainer->queue;
+}
+
+moco_loss *moco_trainer_loss(const moco_trainer *trainer) {
+    return trainer == NULL ? NULL : trainer->loss;
+}
+
+moco_optimizer *moco_trainer_optimizer(const moco_trainer *trainer) {
+    return trainer == NULL ? NULL : trainer->optimizer;
+}
+
+moco_loader *moco_trainer_loader(const moco_trainer *trainer) {
+    return trainer == NULL ? NULL : trainer->loader;
+}
+
+moco_augment *moco_trainer_augment(const moco_trainer *trainer) {
+    return trainer == NULL ? NULL : trainer->augment;
 }
 
 /* --- Step count and stopping --- */

@@ -30,7 +30,14 @@ struct moco_trainer {
     /* Copies of the images where the backend can't work on the host's memory. */
     moco_grown_buffer query_images;
     moco_grown_buffer key_images;
+
+    /* Of its own, where moco_trainer_create_for has made them; else NULL. */
+    moco_loader *loader;
+    moco_augment *augment;
 };
+
+/* Makes a loader that fits, with the views in it, the one that moco_trainer_run takes where it is given none. */
+moco_status moco_trainer_keep_loader(moco_trainer *trainer, moco_loader *loader, moco_augment *augment);
 
 /* moco_trainer_create for any method. */
 moco_status moco_trainer_create_with(moco_trainer **out, const moco_method *method, moco_encoder *query_encoder,

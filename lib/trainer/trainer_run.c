@@ -1,4 +1,7 @@
 /* Steps over a loader: epochs, the callback, and stopping between two steps. */
+#include <math.h>
+
+#include "augment/augment_internal.h"
 #include "backend/backend_chain.h"
 #include "encoder/encoder_internal.h"
 #include "loader/loader_internal.h"
@@ -12,6 +15,15 @@ static moco_status check_loader(const moco_trainer *trainer, const moco_loader *
     MOCO_REQUIRE(moco_loader_output(loader) == MOCO_PIXELS_FLOAT32,
                  "output of the loader is MOCO_PIXELS_UINT8 (1); training needs MOCO_PIXELS_FLOAT32 (0)");
     MOCO_REQUIRE(moco_loader_batches_per_epoch(loader) >= 1, "loader has no batch in an epoch; it needs at least 1");
+    return MOCO_OK;
+}
+
+moco_status moco_trainer_keep_loader(moco_trainer *trainer, moco_loader *loader, moco_augment *augment) {
+    MOCO_TRY(check_loader(trainer, loader));
+    moco_loader_retain(loader);
+    moco_augment_retain(augment);
+    trainer->loader = loader;
+    trainer->augment = augment;
     return MOCO_OK;
 }
 
@@ -43,11 +55,15 @@ static moco_status check_stop(moco_trainer *trainer) {
 moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t epochs, int64_t max_steps,
                              moco_step_fn on_step, void *user) {
     MOCO_REQUIRE_POINTER(trainer);
-    MOCO_REQUIRE_POINTER(loader);
-    MOCO_REQUIRE(epochs >= 0, "epochs is %lld; it must be at least 0", (long long) epochs);
+    if (loader == NULL) loader = trainer->loader;
+    MOCO_REQUIRE(loader != NULL,
+                 "loader is NULL, and the trainer has none of its own, as moco_trainer_create_for makes");
+    MOCO_REQUIRE(epochs >= 0, "epochs is %lld; it must be 0 (as many as the schedule has) or more", (long long) epochs);
     MOCO_REQUIRE(max_steps >= 0, "max_steps is %lld; it must be 0 (no limit) or more", (long long) max_steps);
     MOCO_TRY(check_loader(trainer, loader));
 
+    const double scheduled = ceil(trainer->learning_rate.epochs);
+    if (epochs == 0) epochs = scheduled < 0x1p62 ? (int64_t) scheduled : INT64_MAX;
     const int64_t batches_per_epoch = moco_loader_batches_per_epoch(loader);
     MOCO_TRY(check_stop(trainer));
     if (finished(trainer, batches_per_epoch, epochs, max_steps)) return MOCO_OK;

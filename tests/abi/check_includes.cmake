@@ -18,6 +18,7 @@ set(allow_optimizer "^core/|^backend/[^/]+$|^optimizer/|^encoder/(momentum_)?enc
 set(allow_trainer "^[a-z]+/[^/]+$")
 set(allow_evaluation "^core/|^backend/[^/]+$|^encoder/|^loader/|^data/|^augment/|^evaluation/")
 set(allow_checkpoint "^core/|^io/|^[a-z]+/[a-z_]+_internal\\.h$")
+set(allow_recipe "^core/|^recipe/|^[a-z]+/[a-z_]+_internal\\.h$")
 
 # Headers of other libraries, and the only place for each.
 set(foreign_headers

@@ -134,6 +134,39 @@ static void train_and_evaluate(scenario *s, long long fail_at) {
     training_destroy(&p);
 }
 
+/* The same by a recipe: its text, its own string, and all parts in one call. */
+static void train_by_recipe(scenario *s, long long fail_at) {
+    static float pixels[LOADER_IMAGES * 3 * LOADER_SIZE * LOADER_SIZE];
+    moco_context *context = NULL;
+    moco_recipe *recipe = NULL;
+    moco_dataset *dataset = NULL;
+    moco_trainer *trainer = NULL;
+    const training_configs c = configs_of(s);
+    atomic_init(&s->allocator.calls, 0);
+    atomic_init(&s->allocator.live, 0);
+    atomic_init(&s->allocator.failed, 0);
+    s->allocator.fail_at = fail_at;
+    s->refusals = 0;
+
+    TWICE(s, context, moco_context_create(&context, &c.context));
+    TWICE(s, recipe, moco_recipe_create(&recipe, context, "quick:dim=8,batch_size=8,queue_size=40,bn_groups=2"));
+    TWICE(s, NOTHING, moco_recipe_set(recipe, "arch", s->architecture));
+    moco_recipe_encoder(recipe)->head = s->head;
+    moco_recipe_encoder(recipe)->mlp_hidden_dim = 24;
+    moco_recipe_loader(recipe)->workers = s->workers;
+    TWICE(s, dataset,
+          moco_dataset_create_memory(&dataset, context, pixels, MOCO_PIXELS_FLOAT32, NULL, LOADER_IMAGES, 3,
+                                     LOADER_SIZE, LOADER_SIZE, 0));
+    TWICE(s, trainer, moco_trainer_create_for(&trainer, dataset, recipe));
+    moco_recipe_destroy(recipe);
+    moco_dataset_destroy(dataset);
+    moco_context_destroy(context);
+    s->refusals_running = 0;
+    s->query_encoder = encoder_checksum(moco_trainer_encoder(trainer));
+    TWICE(s, NOTHING, moco_queue_checksum(moco_trainer_queue(trainer), &s->queue));
+    moco_trainer_destroy(trainer);
+}
+
 static int backend_is_there(const char *backend) {
     moco_context *context = NULL;
     const training_configs configs = small_training(backend, 1);
@@ -142,20 +175,21 @@ static int backend_is_there(const char *backend) {
     return !backend_is_missing(status);
 }
 
-static void fail_each_allocation(const char *backend, const char *architecture, int32_t head, int32_t workers) {
+static void fail_each_allocation(void (*run)(scenario *, long long), const char *backend, const char *architecture,
+                                 int32_t head, int32_t workers) {
     if (!backend_is_there(backend)) {
         print_message("%s: not in this build\n", backend);
         return;
     }
     scenario clean = {.backend = backend, .architecture = architecture, .head = head, .workers = workers};
-    train_and_evaluate(&clean, -1);
+    run(&clean, -1);
     assert_int_equal(clean.refusals, 0);
     assert_int_equal(atomic_load(&clean.allocator.live), 0);
 
     const long long allocations = atomic_load(&clean.allocator.calls);
     for (long long fail_at = 0; fail_at < allocations; ++fail_at) {
         scenario s = clean;
-        train_and_evaluate(&s, fail_at);
+        run(&s, fail_at);
         const long long live = atomic_load(&s.allocator.live);
         if (live != 0) fail_msg("with allocation %lld failed, %lld are left over", fail_at, live);
         if (s.refusals != atomic_load(&s.allocator.failed)) {
@@ -171,19 +205,25 @@ static void fail_each_allocation(const char *backend, const char *architecture, 
 
 static void mlp_on_reference(void **state) {
     (void) state;
-    fail_each_allocation("reference", "mlp", MOCO_HEAD_LINEAR, 0);
-    fail_each_allocation("reference", "mlp", MOCO_HEAD_MLP, 1);
+    fail_each_allocation(train_and_evaluate, "reference", "mlp", MOCO_HEAD_LINEAR, 0);
+    fail_each_allocation(train_and_evaluate, "reference", "mlp", MOCO_HEAD_MLP, 1);
 }
 
 static void resnet_on_cblas(void **state) {
     (void) state;
-    fail_each_allocation("cblas", "cifar_resnet8", MOCO_HEAD_LINEAR, 0);
-    fail_each_allocation("cblas", "cifar_resnet8", MOCO_HEAD_MLP, 1);
+    fail_each_allocation(train_and_evaluate, "cblas", "cifar_resnet8", MOCO_HEAD_LINEAR, 0);
+    fail_each_allocation(train_and_evaluate, "cblas", "cifar_resnet8", MOCO_HEAD_MLP, 1);
 }
 
 static void resnet_on_onednn(void **state) {
     (void) state;
-    fail_each_allocation("onednn", "cifar_resnet8", MOCO_HEAD_LINEAR, 0);
+    fail_each_allocation(train_and_evaluate, "onednn", "cifar_resnet8", MOCO_HEAD_LINEAR, 0);
+}
+
+static void recipe_on_reference(void **state) {
+    (void) state;
+    fail_each_allocation(train_by_recipe, "reference", "mlp", MOCO_HEAD_MLP, 0);
+    fail_each_allocation(train_by_recipe, "reference", "cifar_resnet8", MOCO_HEAD_MLP, 1);
 }
 
 int main(void) {
@@ -191,6 +231,7 @@ int main(void) {
         cmocka_unit_test(mlp_on_reference),
         cmocka_unit_test(resnet_on_cblas),
         cmocka_unit_test(resnet_on_onednn),
+        cmocka_unit_test(recipe_on_reference),
     };
     return cmocka_run_group_tests_name("allocation failures", tests, NULL, NULL);
 }

@@ -107,7 +107,7 @@ static void assert_comes_back(const moco_config_field *field, const char *text) 
     if (moco_config_set_field(field, "key", text, first) != MOCO_OK) fail_msg("%s", moco_last_error());
     if (moco_config_field_text(field, "key", first, buffer, &written) != MOCO_OK) fail_msg("%s", moco_last_error());
     if (field->kind == MOCO_FIELD_F64) {
-        assert_true(strtod(written, NULL) == strtod(text, NULL)); /* 1e+06 for 1000000 */
+        assert_true(strtod(written, NULL) == strtod(text, NULL)); /* 1e-05 for 0.00001 */
     } else {
         assert_string_equal(written, text);
     }

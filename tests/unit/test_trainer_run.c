@@ -71,8 +71,6 @@ static void assert_same_state(run_fixture *a, run_fixture *b) {
 static void epochs_and_steps_are_in_all(void **state) {
     (void) state;
     run_fixture *f = make_fixture(0);
-    assert_int_equal(run(f, 0, 0), MOCO_OK);
-    assert_int_equal(f->calls, 0);
     assert_int_equal(run(f, 2, 0), MOCO_OK);
     assert_int_equal(f->calls, 2 * LOADER_EPOCH);
     assert_int_equal(run(f, 2, 0), MOCO_OK); /* done already */
@@ -83,6 +81,10 @@ static void epochs_and_steps_are_in_all(void **state) {
     assert_int_equal(run(f, 3, 100), MOCO_OK);
     assert_int_equal(f->calls, 3 * LOADER_EPOCH);
     assert_int_equal(moco_trainer_run(f->parts.trainer, f->data.loader, 3, 0, NULL, NULL), MOCO_OK);
+    assert_int_equal(run(f, 0, 0), MOCO_OK); /* as many as the schedule has: 4 */
+    assert_int_equal(f->calls, 4 * LOADER_EPOCH);
+    assert_int_equal(moco_trainer_run(f->parts.trainer, NULL, 9, 0, NULL, NULL), MOCO_INVALID_ARGUMENT);
+    assert_non_null(strstr(moco_last_error(), "loader"));
     destroy_fixture(f);
 }
 
