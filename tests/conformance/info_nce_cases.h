@@ -176,10 +176,11 @@ static void nce_check(const nce_case *c) {
     const size_t bytes = (size_t) (c->n * c->dim) * sizeof(double);
     const size_t key_bytes = (size_t) (c->keys * c->dim) * sizeof(double);
     nce_gradients wanted = nce_gradients_create(c), made = nce_gradients_create(c);
-    nce_gradients by_threads = nce_gradients_create(c);
+    nce_gradients by_threads = nce_gradients_create(c), alone = nce_gradients_create(c);
     const moco_info_nce_args expected = nce_run(suite.oracle, MOCO_DTYPE_F64, c, &wanted);
     const moco_info_nce_args actual = nce_run(suite.tested, MOCO_DTYPE_F32, c, &made);
     const moco_info_nce_args threads = nce_run(suite.tested_threads, MOCO_DTYPE_F32, c, &by_threads);
+    const moco_info_nce_args value_only = nce_run(suite.tested, MOCO_DTYPE_F32, c, &nce_value_only);
     const double key = fmax(greatest_norm(c->k, c->n, c->dim), greatest_norm(c->queue, c->keys, c->dim));
     const double dot = greatest_norm(c->q, c->n, c->dim) * key; /* the largest possible */
     const double dot_error = c->exact ? 0.0 : 1e-6 * dot, logit_error = dot_error / fabs(c->temperature);
@@ -207,13 +208,21 @@ static void nce_check(const nce_case *c) {
     assert_memory_equal(made.d_q, by_threads.d_q, bytes);
     assert_memory_equal(made.d_k, by_threads.d_k, bytes);
     assert_memory_equal(made.d_keys, by_threads.d_keys, key_bytes);
-    assert_true(actual.loss == threads.loss);
+    /* Each gradient has the same bits whichever others are asked for. */
+    nce_run(suite.tested, MOCO_DTYPE_F32, c, &(nce_gradients){.d_q = alone.d_q});
+    nce_run(suite.tested, MOCO_DTYPE_F32, c, &(nce_gradients){.d_k = alone.d_k});
+    nce_run(suite.tested, MOCO_DTYPE_F32, c, &(nce_gradients){.d_keys = alone.d_keys});
+    assert_memory_equal(made.d_k, alone.d_k, bytes);
+    assert_memory_equal(made.d_q, alone.d_q, bytes);
+    assert_memory_equal(made.d_keys, alone.d_keys, key_bytes);
+    assert_true(actual.loss == threads.loss && actual.loss == value_only.loss);
     assert_true(actual.mean_positive_similarity == threads.mean_positive_similarity);
     assert_true(actual.mean_negative_similarity == threads.mean_negative_similarity);
-    assert_true(actual.top1 == threads.top1 && actual.top5 == threads.top5);
+    assert_true(actual.top1 == threads.top1 && actual.top5 == threads.top5 && actual.top1 == value_only.top1);
     nce_gradients_free(&wanted);
     nce_gradients_free(&made);
     nce_gradients_free(&by_threads);
+    nce_gradients_free(&alone);
 }
 
 static void test_info_nce(void **state) {

@@ -52,7 +52,7 @@ static moco_status call(moco_context *context, const moco_nce_kernel *kernel, co
     args.d_q.buffer = d_q == NULL ? NULL : &buffers[3];
     args.sample_ids = s->masked ? sample_ids : NULL;
     args.key_ids = s->masked ? key_ids : NULL;
-    const moco_status status = moco_cblas_info_nce_with(&self, kernel, &args);
+    const moco_status status = moco_cpu_info_nce_with(&self, kernel, &args);
     result->loss = args.loss;
     result->mean_positive_similarity = args.mean_positive_similarity;
     result->mean_negative_similarity = args.mean_negative_similarity;

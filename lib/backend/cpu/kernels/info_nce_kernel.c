@@ -241,6 +241,17 @@ INLINE void weigh_block(const int vectors, float *S, int64_t count, const float 
     UNROLL for (int v = 0; v < vectors; ++v) store(sum + v * LANES, total[v]);
 }
 
+INLINE void probability_block(const int vectors, float *S, int64_t count, const float *reference, float scale,
+                              const float *factor) {
+    for (int64_t j = 0; j < count; ++j) {
+        const vector zero = broadcast(reference[j]), share = broadcast(factor[j]);
+        UNROLL for (int v = 0; v < vectors; ++v) {
+            float *at = S + (j * vectors + v) * LANES;
+            store(at, exp2_vector((load(at) - zero) * scale) * share);
+        }
+    }
+}
+
 /* --- The table ---------------------------------------------------------------------------------------------------- */
 
 #if MAX_VECTORS == 4
@@ -313,6 +324,13 @@ static void weigh(float *S, int64_t count, int32_t width, const float *reference
 #undef CALL
 }
 
+static void probabilities(float *S, int64_t count, int32_t width, const float *reference, float scale,
+                          const float *factor) {
+#define CALL(vectors) probability_block(vectors, S, count, reference, scale, factor)
+    BY_WIDTH(width, CALL)
+#undef CALL
+}
+
 static void accumulate(const float *keys, int64_t count, int64_t dim, const float *weights, int32_t width,
                        const float *factor, float *sums) {
 #define CALL(vectors) accumulate_##vectors(keys, count, dim, weights, factor, sums)
@@ -348,5 +366,6 @@ static void widen(const uint16_t *restrict source, int64_t count, float *restric
 
 extern const moco_nce_kernel MOCO_NCE_KERNEL;
 const moco_nce_kernel MOCO_NCE_KERNEL = {
-    LANES, LANES *MAX_VECTORS, paired, similarities, mask, survey, weigh, accumulate, largest_square, widen,
+    LANES, LANES *MAX_VECTORS, paired,     similarities,   mask,  survey,
+    weigh, probabilities,      accumulate, largest_square, widen,
 };

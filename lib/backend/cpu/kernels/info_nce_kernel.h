@@ -33,6 +33,11 @@ typedef struct moco_nce_kernel {
     /* S[j][r] = 2^((S[j][r] - reference[r]) * scale), and its sum over the tile. */
     void (*weigh)(float *S, int64_t count, int32_t width, const float *reference, float scale, float *sum);
 
+    /* S[j][r] = factor[j] * 2^((S[j][r] - reference[j]) * scale), 0 for -infinity: `weigh` where rows and keys have
+     * exchanged their roles, so that each j has a reference and the sum of its logits, 1 / factor, is known. */
+    void (*probabilities)(float *S, int64_t count, int32_t width, const float *reference, float scale,
+                          const float *factor);
+
     /* sums[d][r] = factor[r] * sums[d][r] + sum over j of weights[j][r] * keys[j][d]. */
     void (*accumulate)(const float *keys, int64_t count, int64_t dim, const float *weights, int32_t width,
                        const float *factor, float *sums);
