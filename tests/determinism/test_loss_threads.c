@@ -1,4 +1,4 @@
-/* The loss, its gradient and the queue have the same bits at 1, 2 and 4 threads. */
+/* The loss, its gradients and the queue have the same bits at 1, 2 and 4 threads. */
 #include <moco.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +22,9 @@ static void same_loss_at_any_thread_count(void **state) {
             float *q = (float *) malloc(bytes), *k = (float *) malloc(bytes);
             float *keys = (float *) malloc((size_t) (count * dim) * sizeof(float));
             float *gradients[3] = {(float *) malloc(bytes), (float *) malloc(bytes), (float *) malloc(bytes)};
+            const size_t key_bytes = (size_t) (count * dim) * sizeof(float);
+            float *d_k[3] = {(float *) malloc(bytes), (float *) malloc(bytes), (float *) malloc(bytes)};
+            float *d_keys[3] = {(float *) malloc(key_bytes), (float *) malloc(key_bytes), (float *) malloc(key_bytes)};
             oracle_rows(q, n, dim, lengths[shape % 2], 1);
             oracle_rows(k, n, dim, 1, 2);
             oracle_rows(keys, count, dim, 1, 3);
@@ -35,6 +38,14 @@ static void same_loss_at_any_thread_count(void **state) {
                 assert_int_equal(moco_loss_compute(loss, q, k, n, queue, NULL, &results[run], gradients[run]), MOCO_OK);
                 assert_memory_equal(&results[run], &results[0], sizeof results[0]);
                 assert_memory_equal(gradients[run], gradients[0], bytes);
+                moco_loss_result with_keys = results[run];
+                assert_int_equal(moco_loss_compute_keys(loss, q, k, n, dim, keys, NULL, count, NULL, &with_keys,
+                                                        gradients[run], d_k[run], d_keys[run]),
+                                 MOCO_OK);
+                assert_memory_equal(&with_keys, &results[run], sizeof with_keys);
+                assert_memory_equal(gradients[run], gradients[0], bytes);
+                assert_memory_equal(d_k[run], d_k[0], bytes);
+                assert_memory_equal(d_keys[run], d_keys[0], key_bytes);
                 moco_queue_destroy(queue);
                 moco_loss_destroy(loss);
                 moco_context_destroy(context);
@@ -42,7 +53,11 @@ static void same_loss_at_any_thread_count(void **state) {
             free(q);
             free(k);
             free(keys);
-            for (int run = 0; run < 3; ++run) free(gradients[run]);
+            for (int run = 0; run < 3; ++run) {
+                free(gradients[run]);
+                free(d_k[run]);
+                free(d_keys[run]);
+            }
         }
     }
 }

@@ -69,6 +69,26 @@ static inline oracle_result oracle_info_nce(const float *q, const float *k, int6
     return result;
 }
 
+/* p[n x count], the softmax probability of each negative for each row; rests[n], a row's sum of them, which is 1 minus
+ * the positive's probability. */
+static inline void oracle_probabilities(const float *q, const float *k, int64_t n, int64_t dim, const float *keys,
+                                        int64_t count, double temperature, const int64_t *sample_ids,
+                                        const int64_t *key_ids, double *p, double *rests) {
+    for (int64_t i = 0; i < n; ++i) {
+        const double positive = oracle_dot(q + i * dim, k + i * dim, dim) / temperature;
+        double *row = p + i * count, largest = positive, rest = 0;
+        for (int64_t j = 0; j < count; ++j) {
+            const int32_t masked = sample_ids != NULL && sample_ids[i] == key_ids[j] && key_ids[j] != MOCO_QUEUE_NO_ID;
+            row[j] = masked ? -INFINITY : oracle_dot(q + i * dim, keys + j * dim, dim) / temperature;
+            largest = fmax(largest, row[j]);
+        }
+        for (int64_t j = 0; j < count; ++j) rest += row[j] = exp(row[j] - largest);
+        const double total = rest + exp(positive - largest);
+        for (int64_t j = 0; j < count; ++j) row[j] /= total;
+        rests[i] = rest / total;
+    }
+}
+
 /* rows[count x dim]: Gaussian rows of length `length`, or not normalised and of that standard deviation (length < 0).
  */
 static inline void oracle_rows(float *rows, int64_t count, int64_t dim, double length, uint64_t seed) {

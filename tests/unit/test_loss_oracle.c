@@ -1,4 +1,4 @@
-/* Value, statistics and gradient against the float64 oracle: random shapes, every instruction set's kernels, masks,
+/* Value, statistics and gradients against the float64 oracle: random shapes, every instruction set's kernels, masks,
  * inputs of any size that float32 holds.
  */
 #include <math.h>
@@ -31,7 +31,16 @@ static float *floats(int64_t count) {
 /* One operator call, of a kernel of the cblas backend or (kernel NULL) of the whole chain under `context`. */
 static moco_status call(moco_context *context, const moco_nce_kernel *kernel, const scenario *s, float *q, float *k,
                         float *keys, const int64_t *sample_ids, const int64_t *key_ids, moco_loss_result *result,
-                        float *d_q) {
+                        float *d_q, float *d_k, float *d_keys) {
+    if (kernel == NULL && d_keys != NULL) {
+        moco_loss *loss = oracle_loss(context, s->temperature, 0);
+        assert_non_null(loss);
+        const moco_status status =
+            moco_loss_compute_keys(loss, q, k, s->n, s->dim, keys, s->masked ? key_ids : NULL, s->count,
+                                   s->masked ? sample_ids : NULL, result, d_q, d_k, d_keys);
+        moco_loss_destroy(loss);
+        return status;
+    }
     if (kernel == NULL) {
         moco_loss *loss = oracle_loss(context, s->temperature, s->masked);
         moco_queue *queue = oracle_queue(context, keys, key_ids, s->count, s->dim);
@@ -43,13 +52,18 @@ static moco_status call(moco_context *context, const moco_nce_kernel *kernel, co
         return status;
     }
     moco_host_backend self = {context};
-    moco_host_buffer buffers[4] = {{(char *) q, 0, 0}, {(char *) k, 0, 0}, {(char *) keys, 0, 0}, {(char *) d_q, 0, 0}};
+    moco_host_buffer buffers[6] = {{(char *) q, 0, 0},   {(char *) k, 0, 0},   {(char *) keys, 0, 0},
+                                   {(char *) d_q, 0, 0}, {(char *) d_k, 0, 0}, {(char *) d_keys, 0, 0}};
     const moco_tensor rows = {&buffers[0], 0, MOCO_DTYPE_F32, 2, {s->n, s->dim, 1, 1}, MOCO_LAYOUT_PLAIN};
     moco_info_nce_args args = {.q = rows, .k = rows, .keys = rows, .d_q = rows, .temperature = s->temperature};
     args.k.buffer = &buffers[1];
     args.keys.buffer = &buffers[2];
     args.keys.dims[0] = s->count;
+    args.d_k = args.k;
+    args.d_keys = args.keys;
     args.d_q.buffer = d_q == NULL ? NULL : &buffers[3];
+    args.d_k.buffer = d_k == NULL ? NULL : &buffers[4];
+    args.d_keys.buffer = d_keys == NULL ? NULL : &buffers[5];
     args.sample_ids = s->masked ? sample_ids : NULL;
     args.key_ids = s->masked ? key_ids : NULL;
     const moco_status status = moco_cpu_info_nce_with(&self, kernel, &args);
@@ -67,6 +81,34 @@ static void expect_near(double actual, double expected, double tolerance, const 
     fail_msg("%s is %.9g, expected %.9g within %.2g (n %lld dim %lld K %lld lengths %g %g %g T %g seed %llu)", what,
              actual, expected, tolerance, (long long) s->n, (long long) s->dim, (long long) s->count, s->q_length,
              s->k_length, s->key_length, s->temperature, (unsigned long long) s->seed);
+}
+
+/* d_k and d_keys are sums of queries, each weighted by a probability that is off by logit_error of itself. */
+static void expect_key_gradients(const scenario *s, const float *q, const float *k, const float *keys,
+                                 const int64_t *sample_ids, const int64_t *key_ids, const float *d_k,
+                                 const float *d_keys, double logit_error) {
+    double *p = (double *) malloc((size_t) (s->n * s->count + 1) * sizeof *p);
+    double *rests = (double *) malloc((size_t) s->n * sizeof *rests);
+    oracle_probabilities(q, k, s->n, s->dim, keys, s->count, s->temperature, sample_ids, key_ids, p, rests);
+    const double outer = 1 / ((double) s->n * s->temperature), error = fabs(outer) * (2 * logit_error + 2e-6);
+    for (int64_t i = 0; i < s->n * s->dim; ++i) {
+        const double value = (double) q[i];
+        const double near = error * fabs(value) + FLT_MIN; /* rests are at most 1 */
+        expect_near((double) d_k[i], -outer * rests[i / s->dim] * value, near, "a gradient of k", s);
+    }
+    for (int64_t j = 0; j < s->count; ++j) {
+        for (int64_t d = 0; d < s->dim; ++d) {
+            double sum = 0, size = 0;
+            for (int64_t i = 0; i < s->n; ++i) {
+                const double term = p[i * s->count + j] * (double) q[i * s->dim + d];
+                sum += term;
+                size += fabs(term);
+            }
+            expect_near((double) d_keys[j * s->dim + d], outer * sum, error * size + FLT_MIN, "a gradient of a key", s);
+        }
+    }
+    free(p);
+    free(rests);
 }
 
 /* With logits of size L (nats), float32 inputs and sums leave errors near 1e-7 L in a logit, below 1e-5 at the sizes
@@ -88,8 +130,14 @@ static void expect_scenario(const scenario *s, moco_context *context, const moco
     moco_loss_result result, without_gradient;
     moco_loss_result_init(&result, sizeof result);
     moco_loss_result_init(&without_gradient, sizeof result);
-    assert_int_equal(call(context, kernel, s, q, k, keys, sample_ids, key_ids, &result, d_q), MOCO_OK);
-    assert_int_equal(call(context, kernel, s, q, k, keys, sample_ids, key_ids, &without_gradient, NULL), MOCO_OK);
+    float *d_k = floats(s->n * s->dim), *d_keys = floats(s->count * s->dim), *alone = floats(s->n * s->dim);
+    assert_int_equal(call(context, kernel, s, q, k, keys, sample_ids, key_ids, &result, d_q, d_k, d_keys), MOCO_OK);
+    assert_int_equal(call(context, kernel, s, q, k, keys, sample_ids, key_ids, &without_gradient, alone, NULL, NULL),
+                     MOCO_OK);
+    assert_true(result.loss == without_gradient.loss);
+    assert_memory_equal(d_q, alone, (size_t) (s->n * s->dim) * sizeof *d_q);
+    assert_int_equal(call(context, kernel, s, q, k, keys, sample_ids, key_ids, &without_gradient, NULL, NULL, NULL),
+                     MOCO_OK);
     assert_true(result.loss == without_gradient.loss);
 
     const double logit_error = fmin(1e-5, 2e-7 * (1 + expected.largest_logit));
@@ -108,6 +156,10 @@ static void expect_scenario(const scenario *s, moco_context *context, const moco
     scale /= (double) s->n * fabs(s->temperature);
     for (int64_t i = 0; i < s->n * s->dim; ++i)
         expect_near((double) d_q[i], gradient[i], scale * (logit_error + 1e-6) + FLT_MIN, "a gradient", s);
+    expect_key_gradients(s, q, k, keys, s->masked ? sample_ids : NULL, key_ids, d_k, d_keys, logit_error);
+    free(d_k);
+    free(d_keys);
+    free(alone);
     free(q);
     free(k);
     free(d_q);
@@ -204,7 +256,7 @@ static void sums_of_the_largest_floats(void **state) {
         }
         const scenario s = {1, 2, K, 0, 0, 0, 1, 0, 0};
         moco_loss_result result;
-        assert_int_equal(call(context, *kernel, &s, q, k, keys[0], NULL, NULL, &result, d_q), MOCO_OK);
+        assert_int_equal(call(context, *kernel, &s, q, k, keys[0], NULL, NULL, &result, d_q, NULL, NULL), MOCO_OK);
         expect_near(result.loss, log(K + 1.0), 1e-6, "loss", &s);
         expect_near((double) d_q[0] / 3e38, K / (K + 1.0), 1e-5, "gradient", &s);
         moco_context_destroy(context);
@@ -228,7 +280,7 @@ static void one_huge_key(void **state) {
             const scenario s = {N, DIM, K, 0, 0, 0, 0.3, 0, 0};
             const oracle_result expected = oracle_info_nce(q, k, N, DIM, keys, K, 0.3, NULL, NULL, gradient);
             moco_loss_result result;
-            assert_int_equal(call(context, *kernel, &s, q, k, keys, NULL, NULL, &result, d_q), MOCO_OK);
+            assert_int_equal(call(context, *kernel, &s, q, k, keys, NULL, NULL, &result, d_q, NULL, NULL), MOCO_OK);
             expect_near(result.loss, expected.loss, 1e-5, "loss", &s);
             expect_near(result.top1, expected.top1, 0.02, "top1", &s);
             for (int i = 0; i < N * DIM; ++i)
@@ -251,17 +303,18 @@ static void finite_differences(void **state) {
         oracle_rows(keys, K, DIM, 1, 23);
         const scenario s = {N, DIM, K, 0, 0, 0, temperatures[t], 0, 0};
         moco_loss_result result, high, low;
-        assert_int_equal(call(context, moco_nce_kernel_select(), &s, q, k, keys, NULL, NULL, &result, d_q), MOCO_OK);
+        assert_int_equal(call(context, moco_nce_kernel_select(), &s, q, k, keys, NULL, NULL, &result, d_q, NULL, NULL),
+                         MOCO_OK);
         for (int i = 0; i < N * DIM; ++i) {
             const float kept = q[i], step = 1.0f / 512;
             q[i] = kept + step;
             const double upper = (double) q[i];
             const double oracle_high = oracle_info_nce(q, k, N, DIM, keys, K, s.temperature, NULL, NULL, NULL).loss;
-            call(context, moco_nce_kernel_select(), &s, q, k, keys, NULL, NULL, &high, NULL);
+            call(context, moco_nce_kernel_select(), &s, q, k, keys, NULL, NULL, &high, NULL, NULL, NULL);
             q[i] = kept - step;
             const double width = upper - (double) q[i];
             const double oracle_low = oracle_info_nce(q, k, N, DIM, keys, K, s.temperature, NULL, NULL, NULL).loss;
-            call(context, moco_nce_kernel_select(), &s, q, k, keys, NULL, NULL, &low, NULL);
+            call(context, moco_nce_kernel_select(), &s, q, k, keys, NULL, NULL, &low, NULL, NULL, NULL);
             q[i] = kept;
             const double truncation = 1e-6 / pow(fabs(s.temperature), 3);
             expect_near((double) d_q[i], (oracle_high - oracle_low) / width, truncation, "a difference", &s);
