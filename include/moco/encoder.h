@@ -1,4 +1,4 @@
-/* The query encoder f_q: images -> embeddings, with its gradients. Built-in networks by name; a host's own network
+/* The query encoder f_q: images -> embeddings, with its gradients. Built-in networks by name; a caller's own network
  * plugs in through <moco/sys/encoder_ops.h> and is then used by every function below unchanged.
  */
 #ifndef MOCO_ENCODER_H
@@ -133,7 +133,7 @@ MOCO_API moco_status moco_encoder_zero_gradients(moco_encoder *encoder);
  * table and follow each other down to 0: every parameter is in exactly one. Non-zero stops the pass with CALLBACK. */
 typedef int32_t (*moco_gradients_ready_fn)(int64_t first, int64_t end, void *user);
 
-/* For a host that sends gradients to other machines while the rest of the backward pass runs: `ready` is called, in the
+/* For a program that sends gradients to other machines while the rest of the backward pass runs: `ready` is called, in the
  * calling thread, in every moco_encoder_backward and moco_encoder_backward_pass from now on, until it is set to NULL.
  * What it is told of is final for that call alone: where several add up to a step's gradient, set it before the last.
  * In moco_trainer_step the trainer sees to that. Inside, of this encoder's functions only the getters,
@@ -185,13 +185,15 @@ MOCO_API moco_status moco_encoder_write_gradient(moco_encoder *encoder, int64_t 
 
 /* How many training-mode forwards updated the running statistics (torchvision's num_batches_tracked). */
 MOCO_API int64_t moco_encoder_batches_tracked(const moco_encoder *encoder);
+/* To continue a run; batches >= 0. */
+MOCO_API moco_status moco_encoder_set_batches_tracked(moco_encoder *encoder, int64_t batches);
 
 /* --- Files -------------------------------------------------------------------------------------------------------- */
 
 /* Writes all parameters and buffers under torchvision's names as a safetensors file (float32; num_batches_tracked
  * int64), atomically: the old file or the new one, never half. The encoder's configuration goes into the metadata
  * under "moco.*"; `keys` and `values` (count each, may be NULL with 0) add the caller's own, e.g. the recipe.
- * Errors: IO, UNSUPPORTED (a host's own network has no configuration to save: it is saved without). */
+ * Errors: IO, UNSUPPORTED (a caller's own network has no configuration to save: it is saved without). */
 MOCO_API moco_status moco_encoder_save(const moco_encoder *encoder, const char *path, const char *const *keys,
                                        const char *const *values, int64_t count);
 

@@ -64,7 +64,9 @@ MOCO_API moco_status moco_momentum_encoder_permutation(const moco_momentum_encod
                                                        int64_t n, int64_t *permutation);
 
 /* The key encoder itself, to evaluate it or to read and write its parameters; borrowed, lives as long as the momentum
- * encoder. */
+ * encoder. NULL for NULL. */
+MOCO_API moco_encoder *moco_momentum_encoder_key_encoder(moco_momentum_encoder *momentum_encoder);
+/* Deprecated: its name before 0.2. */
 MOCO_API moco_encoder *moco_momentum_encoder_encoder(moco_momentum_encoder *momentum_encoder);
 
 MOCO_END_DECLS

@@ -3,8 +3,9 @@
  *   q = f_q(query images);  momentum update;  k = f_k(shuffled key images);  loss and dL/dq against the queue;
  *   f_q backward;  optimizer step;  enqueue k
  *
- * Built-in encoders make k first where neither depends on the other (BatchNorm buffers of their own): it takes less
- * memory.
+ * The momentum update and k depend on nothing that f_q's forward changes but its BatchNorm buffers. Where the momentum
+ * encoder has buffers of its own (MOCO_BN_BUFFERS_OWN, the default), k may so come before q with the same bits, and with
+ * a built-in encoder it does: f_k then runs in the memory that afterwards keeps f_q's activations for the backward pass.
  */
 #ifndef MOCO_TRAINER_H
 #define MOCO_TRAINER_H

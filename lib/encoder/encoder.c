@@ -93,6 +93,11 @@ moco_status moco_encoder_clone(moco_encoder **out, const moco_encoder *encoder) 
     return MOCO_OK;
 }
 
+int32_t moco_encoder_shares_workspace(const moco_encoder *encoder, const moco_encoder *clone) {
+    if (encoder->ops != clone->ops || encoder->ops->lends_workspace == NULL) return 0;
+    return encoder->ops->lends_workspace(encoder->network, clone->network);
+}
+
 void moco_encoder_retain(moco_encoder *encoder) {
     atomic_fetch_add_explicit(&encoder->references, 1, memory_order_relaxed);
 }
@@ -152,7 +157,7 @@ moco_status moco_encoder_set_gradient_hook(moco_encoder *encoder, moco_gradients
     return MOCO_OK;
 }
 
-/* --- On the host's arrays --- */
+/* --- On the caller's arrays --- */
 
 /* What evaluation is asked for beside the embeddings of MOCO_MODE_*. */
 #define FEATURES (-1)

@@ -1,5 +1,5 @@
 /* What an encoder is inside the library: a parameter table in backend memory and a few functions on tensors. Built-in
- * networks (network.c) and a host's own (host_network.c) implement the same moco_network_ops.
+ * networks (network.c) and a caller's own (custom_network.c) implement the same moco_network_ops.
  */
 #ifndef MOCO_ENCODER_INTERNAL_H
 #define MOCO_ENCODER_INTERNAL_H
@@ -84,14 +84,16 @@ const moco_parameter_table *moco_encoder_parameters(const moco_encoder *encoder)
 int32_t moco_encoder_bn_groups(const moco_encoder *encoder);
 /* A new encoder of the same structure and values, for the momentum encoder. */
 moco_status moco_encoder_clone(moco_encoder **out, const moco_encoder *encoder);
+/* 1 where `clone`, a clone of `encoder`, runs forwards without a backward in the memory that keeps the forwards of
+ * `encoder` until their backward, as long as none waits there: it needs no memory of its own if it comes first. */
+int32_t moco_encoder_shares_workspace(const moco_encoder *encoder, const moco_encoder *clone);
 /* To be called after parameter values were changed from outside (optimizer, momentum update, file): advances the weight
  * version and clears what was derived from old values. */
 void moco_encoder_parameters_changed(moco_encoder *encoder);
 /* Clearing gradients is lazy: moco_encoder_zero_gradients lets the next backward overwrite them. To be called before
  * the gradient memory is read directly (optimizer): clears it if no backward came since. */
 moco_status moco_encoder_settle_gradients(moco_encoder *encoder);
-/* The configuration a built-in network was made from; NULL for a host's own. */
+/* The configuration a built-in network was made from; NULL for a caller's own. */
 const moco_encoder_config *moco_encoder_configuration(const moco_encoder *encoder);
-moco_status moco_encoder_set_batches_tracked(moco_encoder *encoder, int64_t batches);
 
 #endif

@@ -267,8 +267,12 @@ moco_status moco_momentum_encoder_set_encode_count(moco_momentum_encoder *moment
     return MOCO_OK;
 }
 
-moco_encoder *moco_momentum_encoder_encoder(moco_momentum_encoder *momentum_encoder) {
+moco_encoder *moco_momentum_encoder_key_encoder(moco_momentum_encoder *momentum_encoder) {
     return momentum_encoder == NULL ? NULL : momentum_encoder->key;
+}
+
+moco_encoder *moco_momentum_encoder_encoder(moco_momentum_encoder *momentum_encoder) {
+    return moco_momentum_encoder_key_encoder(momentum_encoder);
 }
 
 moco_encoder *moco_momentum_encoder_query(moco_momentum_encoder *momentum_encoder) {

@@ -81,6 +81,10 @@ static moco_status network_clone(const void *self, void **out) {
     return MOCO_OK;
 }
 
+static int32_t network_lends_workspace(const void *self, const void *clone) {
+    return ((const network *) clone)->plans.lent == ((const network *) self)->plans.own[0];
+}
+
 static moco_status network_forward(void *self, int32_t pass, int32_t mode, uint64_t weight_version,
                                    const moco_tensor *images, const moco_tensor *embeddings) {
     network *net = (network *) self;
@@ -116,6 +120,7 @@ const moco_network_ops moco_built_in_network = {
     .pending = network_pending,
     .backward = network_backward,
     .clone = network_clone,
+    .lends_workspace = network_lends_workspace,
     .parameters = network_parameters,
     .destroy = network_destroy,
 };

@@ -1,4 +1,4 @@
-/* What an encoder needs of its network: a built-in one (network.c) or a host's own (host_network.c). */
+/* What an encoder needs of its network: a built-in one (network.c) or a caller's own (custom_network.c). */
 #ifndef MOCO_ENCODER_NETWORK_H
 #define MOCO_ENCODER_NETWORK_H
 
@@ -22,6 +22,9 @@ typedef struct moco_network_ops {
                             const moco_gradient_hook *hook, const moco_tensor *d_embeddings);
     /* A network of the same structure and values (gradients zero). */
     moco_status (*clone)(const void *network, void **out);
+    /* 1: `clone`, made by the function above, runs what leaves nothing for a backward in memory that `network` lends it
+     * while none of its forwards of pass 0 waits there. NULL: never. */
+    int32_t (*lends_workspace)(const void *network, const void *clone);
     moco_parameter_table *(*parameters)(void *network);
     void (*destroy)(void *network);
 } moco_network_ops;
@@ -41,7 +44,7 @@ moco_status moco_network_create(void **out, moco_context *context, const moco_en
 extern const moco_network_ops moco_built_in_network;
 
 /* An encoder around a network, which it owns from success on. `config` (copied, with its architecture) is NULL for a
- * host's own network. */
+ * caller's own network. */
 moco_status moco_encoder_from_network(moco_encoder **out, moco_context *context, const moco_network_ops *ops,
                                       void *network, const moco_network_shape *shape,
                                       const moco_encoder_config *config);

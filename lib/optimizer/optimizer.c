@@ -166,7 +166,7 @@ moco_status moco_optimizer_step_with_momentum_update(moco_optimizer *optimizer,
     MOCO_REQUIRE_POINTER(momentum_encoder);
     MOCO_REQUIRE(moco_momentum_encoder_query(momentum_encoder) == optimizer->encoder,
                  "momentum_encoder averages another encoder than the optimizer's; create both from one encoder");
-    moco_encoder *key = moco_momentum_encoder_encoder(momentum_encoder);
+    moco_encoder *key = moco_momentum_encoder_key_encoder(momentum_encoder);
     MOCO_TRY(take_step(optimizer, moco_encoder_parameters(key), moco_momentum_encoder_momentum(momentum_encoder)));
     return moco_momentum_encoder_finish_update(momentum_encoder);
 }

@@ -42,7 +42,8 @@ static moco_status encode_keys(moco_trainer *trainer, const moco_step *step, con
 static moco_status encode(moco_trainer *trainer, const moco_step *step, const contrast *c) {
     /* The keys don't depend on the queries' forward, unless BatchNorm buffers come from it. Encoded first, they need no
      * memory of their own beside the activations that wait for the backward pass. */
-    const int32_t keys_first = moco_encoder_configuration(trainer->query_encoder) != NULL &&
+    const moco_encoder *f_k = moco_momentum_encoder_key_encoder(trainer->momentum_encoder);
+    const int32_t keys_first = moco_encoder_shares_workspace(trainer->query_encoder, f_k) &&
                                !moco_momentum_encoder_takes_buffers(trainer->momentum_encoder);
     if (keys_first) MOCO_TRY(encode_keys(trainer, step, c));
     MOCO_TRY(encode_queries(trainer, step, c));

@@ -38,7 +38,7 @@ static results run(const char *backend, int32_t threads, const char *architectur
     assert_ok(moco_momentum_encoder_encode(f_k, images, N, SIDE, SIDE, r.keys));
     assert_ok(moco_encoder_evaluate(encoder, images, N, SIDE, SIDE, r.evaluation));
     r.gradients = read_all(encoder, 1, &r.gradient_count);
-    r.parameters = read_all(moco_momentum_encoder_encoder(f_k), 0, &r.parameter_count);
+    r.parameters = read_all(moco_momentum_encoder_key_encoder(f_k), 0, &r.parameter_count);
     free(images), free(d);
     moco_momentum_encoder_destroy(f_k);
     moco_encoder_destroy(encoder);

@@ -45,7 +45,7 @@ static int train(run_bits *bits, const char *backend, int32_t threads, int32_t w
         fail_msg("%s", moco_last_error());
     }
     bits->query_encoder = encoder_checksum(parts.encoder);
-    bits->key_encoder = encoder_checksum(moco_momentum_encoder_encoder(parts.momentum_encoder));
+    bits->key_encoder = encoder_checksum(moco_momentum_encoder_key_encoder(parts.momentum_encoder));
     assert_int_equal(moco_queue_checksum(parts.queue, &bits->queue), MOCO_OK);
     training_loader_destroy(&data);
     training_destroy(&parts);

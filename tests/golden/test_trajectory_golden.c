@@ -305,7 +305,7 @@ static double tensor_error(const moco_encoder *encoder, const golden_tensor *t) 
 }
 
 static void check_end(const training_parts *parts, const golden *g, double *worst_queue, double *worst_tensor) {
-    const moco_encoder *keys = moco_momentum_encoder_encoder(parts->momentum_encoder);
+    const moco_encoder *keys = moco_momentum_encoder_key_encoder(parts->momentum_encoder);
     *worst_queue = queue_error(parts->queue, g);
     assert_true(*worst_queue <= TOLERANCE);
     assert_int_equal(g->tensors, 2 * moco_encoder_parameter_count(parts->encoder));
@@ -332,7 +332,7 @@ static void follow(const char *name, const char *backend, int64_t steps) {
     } else {
         assert_int_equal(status, MOCO_OK);
         set_parameters(parts.encoder);
-        set_parameters(moco_momentum_encoder_encoder(parts.momentum_encoder));
+        set_parameters(moco_momentum_encoder_key_encoder(parts.momentum_encoder));
         set_queue(parts.queue, g);
         double loss = 0.0, queue = 0.0, tensor = 0.0;
         follow_steps(&parts, g, steps > 0 ? steps : g->steps, TOLERANCE, &loss);
@@ -358,8 +358,8 @@ static void follow_in_bfloat16(const char *name) {
     } else {
         assert_int_equal(status, MOCO_OK);
         set_parameters(parts.encoder);
-        set_parameters(moco_momentum_encoder_encoder(parts.momentum_encoder));
-        assert_int_equal(moco_encoder_compute_dtype(moco_momentum_encoder_encoder(parts.momentum_encoder)),
+        set_parameters(moco_momentum_encoder_key_encoder(parts.momentum_encoder));
+        assert_int_equal(moco_encoder_compute_dtype(moco_momentum_encoder_key_encoder(parts.momentum_encoder)),
                          MOCO_COMPUTE_BF16);
         set_queue(parts.queue, g);
         double loss = 0.0;

@@ -230,18 +230,19 @@ static void the_momentum_encoder_works_on_it(void **state) {
     config.momentum = 0.5;
     config.bn_buffers = MOCO_BN_BUFFERS_COPY;
     assert_ok(moco_momentum_encoder_create(&f_k, query, &config));
+    assert_int_equal(0, moco_encoder_shares_workspace(query, moco_momentum_encoder_key_encoder(f_k)));
     float *images = hashed_floats(STREAM_IMAGES, N * IN, 1.0);
     float q[N * DIM], k[N * DIM], before[IN * DIM], after[IN * DIM];
     assert_ok(moco_encoder_forward(query, images, N, 2, 2, q));
     assert_ok(moco_momentum_encoder_encode(f_k, images, N, 2, 2, k));
     for (int64_t i = 0; i < N * DIM; ++i) assert_true(fabsf(q[i] - k[i]) < 1e-6F); /* shuffled and restored */
-    assert_ok(moco_encoder_read_parameter(moco_momentum_encoder_encoder(f_k), 0, before));
+    assert_ok(moco_encoder_read_parameter(moco_momentum_encoder_key_encoder(f_k), 0, before));
     for (int64_t i = 0; i < IN * DIM; ++i) net->weight[i] += 1.0F;
     net->steps = 9.0F;
     assert_ok(moco_momentum_encoder_update(f_k));
-    assert_ok(moco_encoder_read_parameter(moco_momentum_encoder_encoder(f_k), 0, after));
+    assert_ok(moco_encoder_read_parameter(moco_momentum_encoder_key_encoder(f_k), 0, after));
     for (int64_t i = 0; i < IN * DIM; ++i) assert_true(fabsf(after[i] - before[i] - 0.5F) < 1e-6F);
-    assert_ok(moco_encoder_read_parameter(moco_momentum_encoder_encoder(f_k), 1, after));
+    assert_ok(moco_encoder_read_parameter(moco_momentum_encoder_key_encoder(f_k), 1, after));
     assert_true(after[0] == 9.0F);
     free(images);
     moco_encoder_destroy(query);

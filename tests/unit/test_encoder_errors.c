@@ -241,6 +241,8 @@ static void wrong_parameter_access(void **state) {
     assert_int_equal(0, moco_encoder_channels(NULL));
     assert_int_equal(0, moco_encoder_learnable_elements(NULL));
     assert_int_equal(0, moco_encoder_batches_tracked(NULL));
+    assert_status(MOCO_INVALID_ARGUMENT, moco_encoder_set_batches_tracked(NULL, 1));
+    assert_status(MOCO_INVALID_ARGUMENT, moco_encoder_set_batches_tracked(encoder, -1));
     moco_encoder_destroy(NULL);
     moco_encoder_destroy(encoder);
 }

@@ -185,6 +185,21 @@ static void nothing_in_between_disturbs_them(void **state) {
     moco_encoder_destroy(twin);
 }
 
+/* What the trainer asks to decide which of two independent encodings comes first. */
+static void a_clone_is_lent_the_first_passs_memory(void **state) {
+    (void) state;
+    moco_encoder_config config = small_config("mlp");
+    moco_encoder *encoder = make_encoder(context, &config), *other = make_encoder(context, &config);
+    moco_encoder *copy = NULL;
+    assert_ok(moco_encoder_clone(&copy, encoder));
+    assert_int_equal(1, moco_encoder_shares_workspace(encoder, copy));
+    assert_int_equal(0, moco_encoder_shares_workspace(copy, encoder));
+    assert_int_equal(0, moco_encoder_shares_workspace(other, copy));
+    moco_encoder_destroy(encoder);
+    moco_encoder_destroy(other);
+    moco_encoder_destroy(copy);
+}
+
 static void a_pass_may_be_repeated_or_forgotten(void **state) {
     (void) state;
     moco_encoder_config config = small_config("cifar_resnet8");
@@ -223,6 +238,7 @@ int main(void) {
         cmocka_unit_test(two_passes_give_what_one_after_the_other_gives),
         cmocka_unit_test(the_sum_is_the_gradient_of_the_sum),
         cmocka_unit_test(nothing_in_between_disturbs_them),
+        cmocka_unit_test(a_clone_is_lent_the_first_passs_memory),
         cmocka_unit_test(a_pass_may_be_repeated_or_forgotten),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

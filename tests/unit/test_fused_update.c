@@ -39,8 +39,8 @@ static void expect_equal_queries(const training_parts *a, const training_parts *
 }
 
 static void expect_equal_keys(const training_parts *a, const training_parts *b) {
-    assert_true(encoder_checksum(moco_momentum_encoder_encoder(a->momentum_encoder)) ==
-                encoder_checksum(moco_momentum_encoder_encoder(b->momentum_encoder)));
+    assert_true(encoder_checksum(moco_momentum_encoder_key_encoder(a->momentum_encoder)) ==
+                encoder_checksum(moco_momentum_encoder_key_encoder(b->momentum_encoder)));
 }
 
 /* Forward and backward of `seed`'s images; keys and the loss's gradient are left out. */
@@ -108,7 +108,7 @@ static void own_step(training_parts *p, int step, const float *query_images, con
     assert_ok(moco_encoder_backward(p->encoder, d_q, N));
     assert_ok(moco_queue_enqueue(p->queue, k, NULL, N));
     *loss = result.loss;
-    *key = encoder_checksum(moco_momentum_encoder_encoder(p->momentum_encoder));
+    *key = encoder_checksum(moco_momentum_encoder_key_encoder(p->momentum_encoder));
     assert_ok(moco_optimizer_set_learning_rate(p->optimizer, learning_rate_of(step)));
     assert_ok(moco_momentum_encoder_set_momentum(p->momentum_encoder, momentum_of(step + 1)));
     assert_ok(moco_optimizer_step_with_momentum_update(p->optimizer, p->momentum_encoder));
@@ -140,7 +140,7 @@ static void fifty_steps_follow_the_trainer(void **state) {
         assert_ok(moco_trainer_step(separate.trainer, query_images, key_images, NULL, N, SIZE, SIZE, &stats));
         own_step(&fused, step, query_images, key_images, &loss, &key);
         assert_true(loss == stats.loss);
-        assert_true(key == encoder_checksum(moco_momentum_encoder_encoder(separate.momentum_encoder)));
+        assert_true(key == encoder_checksum(moco_momentum_encoder_key_encoder(separate.momentum_encoder)));
         assert_ok(moco_queue_checksum(separate.queue, &queues[0]));
         assert_ok(moco_queue_checksum(fused.queue, &queues[1]));
         assert_true(queues[0] == queues[1]);

@@ -61,7 +61,7 @@ static void averages_in_closed_form(void **state) {
         fill_encoder(query, 1); /* a fixed q, far from k */
         float *q = read_named(query, "layers.0.weight", &count);
         for (int t = 0; t < 300; ++t) assert_ok(moco_momentum_encoder_update(f_k));
-        float *k = read_named(moco_momentum_encoder_encoder(f_k), "layers.0.weight", &count);
+        float *k = read_named(moco_momentum_encoder_key_encoder(f_k), "layers.0.weight", &count);
         const double m_t = pow(momenta[i], 300.0);
         for (int64_t j = 0; j < count; ++j) {
             const double expected = m_t * (double) k0[j] + (1.0 - m_t) * (double) q[j];
@@ -92,14 +92,14 @@ static void buffers_follow_the_policy(void **state) {
         assert_ok(moco_encoder_forward(query, images, N, 4, 5, out));
         float *q = read_named(query, "layers.1.running_var", &count);
         assert_ok(moco_momentum_encoder_update(f_k));
-        float *k = read_named(moco_momentum_encoder_encoder(f_k), "layers.1.running_var", &count);
+        float *k = read_named(moco_momentum_encoder_key_encoder(f_k), "layers.1.running_var", &count);
         const double share = policy == MOCO_BN_BUFFERS_OWN ? 1.0 : policy == MOCO_BN_BUFFERS_COPY ? 0.0 : 0.75;
         for (int64_t i = 0; i < count; ++i) {
             assert_true(fabsf(q[i] - before[i]) > 1e-3F);
             assert_true(fabs((double) k[i] - share * (double) before[i] - (1.0 - share) * (double) q[i]) < 1e-6);
         }
         assert_int_equal(policy == MOCO_BN_BUFFERS_COPY ? 2 : 0,
-                         moco_encoder_batches_tracked(moco_momentum_encoder_encoder(f_k)));
+                         moco_encoder_batches_tracked(moco_momentum_encoder_key_encoder(f_k)));
         free(before), free(q), free(k);
         moco_momentum_encoder_destroy(f_k);
         moco_encoder_destroy(query);
@@ -117,10 +117,10 @@ static void encoding_keeps_statistics_of_its_own(void **state) {
     assert_ok(moco_momentum_encoder_encode(f_k, images, N, 4, 5, k));
     assert_memory_equal(q, k, sizeof q); /* equal parameters, equal batch */
     float *ours = read_named(query, "layers.4.running_mean", &count);
-    float *theirs = read_named(moco_momentum_encoder_encoder(f_k), "layers.4.running_mean", &count);
+    float *theirs = read_named(moco_momentum_encoder_key_encoder(f_k), "layers.4.running_mean", &count);
     assert_memory_equal(ours, theirs, (size_t) count * sizeof *ours);
     assert_ok(moco_momentum_encoder_encode(f_k, images, N, 4, 5, k));
-    float *moved = read_named(moco_momentum_encoder_encoder(f_k), "layers.4.running_mean", &count);
+    float *moved = read_named(moco_momentum_encoder_key_encoder(f_k), "layers.4.running_mean", &count);
     float *still = read_named(query, "layers.4.running_mean", &count);
     assert_memory_equal(ours, still, (size_t) count * sizeof *ours);
     assert_memory_not_equal(ours, moved, (size_t) count * sizeof *ours);
@@ -270,6 +270,7 @@ static void wrong_arguments_are_refused(void **state) {
     assert_status(MOCO_INVALID_ARGUMENT, moco_momentum_encoder_permutation(f_k, -1, 1, permutation));
     assert_status(MOCO_INVALID_ARGUMENT, moco_momentum_encoder_permutation(f_k, 0, 0, permutation));
     assert_int_equal(0, moco_momentum_encoder_encode_count(f_k)); /* failed calls don't count */
+    assert_null(moco_momentum_encoder_key_encoder(NULL));
     assert_null(moco_momentum_encoder_encoder(NULL));
     moco_momentum_encoder_destroy(NULL);
     moco_momentum_encoder_destroy(f_k);

@@ -63,8 +63,8 @@ static void assert_same_state(run_fixture *a, run_fixture *b) {
     assert_int_equal(moco_queue_checksum(b->parts.queue, &checksum_b), MOCO_OK);
     assert_true(checksum_a == checksum_b);
     assert_true(encoder_checksum(a->parts.encoder) == encoder_checksum(b->parts.encoder));
-    assert_true(encoder_checksum(moco_momentum_encoder_encoder(a->parts.momentum_encoder)) ==
-                encoder_checksum(moco_momentum_encoder_encoder(b->parts.momentum_encoder)));
+    assert_true(encoder_checksum(moco_momentum_encoder_key_encoder(a->parts.momentum_encoder)) ==
+                encoder_checksum(moco_momentum_encoder_key_encoder(b->parts.momentum_encoder)));
     assert_memory_equal(a->losses, b->losses, sizeof a->losses);
 }
 
@@ -112,8 +112,8 @@ static void new_parts_continue(void **state) {
     assert_int_equal(run(first, 2, LOADER_EPOCH + 2), MOCO_OK);
 
     training_parts *from = &first->parts, *to = &second->parts;
-    moco_encoder *from_key = moco_momentum_encoder_encoder(from->momentum_encoder);
-    moco_encoder *to_key = moco_momentum_encoder_encoder(to->momentum_encoder);
+    moco_encoder *from_key = moco_momentum_encoder_key_encoder(from->momentum_encoder);
+    moco_encoder *to_key = moco_momentum_encoder_key_encoder(to->momentum_encoder);
     for (int64_t p = 0; p < moco_encoder_parameter_count(from->encoder); ++p) {
         static float values[64 * 64 * 9];
         moco_parameter_info info = {.struct_size = sizeof info};

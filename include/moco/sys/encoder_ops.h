@@ -1,4 +1,4 @@
-/* Second tier: a host's own network as an encoder. Momentum encoder, optimizer, loss, queue, trainer and evaluation
+/* Second tier: a caller's own network as an encoder. Momentum encoder, optimizer, loss, queue, trainer and evaluation
  * then work on it as on a built-in one. examples/custom_encoder.c is a complete one.
  *
  * This tier is versioned by abi_version: a later library still takes this version's struct.
@@ -13,7 +13,7 @@ MOCO_BEGIN_DECLS
 
 #define MOCO_ENCODER_OPS_VERSION 1
 
-/* One parameter or buffer in the host's memory, float32 and contiguous, at a fixed address while the network lives. */
+/* One parameter or buffer in the caller's host memory, float32 and contiguous, at a fixed address while the network lives. */
 typedef struct moco_parameter_span {
     const char *name; /* unique within the network; lives as long as the network */
     float *values;
