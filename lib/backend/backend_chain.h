@@ -6,6 +6,7 @@
 
 #include <moco/sys/backend.h>
 
+#include "backend/tensor.h"
 #include "core/context_internal.h"
 
 /* --- Lifetime --- */
@@ -27,16 +28,6 @@ moco_status moco_buffer_map(moco_context *context, void *buffer, uint64_t offset
 void moco_buffer_unmap(moco_context *context, void *buffer, void *address);
 /* Waits until all that was asked of the backends is done. */
 moco_status moco_backends_synchronize(moco_context *context);
-
-/* A dense tensor over `buffer`; unused dims are 1. */
-moco_tensor moco_tensor_1d(void *buffer, uint64_t offset, int32_t dtype, int64_t elements);
-moco_tensor moco_tensor_2d(void *buffer, uint64_t offset, int32_t dtype, int64_t rows, int64_t columns);
-moco_tensor moco_tensor_4d(void *buffer, uint64_t offset, int32_t dtype, int64_t n, int64_t c, int64_t h, int64_t w);
-moco_tensor moco_tensor_none(void);
-int64_t moco_tensor_elements(const moco_tensor *tensor);
-size_t moco_dtype_size(int32_t dtype);
-/* Elements * dtype size of a PLAIN tensor. */
-uint64_t moco_tensor_bytes(const moco_tensor *tensor);
 
 moco_status moco_tensor_upload(moco_context *context, const moco_tensor *tensor, const void *source);
 moco_status moco_tensor_download(moco_context *context, const moco_tensor *tensor, void *target);

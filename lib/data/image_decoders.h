@@ -64,6 +64,9 @@ void moco_image_place(const moco_image_job *job, int64_t row, int64_t rows, cons
 /* How many rows a decoder should collect before it places them; more than one saves time where rows become columns. */
 enum { MOCO_PLACE_ROWS = 16 };
 
+/* Sets both deadlines by limits->max_seconds. */
+void moco_image_start_clock(moco_image_job *job);
+
 /* Whether the image has taken too long; the decoders ask between rows. */
 int moco_image_is_late(const moco_image_job *job);
 moco_status moco_image_fail_late(const moco_image_job *job);

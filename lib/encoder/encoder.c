@@ -283,7 +283,3 @@ int32_t moco_encoder_bn_groups(const moco_encoder *encoder) {
 const moco_encoder_config *moco_encoder_configuration(const moco_encoder *encoder) {
     return encoder->built_in ? &encoder->config : NULL;
 }
-
-void moco_encoder_parameters_changed(moco_encoder *encoder) {
-    encoder->weight_version++;
-}

@@ -61,6 +61,10 @@ moco_status moco_encoder_read_parameter(const moco_encoder *encoder, int64_t ind
     return moco_tensor_download(encoder->context, &item->value, values);
 }
 
+void moco_encoder_parameters_changed(moco_encoder *encoder) {
+    encoder->weight_version++;
+}
+
 moco_status moco_encoder_write_parameter(moco_encoder *encoder, int64_t index, const float *values) {
     const moco_parameter *item = NULL;
     MOCO_REQUIRE_POINTER(values);

@@ -1,5 +1,6 @@
-/* The key queue's inside, shared by queue.c (the ring), queue_rows.c (rows as tensors), queue_source.c (as a
- * key source), queue_random.c (starting rows) and queue_state.c (read, restore, checksum); and what the trainer asks of a queue. The loss sees queue_view.h.
+/* The key queue's inside, shared by queue_create.c (lifetime), queue_source.c (as a key source), queue.c (the ring),
+ * queue_rows.c (rows as tensors), queue_random.c (starting rows) and queue_state.c (read, restore, checksum); and what the
+ * trainer asks of a queue. The loss sees queue_view.h.
  */
 #ifndef MOCO_QUEUE_INTERNAL_H
 #define MOCO_QUEUE_INTERNAL_H

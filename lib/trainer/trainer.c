@@ -23,11 +23,6 @@ moco_status moco_trainer_config_init(moco_trainer_config *config, uint32_t struc
                             "moco_trainer_config");
 }
 
-moco_status moco_step_stats_init(moco_step_stats *stats, uint32_t struct_size) {
-    const moco_step_stats defaults = {.struct_size = sizeof defaults};
-    return moco_config_init(stats, struct_size, &defaults, sizeof defaults, sizeof defaults, "moco_step_stats");
-}
-
 static moco_status check_config(const moco_trainer_config *config) {
     MOCO_REQUIRE(config->use_learning_rate_schedule == 0 || config->use_learning_rate_schedule == 1,
                  "use_learning_rate_schedule is %d; it must be 0 or 1", config->use_learning_rate_schedule);

@@ -9,6 +9,11 @@
 #include "encoder/momentum_encoder_internal.h"
 #include "trainer/method.h"
 
+moco_status moco_step_stats_init(moco_step_stats *stats, uint32_t struct_size) {
+    const moco_step_stats defaults = {.struct_size = sizeof defaults};
+    return moco_config_init(stats, struct_size, &defaults, sizeof defaults, sizeof defaults, "moco_step_stats");
+}
+
 /* --- Schedules --- */
 
 /* From momentum_start at step 0 to momentum_end after learning_rate.epochs, along half a cosine. */

@@ -1,35 +1,16 @@
-# Who may include whom (CONTRIBUTING.md has the picture). Reads every #include of lib/, include/, examples/ and tests/bench/.
+# Who may include whom (layers.cmake says it, CONTRIBUTING.md has the picture), and that no includes go in a circle. Reads every
+# #include of lib/, include/, examples/ and tests/.
 #   cmake -DSOURCE_DIR=... -P check_includes.cmake
 cmake_minimum_required(VERSION 3.22)
 
-# Quoted includes are paths below lib/. For each module, what the path may look like.
-set(allow_core "^core/")
-set(allow_context "^core/|^backend/[^/]+$|^context/")
-set(allow_backend "^core/|^backend/[^/]+$")
-set(allow_communicator "^core/|^communicator/")
-set(allow_io "^core/|^io/")
-set(allow_data "^core/|^io/|^data/")
-set(allow_augment "^core/|^io/|^augment/")
-set(allow_loader "^core/|^data/|^augment/|^loader/")
-set(allow_encoder "^core/|^backend/[^/]+$|^encoder/")
-set(allow_keys "^core/|^backend/[^/]+$|^keys/")
-set(allow_loss "^core/|^backend/[^/]+$|^loss/|^keys/(key_view|key_source|queue_view)\\.h$")
-set(allow_optimizer "^core/|^backend/[^/]+$|^optimizer/|^encoder/(momentum_)?encoder_internal\\.h$")
-set(allow_trainer "^[a-z]+/[^/]+$")
-set(allow_evaluation "^core/|^backend/[^/]+$|^encoder/|^loader/|^data/|^augment/|^evaluation/")
-set(allow_checkpoint "^core/|^io/|^[a-z]+/[a-z_]+_internal\\.h$")
-set(allow_recipe "^core/|^recipe/|^[a-z]+/[a-z_]+_internal\\.h$")
+include(${CMAKE_CURRENT_LIST_DIR}/layers.cmake)
 
 # Headers of other libraries, and the only place for each.
 set(foreign_headers
-    "cblas\\.h=^lib/backend/cpu/blas/"
+    "cblas\\.h=^lib/backend/cpu/(blas/|(convolution|layers)/[a-z_]+\\.c$)"
     "(oneapi/)?(dnnl/)?dnnl.*=^lib/backend/cpu/onednn/"
-    "(cuda|cublas|cudnn).*=^lib/backend/cuda/"
-    "nccl\\.h=^lib/communicator/nccl/"
-    "mpi\\.h=^lib/communicator/mpi/"
     "omp\\.h=^(lib/core|lib/backend/cpu|tests)/"
     "jansson\\.h=^(lib/io|tests)/"
-    "zip\\.h=^lib/io/"
     "(turbojpeg|jpeglib|jerror|zlib|webp/.*)\\.h=^(lib/data|tests)/"
     "png\\.h=^(lib/data|examples/preview|tests)/"
     "cmocka\\.h=^tests/")
@@ -73,19 +54,33 @@ foreach(file IN LISTS files)
       elseif(header MATCHES "^moco/sys/" AND NOT file MATCHES "^include/moco/sys/")
         complain("the first tier does not depend on the second")
       endif()
-    elseif(file MATCHES "^lib/([a-z]+)/(([a-z0-9_]+)/)?")
-      set(module ${CMAKE_MATCH_1})
-      set(part "${CMAKE_MATCH_3}")
-      if(quote STREQUAL "\"" AND header MATCHES "/")
-        if(NOT DEFINED allow_${module})
-          complain("the folder lib/${module} has no rule in tests/abi/check_includes.cmake")
-        elseif(part AND header MATCHES "^${module}/${part}/")
-          # a backend's own folder
-        elseif(NOT header MATCHES "${allow_${module}}")
-          complain("lib/${module} may include only ${allow_${module}}")
+      list(APPEND arrows_${file} include/${header})
+    elseif(file MATCHES "^lib/")
+      if(header MATCHES "^moco(/|\\.h$)")
+        if(quote STREQUAL "\"")
+          complain("public headers are included with angle brackets")
         endif()
-      elseif(header MATCHES "^moco/" AND quote STREQUAL "\"")
-        complain("public headers are included with angle brackets")
+        list(APPEND arrows_${file} include/${header})
+      elseif(quote STREQUAL "\"")
+        list(APPEND arrows_${file} lib/${header})
+        get_filename_component(folder ${file} DIRECTORY)
+        get_filename_component(header_folder ${header} DIRECTORY)
+        get_filename_component(header_name ${header} NAME)
+        string(REGEX REPLACE "^lib/?" "" folder "${folder}")
+        layer_of("${folder}" layer)
+        layer_of("${header_folder}" below)
+        if(NOT layer)
+          complain("the folder lib/${folder} is no layer of tests/abi/layers.cmake")
+        elseif(NOT EXISTS ${SOURCE_DIR}/lib/${header})
+          complain("a quoted include is a path below lib/")
+        elseif(layer STREQUAL below)
+          # its own
+        elseif(NOT below IN_LIST uses_${layer})
+          list(JOIN uses_${layer} ", " names)
+          complain("lib/${layer} may include only of itself and of: ${names}")
+        elseif(DEFINED only_${layer}_${below} AND NOT header_name MATCHES "${only_${layer}_${below}}")
+          complain("of lib/${below}, lib/${layer} may include only headers like ${only_${layer}_${below}}")
+        endif()
       endif()
     elseif(file MATCHES "^(examples|tests/bench)/")
       set(root ${CMAKE_MATCH_1})
@@ -96,6 +91,13 @@ foreach(file IN LISTS files)
     endif()
   endforeach()
 endforeach()
+
+find_circle("${files}" circle)
+if(circle)
+  list(JOIN circle "\n  includes " circle)
+  message("includes go in a circle:\n  ${circle}\n  includes the first")
+  math(EXPR errors "${errors} + 1")
+endif()
 
 if(checked LESS 100)
   message(FATAL_ERROR "only ${checked} includes found: this check reads them wrongly")
