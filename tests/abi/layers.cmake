@@ -34,7 +34,7 @@ layer(loss core backend keys)
 only_headers(loss keys "_view\\.h$|^key_source\\.h$")
 layer(optimizer core backend encoder) # whose parameters it updates
 only_headers(optimizer encoder "_internal\\.h$")
-layer(trainer core backend loader encoder keys loss optimizer)
+layer(trainer core backend augment loader encoder keys loss optimizer)
 layer(evaluation core backend data augment loader encoder)
 layer(checkpoint core backend io context loader encoder keys loss optimizer trainer)
 layer(recipe core io context data augment loader encoder keys loss optimizer trainer evaluation checkpoint)
