@@ -100,61 +100,56 @@ moco_graph_norm moco_graph_declare_norm(moco_graph *graph, const char *prefix, i
 
 /* --- Layers --- */
 
-static int32_t append(moco_graph *graph, moco_graph_node node) {
+int32_t moco_graph_append(moco_graph *graph, const moco_graph_node *node) {
     if (graph->status != MOCO_OK) return 0;
     void *array = graph->nodes;
-    graph->status = reserve(graph->context, &array, graph->node_count, &graph->node_capacity, sizeof node);
+    graph->status = reserve(graph->context, &array, graph->node_count, &graph->node_capacity, sizeof *node);
     graph->nodes = (moco_graph_node *) array;
     if (graph->status != MOCO_OK) return 0;
-    graph->nodes[graph->node_count] = node;
+    graph->nodes[graph->node_count] = *node;
     return ++graph->node_count;
 }
 
-static moco_graph_node bare_node(int32_t kind, int32_t input) {
-    const moco_graph_node node = {
-        .kind = kind,
-        .input = input,
-        .residual = -1,
-        .weight = -1,
-        .bias = -1,
-        .running_mean = -1,
-        .running_var = -1,
-        .kernel = 1,
-        .stride = 1,
-        .groups = 1,
-    };
-    return node;
+/* The channels of `value`: those of the nearest layer before it that says so, else the images'. */
+static int64_t channels_of(const moco_graph *graph, int32_t value) {
+    for (; value > 0; value = graph->nodes[value - 1].inputs[MOCO_INPUT]) {
+        if (graph->nodes[value - 1].channels > 0) return graph->nodes[value - 1].channels;
+    }
+    return graph->input_channels;
 }
 
 int32_t moco_graph_conv(moco_graph *graph, int32_t input, int32_t weight, int32_t stride, int32_t padding) {
     if (graph->status != MOCO_OK) return 0;
-    const moco_graph_parameter *parameter = &graph->parameters[weight];
-    moco_graph_node node = bare_node(MOCO_LAYER_CONV2D, input);
-    /* The groups follow from the channels that flow in. */
-    int64_t in_c = graph->input_channels;
-    for (int32_t value = input; value > 0; value = graph->nodes[value - 1].input) {
-        if (graph->nodes[value - 1].out_c == 0) continue;
-        in_c = graph->nodes[value - 1].out_c;
-        break;
-    }
-    node.weight = weight;
-    node.out_c = parameter->dims[0];
-    node.kernel = (int32_t) parameter->dims[2];
-    node.stride = stride;
-    node.padding = padding;
-    node.groups = (int32_t) (in_c / parameter->dims[1]);
-    return append(graph, node);
+    const int64_t *dims = graph->parameters[weight].dims;
+    const moco_conv2d_desc conv = {
+        .out_c = dims[0],
+        .kernel = (int32_t) dims[2],
+        .stride = stride,
+        .padding = padding,
+        .groups = (int32_t) (channels_of(graph, input) / dims[1]),
+        .direct = graph->direct_convolution,
+    };
+    const moco_graph_node node = {.kind = MOCO_LAYER_CONV2D,
+                                  .input_count = 1,
+                                  .inputs = {input},
+                                  .parameter_count = 1,
+                                  .parameters = {weight},
+                                  .channels = conv.out_c,
+                                  .of.conv2d = conv};
+    return moco_graph_append(graph, &node);
 }
 
 int32_t moco_graph_norm_layer(moco_graph *graph, int32_t input, moco_graph_norm norm, int32_t residual, int32_t relu) {
-    moco_graph_node node = bare_node(MOCO_LAYER_BATCH_NORM, input);
-    node.residual = residual;
-    node.weight = norm.weight;
-    node.bias = norm.bias;
-    node.running_mean = norm.running_mean;
-    node.running_var = norm.running_var;
-    node.relu = relu;
-    return append(graph, node);
+    const moco_norm_desc statistics = {
+        .eps = graph->bn_eps, .momentum = graph->bn_momentum, .groups = graph->bn_groups, .strided = graph->bn_strided};
+    const moco_graph_node node = {.kind = MOCO_LAYER_BATCH_NORM,
+                                  .epilogue = relu ? MOCO_EPILOGUE_RELU : MOCO_EPILOGUE_NONE,
+                                  .input_count = residual >= 0 ? 2 : 1,
+                                  .inputs = {input, residual},
+                                  .parameter_count = 4,
+                                  .parameters = {norm.weight, norm.bias, norm.running_mean, norm.running_var},
+                                  .of.norm = statistics};
+    return moco_graph_append(graph, &node);
 }
 
 int32_t moco_graph_linear(moco_graph *graph, int32_t input, const char *prefix, int64_t in_c, int64_t out_c,
@@ -164,22 +159,26 @@ int32_t moco_graph_linear(moco_graph *graph, int32_t input, const char *prefix, 
                                          .dims = {out_c, in_c, 1, 1},
                                          .start = MOCO_START_UNIFORM,
                                          .fan = in_c};
-    moco_graph_node node = bare_node(MOCO_LAYER_LINEAR, input);
-    node.weight = declare(graph, prefix, "weight", &weight);
-    node.bias = declare_vector(graph, prefix, "bias", MOCO_PARAMETER_LEARNABLE, out_c, MOCO_START_UNIFORM, in_c);
-    node.out_c = out_c;
-    node.relu = relu;
-    return append(graph, node);
+    moco_graph_node node = {.kind = MOCO_LAYER_LINEAR,
+                            .epilogue = relu ? MOCO_EPILOGUE_RELU : MOCO_EPILOGUE_NONE,
+                            .input_count = 1,
+                            .inputs = {input},
+                            .parameter_count = 2,
+                            .channels = out_c,
+                            .of.linear.out_c = out_c};
+    node.parameters[MOCO_WEIGHT] = declare(graph, prefix, "weight", &weight);
+    node.parameters[MOCO_BIAS] =
+        declare_vector(graph, prefix, "bias", MOCO_PARAMETER_LEARNABLE, out_c, MOCO_START_UNIFORM, in_c);
+    return moco_graph_append(graph, &node);
 }
 
 int32_t moco_graph_max_pool(moco_graph *graph, int32_t input, int32_t kernel, int32_t stride, int32_t padding) {
-    moco_graph_node node = bare_node(MOCO_LAYER_MAX_POOL, input);
-    node.kernel = kernel;
-    node.stride = stride;
-    node.padding = padding;
-    return append(graph, node);
+    const moco_pool_desc window = {.kernel = kernel, .stride = stride, .padding = padding};
+    const moco_graph_node node = {.kind = MOCO_LAYER_MAX_POOL, .input_count = 1, .inputs = {input}, .of.pool = window};
+    return moco_graph_append(graph, &node);
 }
 
 int32_t moco_graph_plain_layer(moco_graph *graph, int32_t input, int32_t kind) {
-    return append(graph, bare_node(kind, input));
+    const moco_graph_node node = {.kind = kind, .input_count = 1, .inputs = {input}};
+    return moco_graph_append(graph, &node);
 }

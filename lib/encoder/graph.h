@@ -36,21 +36,25 @@ typedef struct moco_graph_norm {
     int32_t running_var;
 } moco_graph_norm;
 
+/* What a layer's kind alone needs, as in moco_layer_desc. */
+typedef union moco_graph_part {
+    moco_conv2d_desc conv2d;
+    moco_linear_desc linear;
+    moco_norm_desc norm;
+    moco_pool_desc pool;
+    uint64_t room[16];
+} moco_graph_part;
+
 /* Values are what flows between layers: value 0 is the input, value i + 1 the output of node i. */
 typedef struct moco_graph_node {
     int32_t kind; /* MOCO_LAYER_* */
-    int32_t input;
-    int32_t residual; /* value; -1: none */
-    int32_t weight;   /* parameters; -1: none */
-    int32_t bias;
-    int32_t running_mean;
-    int32_t running_var;
-    int32_t kernel;
-    int32_t stride;
-    int32_t padding;
-    int32_t groups;
-    int32_t relu;
-    int64_t out_c; /* 0: that of the input */
+    int32_t epilogue;
+    int32_t input_count;
+    int32_t inputs[MOCO_LAYER_INPUTS]; /* values */
+    int32_t parameter_count;
+    int32_t parameters[MOCO_LAYER_PARAMETERS]; /* indices */
+    int64_t channels;                          /* of its output; 0: those of its first input */
+    moco_graph_part of;
 } moco_graph_node;
 
 typedef struct moco_graph {
@@ -91,5 +95,7 @@ int32_t moco_graph_linear(moco_graph *graph, int32_t input, const char *prefix, 
                           int32_t relu);
 int32_t moco_graph_max_pool(moco_graph *graph, int32_t input, int32_t kernel, int32_t stride, int32_t padding);
 int32_t moco_graph_plain_layer(moco_graph *graph, int32_t input, int32_t kind); /* no parameters, same channels */
+/* Any kind: what the others are made of. `node` is copied. */
+int32_t moco_graph_append(moco_graph *graph, const moco_graph_node *node);
 
 #endif

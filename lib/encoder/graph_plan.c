@@ -1,7 +1,9 @@
 #include "encoder/graph_plan.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "backend/layer_kinds.h"
 #include "core/checked.h"
 
 /* A plan in the making. */
@@ -28,28 +30,36 @@ static int32_t add_value(planner *p, int32_t producer, int32_t rank, int64_t n, 
 }
 
 /* Appends a planned layer, which the plan owns from here on; answers the value it makes. */
-static int32_t add_step(planner *p, const moco_planned_layer *layer, int32_t node, int32_t x, int32_t residual) {
+static int32_t add_step(planner *p, const moco_planned_layer *layer, int32_t node, const int32_t *inputs) {
     moco_graph_plan *plan = p->plan;
     const int64_t *dims = layer->desc.output.dims;
     moco_plan_step *step = &plan->steps[plan->step_count];
-    const moco_plan_step fresh = {
+    moco_plan_step fresh = {
         .layer = *layer,
         .node = node,
-        .x = x,
-        .residual = residual,
         .y = add_value(p, plan->step_count, layer->desc.output.rank, dims[0], dims[1], dims[2], dims[3]),
-        .dx_part = MOCO_NO_BLOCK,
-        .d_residual_part = MOCO_NO_BLOCK,
         .saved = MOCO_NO_BLOCK,
         .forward_scratch = MOCO_NO_BLOCK,
         .backward_scratch = MOCO_NO_BLOCK,
     };
+    for (int32_t i = 0; i < layer->desc.input_count; ++i) {
+        fresh.inputs[i] = inputs[i];
+        fresh.gradient_part[i] = MOCO_NO_BLOCK;
+    }
     *step = fresh;
     plan->values[step->y].layout = layer->info.output_layout;
     plan->values[step->y].bytes = layer->info.output_bytes;
     plan->values[step->y].dtype = layer->info.output_dtype;
     plan->step_count++;
     return step->y;
+}
+
+/* 1 if the step reads `value` as input `first` or a later one. */
+static int32_t reads(const moco_plan_step *step, int32_t first, int32_t value) {
+    for (int32_t i = first; i < step->layer.desc.input_count; ++i) {
+        if (step->inputs[i] == value) return 1;
+    }
+    return 0;
 }
 
 static moco_value_desc describe_value(const planner *p, int32_t value) {
@@ -59,121 +69,95 @@ static moco_value_desc describe_value(const planner *p, int32_t value) {
     return desc;
 }
 
-/* The desc of a layer on `value`, as far as the value decides it. */
-static moco_layer_desc describe_input(const planner *p, int32_t kind, int32_t value) {
-    const moco_layer_desc desc = {
+/* The desc of a layer on `inputs`, as far as these and the plan decide it. */
+static moco_layer_desc describe_inputs(const planner *p, int32_t kind, const int32_t *inputs, int32_t count) {
+    moco_layer_desc desc = {
         .struct_size = sizeof desc,
         .kind = kind,
         .dtype = MOCO_DTYPE_F32,
         .training = is_training(p->plan),
-        .skip_input_gradient = p->plan->values[value].producer < 0 && !p->plan->input_gradient,
+        .skip_input_gradient = p->plan->values[inputs[MOCO_INPUT]].producer < 0 && !p->plan->input_gradient,
         .compute_dtype = p->plan->graph->compute_dtype,
         .constant_weights = p->plan->key.mode == MOCO_MODE_EVALUATE,
-        .input_count = 1,
-        .inputs = {describe_value(p, value)},
+        .input_count = count,
     };
+    for (int32_t i = 0; i < count; ++i) desc.inputs[i] = describe_value(p, inputs[i]);
     return desc;
 }
 
 /* `value` in the PLAIN layout: itself, or a copy by a reorder step. */
 static moco_status to_plain(planner *p, int32_t value, int32_t *out) {
     *out = value;
-    if (value < 0 || p->plan->values[value].layout == MOCO_LAYOUT_PLAIN) return MOCO_OK;
+    if (p->plan->values[value].layout == MOCO_LAYOUT_PLAIN) return MOCO_OK;
     if (p->plain[value] < 0) {
-        const moco_layer_desc desc = describe_input(p, MOCO_LAYER_REORDER, value);
+        const moco_layer_desc desc = describe_inputs(p, MOCO_LAYER_REORDER, &value, 1);
         moco_planned_layer layer;
         MOCO_TRY(p->plan_layer(p->plan->context, &desc, &layer));
-        p->plain[value] = add_step(p, &layer, -1, value, -1);
+        p->plain[value] = add_step(p, &layer, -1, &value);
         p->plan->values[p->plain[value]].layout = MOCO_LAYOUT_PLAIN;
     }
     *out = p->plain[value];
     return MOCO_OK;
 }
 
-/* What the node itself says: the part of its kind, its parameters, its epilogue. */
-static moco_status describe_node(const planner *p, const moco_graph_node *node, moco_layer_desc *desc) {
-    const moco_graph *graph = p->plan->graph;
-    const int64_t n = desc->inputs[0].dims[0], h = desc->inputs[0].dims[2], w = desc->inputs[0].dims[3];
-    const int32_t parameters[] = {node->weight, node->bias, node->running_mean, node->running_var};
-    while (desc->parameter_count < MOCO_LAYER_PARAMETERS && parameters[desc->parameter_count] >= 0) {
-        desc->parameter_count++;
-    }
-    desc->epilogue = node->relu ? MOCO_EPILOGUE_RELU : MOCO_EPILOGUE_NONE;
-    if (node->kind == MOCO_LAYER_CONV2D || node->kind == MOCO_LAYER_MAX_POOL) {
-        MOCO_REQUIRE(h + 2 * (int64_t) node->padding >= node->kernel && w + 2 * (int64_t) node->padding >= node->kernel,
-                     "images of h = %lld and w = %lld are too small for this network: a %d x %d window meets %lld x "
-                     "%lld values",
-                     (long long) p->plan->key.h, (long long) p->plan->key.w, node->kernel, node->kernel,
-                     (long long) h + 2 * node->padding, (long long) w + 2 * node->padding);
-    }
-    if (node->kind == MOCO_LAYER_CONV2D) {
-        const moco_conv2d_desc conv = {.out_c = node->out_c,
-                                       .kernel = node->kernel,
-                                       .stride = node->stride,
-                                       .padding = node->padding,
-                                       .groups = node->groups,
-                                       .direct = graph->direct_convolution};
-        desc->of.conv2d = conv;
-    } else if (node->kind == MOCO_LAYER_MAX_POOL) {
-        const moco_pool_desc pool = {.kernel = node->kernel, .stride = node->stride, .padding = node->padding};
-        desc->of.pool = pool;
-    } else if (node->kind == MOCO_LAYER_LINEAR) {
-        desc->of.linear.out_c = node->out_c;
-    } else if (node->kind == MOCO_LAYER_BATCH_NORM) {
-        const moco_norm_desc norm = {.eps = graph->bn_eps, .momentum = graph->bn_momentum, .groups = 1};
-        desc->of.norm = norm;
-        if (p->plan->key.mode != MOCO_MODE_EVALUATE) {
-            const int64_t smallest = n / graph->bn_groups; /* samples of the smallest group */
-            const char *name = graph->parameters[node->weight].name;
-            const int length = (int) (strlen(name) - strlen(".weight"));
-            MOCO_REQUIRE(smallest * h * w > 1,
-                         "n is %lld in %d BatchNorm groups, which leaves the smallest group %lld value(s) per channel "
-                         "in %.*s; training needs more than 1: use a larger batch, larger images or fewer groups",
-                         (long long) n, graph->bn_groups, (long long) (smallest * h * w), length, name);
-            desc->of.norm.groups = graph->bn_groups;
-            desc->of.norm.strided = graph->bn_strided;
-        }
-    }
-    return MOCO_OK;
-}
-
-static moco_status try_layer(planner *p, const moco_graph_node *node, int32_t x, int32_t residual,
+static moco_status try_layer(planner *p, const moco_graph_node *node, const int32_t *inputs,
                              moco_planned_layer *layer) {
-    moco_layer_desc desc = describe_input(p, node->kind, x);
-    MOCO_TRY(describe_node(p, node, &desc));
-    if (residual >= 0) desc.inputs[desc.input_count++] = describe_value(p, residual);
-    return p->plan_layer(p->plan->context, &desc, layer);
+    moco_layer_desc desc = describe_inputs(p, node->kind, inputs, node->input_count);
+    desc.epilogue = node->epilogue;
+    desc.parameter_count = node->parameter_count;
+    memcpy(&desc.of, &node->of, sizeof desc.of);
+    MOCO_TRY(p->plan_layer(p->plan->context, &desc, layer));
+    const moco_status status = moco_layer_check_mode(&layer->desc, p->plan->key.mode);
+    if (status != MOCO_OK) moco_layer_release(layer);
+    return status;
 }
 
-/* A layer takes its inputs as they are where it says so and the residual is PLAIN or in the layout of x. */
+/* A layer takes its inputs as they are where it says so and the others are PLAIN or in the layout of the first. */
 static int32_t accepts(const moco_planned_layer *layer) {
-    const moco_layer_desc *desc = &layer->desc;
-    const uint64_t layout = desc->inputs[MOCO_INPUT].layout;
-    return layer->info.wanted_input_layout == layout &&
-           (desc->inputs[MOCO_RESIDUAL].layout == MOCO_LAYOUT_PLAIN || desc->inputs[MOCO_RESIDUAL].layout == layout);
+    const moco_value_desc *inputs = layer->desc.inputs;
+    const uint64_t layout = inputs[MOCO_INPUT].layout;
+    for (int32_t i = 1; i < layer->desc.input_count; ++i) {
+        if (inputs[i].layout != MOCO_LAYOUT_PLAIN && inputs[i].layout != layout) return 0;
+    }
+    return layer->info.wanted_input_layout == layout;
+}
+
+/* A refusal, with which layer it is of and for what images. */
+static moco_status explain(const planner *p, const moco_graph_node *node, int32_t index, moco_status status) {
+    const moco_graph *graph = p->plan->graph;
+    char layer[MOCO_NAME_CAPACITY + 16];
+    snprintf(layer, sizeof layer, "layer %d", index);
+    if (node->parameter_count > 0) { /* its name is that of its first parameter without the last part */
+        const char *name = graph->parameters[node->parameters[0]].name, *end = strrchr(name, '.');
+        snprintf(layer, sizeof layer, "layer %.*s", end == NULL ? (int) strlen(name) : (int) (end - name), name);
+    }
+    return moco_fail(status, "%s of this network can't take images of %lld x %lld x %lld x %lld: %s", layer,
+                     (long long) p->plan->key.n, (long long) p->plan->key.c, (long long) p->plan->key.h,
+                     (long long) p->plan->key.w, moco_last_error());
 }
 
 static moco_status plan_node(planner *p, int32_t index) {
     const moco_graph_node *node = &p->plan->graph->nodes[index];
-    int32_t x = p->current[node->input];
-    int32_t residual = node->residual >= 0 ? p->current[node->residual] : -1;
-    const int32_t all_plain = p->plan->values[x].layout == MOCO_LAYOUT_PLAIN &&
-                              (residual < 0 || p->plan->values[residual].layout == MOCO_LAYOUT_PLAIN);
+    int32_t inputs[MOCO_LAYER_INPUTS] = {0}, all_plain = 1;
+    for (int32_t i = 0; i < node->input_count; ++i) {
+        inputs[i] = p->current[node->inputs[i]];
+        all_plain &= p->plan->values[inputs[i]].layout == MOCO_LAYOUT_PLAIN;
+    }
     moco_planned_layer layer;
     memset(&layer, 0, sizeof layer);
-    moco_status status = try_layer(p, node, x, residual, &layer);
+    moco_status status = try_layer(p, node, inputs, &layer);
     if (!all_plain && (status == MOCO_UNSUPPORTED || (status == MOCO_OK && !accepts(&layer)))) {
         if (status == MOCO_OK) moco_layer_release(&layer);
-        MOCO_TRY(to_plain(p, x, &x));
-        MOCO_TRY(to_plain(p, residual, &residual));
-        status = try_layer(p, node, x, residual, &layer);
+        for (int32_t i = 0; i < node->input_count; ++i) MOCO_TRY(to_plain(p, inputs[i], &inputs[i]));
+        status = try_layer(p, node, inputs, &layer);
     }
+    if (status == MOCO_INVALID_ARGUMENT) return explain(p, node, index, status);
     MOCO_TRY(status);
     if (!accepts(&layer)) {
         moco_layer_release(&layer);
         return moco_fail(MOCO_INTERNAL, "the backend refuses a PLAIN input for layer kind %d", node->kind);
     }
-    p->current[index + 1] = add_step(p, &layer, index, x, residual);
+    p->current[index + 1] = add_step(p, &layer, index, inputs);
     return MOCO_OK;
 }
 
@@ -194,7 +178,7 @@ static int64_t backward_time(const moco_graph_plan *plan, int32_t step) {
  * written is in the cache already. `source` is the block of the input (or of dL/dy), which then lives on as that of the
  * output. */
 static int32_t continue_block(planner *p, const moco_plan_step *step, int64_t source, int64_t last) {
-    const moco_plan_value *x = &p->plan->values[step->x], *y = &p->plan->values[step->y];
+    const moco_plan_value *x = &p->plan->values[step->inputs[MOCO_INPUT]], *y = &p->plan->values[step->y];
     if (!step->layer.info.works_in_place || source == MOCO_NO_BLOCK) return 0;
     if (x->bytes != y->bytes || x->layout != y->layout) return 0;
     moco_arena_block *block = &p->plan->blocks[source];
@@ -211,16 +195,17 @@ static void place_values(planner *p) {
         int64_t last = v == plan->output ? plan->step_count : first;
         for (int32_t s = 0; s < plan->step_count; ++s) {
             const moco_plan_step *step = &plan->steps[s];
-            if (step->x == v || step->residual == v) last = moco_max_i64(last, s);
+            if (reads(step, 0, v)) last = moco_max_i64(last, s);
             if (!is_training(plan)) continue;
-            if ((step->x == v && (step->layer.info.backward_needs_inputs & 1 << MOCO_INPUT)) ||
-                (step->y == v && step->layer.info.backward_needs_y)) {
-                last = moco_max_i64(last, backward_time(plan, s));
+            int32_t reads_again = step->y == v && step->layer.info.backward_needs_y;
+            for (int32_t i = 0; i < step->layer.desc.input_count; ++i) {
+                reads_again |= step->inputs[i] == v && (step->layer.info.backward_needs_inputs & 1 << i);
             }
+            if (reads_again) last = moco_max_i64(last, backward_time(plan, s));
         }
         const moco_plan_step *maker = value->producer < 0 ? NULL : &plan->steps[value->producer];
-        if (maker != NULL && !is_training(plan) && maker->residual != maker->x) {
-            const int64_t block = plan->values[maker->x].memory;
+        if (maker != NULL && !is_training(plan) && !reads(maker, 1, maker->inputs[MOCO_INPUT])) {
+            const int64_t block = plan->values[maker->inputs[MOCO_INPUT]].memory;
             const int32_t unused = block != MOCO_NO_BLOCK && plan->blocks[block].last == value->producer;
             if (unused && continue_block(p, maker, block, last)) {
                 value->memory = block;
@@ -248,6 +233,13 @@ static int32_t give_gradient(planner *p, int32_t value, int32_t s, int32_t accum
     return MOCO_GRADIENT_WRITE;
 }
 
+/* 1 if no other input of the step is the same value: two gradients of one value can't both be added to in one call. */
+static int32_t alone(const moco_plan_step *step, int32_t input) {
+    int32_t same = 0;
+    for (int32_t i = 0; i < step->layer.desc.input_count; ++i) same += step->inputs[i] == step->inputs[input];
+    return same == 1;
+}
+
 static moco_status place_gradients(planner *p) {
     moco_graph_plan *plan = p->plan;
     int32_t *written = (int32_t *) moco_allocate_zeroed(plan->context, (size_t) plan->value_count, sizeof *written);
@@ -260,20 +252,23 @@ static moco_status place_gradients(planner *p) {
             status = moco_fail(MOCO_INTERNAL, "layer %d of the network leads nowhere", s);
             break;
         }
-        if (step->residual >= 0) {
-            step->d_residual_use = give_gradient(p, step->residual, s, 0, written, &step->d_residual_part);
+        for (int32_t i = step->layer.desc.input_count - 1; i > MOCO_INPUT; --i) {
+            const int32_t accumulates = (step->layer.info.accumulates_inputs & 1 << i) && alone(step, i);
+            step->gradient_use[i] = give_gradient(p, step->inputs[i], s, accumulates, written, &step->gradient_part[i]);
         }
-        moco_plan_value *x = &plan->values[step->x];
+        const int32_t first = step->inputs[MOCO_INPUT];
+        moco_plan_value *x = &plan->values[first];
         const int64_t dy = plan->values[step->y].gradient;
-        if (!written[step->x] && x->producer >= 0 && step->residual != step->x &&
+        if (!written[first] && x->producer >= 0 && !reads(step, 1, first) &&
             continue_block(p, step, dy, backward_time(plan, x->producer))) {
             x->gradient = dy;
-            written[step->x] = 1;
-            step->dx_use = MOCO_GRADIENT_WRITE;
+            written[first] = 1;
+            step->gradient_use[MOCO_INPUT] = MOCO_GRADIENT_WRITE;
         } else {
             const int32_t accumulates =
-                (step->layer.info.accumulates_inputs & 1 << MOCO_INPUT) && step->residual != step->x;
-            step->dx_use = give_gradient(p, step->x, s, accumulates, written, &step->dx_part);
+                (step->layer.info.accumulates_inputs & 1 << MOCO_INPUT) && alone(step, MOCO_INPUT);
+            step->gradient_use[MOCO_INPUT] =
+                give_gradient(p, first, s, accumulates, written, &step->gradient_part[MOCO_INPUT]);
         }
     }
     moco_deallocate(plan->context, written);
@@ -282,7 +277,7 @@ static moco_status place_gradients(planner *p) {
 
 static moco_status place_memory(planner *p) {
     moco_graph_plan *plan = p->plan;
-    const size_t most = (size_t) plan->value_count * 2 + (size_t) plan->step_count * 5;
+    const size_t most = (size_t) plan->value_count * 2 + (size_t) plan->step_count * (3 + MOCO_LAYER_INPUTS);
     plan->blocks = (moco_arena_block *) moco_allocate_zeroed(plan->context, most, sizeof *plan->blocks);
     if (plan->blocks == NULL) return MOCO_OUT_OF_MEMORY;
 
@@ -311,9 +306,6 @@ static moco_status check_key(const moco_graph *graph, const moco_plan_key *key) 
     MOCO_REQUIRE(graph->flat_inputs == 0 || key->c * key->h * key->w == graph->flat_inputs,
                  "channels * h * w is %lld * %lld * %lld; it must be mlp_input_dim, %lld", (long long) key->c,
                  (long long) key->h, (long long) key->w, (long long) graph->flat_inputs);
-    MOCO_REQUIRE(key->mode == MOCO_MODE_EVALUATE || key->n >= graph->bn_groups,
-                 "n is %lld; training needs at least one sample in each of the %d BatchNorm groups", (long long) key->n,
-                 graph->bn_groups);
     return MOCO_OK;
 }
 
@@ -322,8 +314,8 @@ static moco_status make_plan(planner *p) {
     const moco_graph *graph = plan->graph;
     const moco_plan_key *key = &plan->key;
     const int32_t output = key->features ? graph->features : graph->output;
-    /* A node may need two reorders before it, and the output one behind it. */
-    const size_t most = 3 * (size_t) graph->node_count + 2;
+    /* A node may need a reorder before each input, and the output one behind it. */
+    const size_t most = (1 + MOCO_LAYER_INPUTS) * (size_t) graph->node_count + 2;
     plan->steps = (moco_plan_step *) moco_allocate_zeroed(plan->context, most, sizeof *plan->steps);
     plan->values = (moco_plan_value *) moco_allocate_zeroed(plan->context, most, sizeof *plan->values);
     p->plain = (int32_t *) moco_allocate_zeroed(plan->context, most, sizeof *p->plain);

@@ -45,14 +45,11 @@ enum { MOCO_GRADIENT_NONE = 0, MOCO_GRADIENT_WRITE = 1, MOCO_GRADIENT_ACCUMULATE
 
 typedef struct moco_plan_step {
     moco_planned_layer layer;
-    int32_t node; /* of the graph; -1: a reorder */
-    int32_t x;    /* plan values */
-    int32_t residual;
+    int32_t node;                      /* of the graph; -1: a reorder */
+    int32_t inputs[MOCO_LAYER_INPUTS]; /* plan values, as many as the layer has */
     int32_t y;
-    int32_t dx_use; /* MOCO_GRADIENT_* */
-    int32_t d_residual_use;
-    int64_t dx_part; /* blocks: where dx goes before it is added */
-    int64_t d_residual_part;
+    int32_t gradient_use[MOCO_LAYER_INPUTS];  /* MOCO_GRADIENT_*, of each input */
+    int64_t gradient_part[MOCO_LAYER_INPUTS]; /* blocks: where it goes before it is added */
     int64_t saved;
     int64_t forward_scratch;
     int64_t backward_scratch;

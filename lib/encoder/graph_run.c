@@ -26,7 +26,6 @@ static moco_tensor block_tensor(const pass *run, int64_t block) {
 /* The tensor of `value` in `block`, or in the caller's memory where it has no block. */
 static moco_tensor shaped(const pass *run, int32_t value, int64_t block, const moco_tensor *callers) {
     moco_tensor tensor = moco_tensor_none();
-    if (value < 0) return tensor;
     if (block != MOCO_NO_BLOCK) {
         tensor = block_of(run, block, run->plan->values[value].dtype);
     } else if (callers != NULL) {
@@ -40,24 +39,16 @@ static moco_tensor shaped(const pass *run, int32_t value, int64_t block, const m
 }
 
 static moco_tensor activation(const pass *run, int32_t value, const moco_tensor *callers) {
-    return shaped(run, value, value < 0 ? MOCO_NO_BLOCK : run->plan->values[value].memory, callers);
+    return shaped(run, value, run->plan->values[value].memory, callers);
 }
 
 static void set_parameters(const pass *run, const moco_plan_step *step, moco_layer_args *args) {
     if (step->node < 0) return;
     const moco_graph_node *node = &run->plan->graph->nodes[step->node];
     const moco_parameter *items = run->parameters->items;
-    if (node->weight >= 0) {
-        args->parameters[MOCO_WEIGHT] = items[node->weight].value;
-        args->d_parameters[MOCO_WEIGHT] = items[node->weight].gradient;
-    }
-    if (node->bias >= 0) {
-        args->parameters[MOCO_BIAS] = items[node->bias].value;
-        args->d_parameters[MOCO_BIAS] = items[node->bias].gradient;
-    }
-    if (node->running_mean >= 0) {
-        args->parameters[MOCO_RUNNING_MEAN] = items[node->running_mean].value;
-        args->parameters[MOCO_RUNNING_VAR] = items[node->running_var].value;
+    for (int32_t i = 0; i < node->parameter_count; ++i) {
+        args->parameters[i] = items[node->parameters[i]].value;
+        args->d_parameters[i] = items[node->parameters[i]].gradient; /* none of a buffer */
     }
 }
 
@@ -83,8 +74,9 @@ moco_status moco_graph_plan_forward(const moco_graph_plan *plan, void *arena, co
     for (int32_t s = 0; s < plan->step_count; ++s) {
         const moco_plan_step *step = &plan->steps[s];
         moco_layer_args args = common_args(&run, step, step->forward_scratch);
-        args.inputs[MOCO_INPUT] = activation(&run, step->x, input);
-        args.inputs[MOCO_RESIDUAL] = activation(&run, step->residual, NULL);
+        for (int32_t i = 0; i < step->layer.desc.input_count; ++i) {
+            args.inputs[i] = activation(&run, step->inputs[i], input);
+        }
         args.y = activation(&run, step->y, NULL);
         MOCO_TRY(moco_layer_forward(&step->layer, &args));
     }
@@ -107,11 +99,9 @@ static moco_status add_part(const pass *run, int32_t value, int64_t part) {
 static moco_status clear_frozen(const pass *run, const moco_plan_step *step) {
     if (step->node < 0) return MOCO_OK;
     const moco_graph_node *node = &run->plan->graph->nodes[step->node];
-    const int32_t learnable[2] = {node->weight, node->bias};
-    for (int i = 0; i < 2; ++i) {
-        if (learnable[i] < 0) continue;
-        const moco_parameter *item = &run->parameters->items[learnable[i]];
-        if ((item->flags & MOCO_PARAMETER_FROZEN) == 0) continue;
+    for (int32_t i = 0; i < node->parameter_count; ++i) {
+        const moco_parameter *item = &run->parameters->items[node->parameters[i]];
+        if (item->gradient.buffer == NULL || (item->flags & MOCO_PARAMETER_FROZEN) == 0) continue;
         MOCO_TRY(moco_tensor_fill_zero(run->plan->context, &item->gradient));
     }
     return MOCO_OK;
@@ -120,8 +110,11 @@ static moco_status clear_frozen(const pass *run, const moco_plan_step *step) {
 /* 1 if a step before `s`, which goes backward later, has a gradient for parameter `index`. */
 static int32_t is_used_before(const moco_graph_plan *plan, int32_t s, int64_t index) {
     for (int32_t before = 0; before < s; ++before) {
-        const int32_t n = plan->steps[before].node;
-        if (n >= 0 && (plan->graph->nodes[n].weight == index || plan->graph->nodes[n].bias == index)) return 1;
+        if (plan->steps[before].node < 0) continue;
+        const moco_graph_node *node = &plan->graph->nodes[plan->steps[before].node];
+        for (int32_t i = 0; i < node->parameter_count; ++i) {
+            if (node->parameters[i] == index) return 1;
+        }
     }
     return 0;
 }
@@ -143,6 +136,18 @@ static moco_status announce(const pass *run, int32_t s, const moco_gradient_hook
                      (long long) first, (long long) end - 1);
 }
 
+/* What a backward pass reads of input i, and where its gradient goes. */
+static void set_backward_input(const pass *run, const moco_plan_step *step, int32_t i, moco_layer_args *args) {
+    const int32_t value = step->inputs[i], use = step->gradient_use[i];
+    if (step->layer.info.backward_needs_inputs & 1 << i) args->inputs[i] = activation(run, value, NULL);
+    if (use == MOCO_GRADIENT_ADD) {
+        args->d_inputs[i] = shaped(run, value, step->gradient_part[i], NULL);
+    } else if (use != MOCO_GRADIENT_NONE) {
+        if (use == MOCO_GRADIENT_ACCUMULATE) args->accumulate_inputs |= 1 << i;
+        args->d_inputs[i] = shaped(run, value, run->plan->values[value].gradient, run->input);
+    }
+}
+
 moco_status moco_graph_plan_backward(const moco_graph_plan *plan, void *arena, const moco_parameter_table *parameters,
                                      uint64_t weight_version, int32_t accumulate, const moco_gradient_hook *hook,
                                      const moco_tensor *d_output, const moco_tensor *d_input) {
@@ -152,27 +157,15 @@ moco_status moco_graph_plan_backward(const moco_graph_plan *plan, void *arena, c
         const moco_plan_step *step = &plan->steps[s];
         moco_layer_args args = common_args(&run, step, step->backward_scratch);
         args.accumulate = accumulate;
-        if (step->layer.info.backward_needs_inputs & 1 << MOCO_INPUT)
-            args.inputs[MOCO_INPUT] = activation(&run, step->x, NULL);
+        for (int32_t i = 0; i < step->layer.desc.input_count; ++i) set_backward_input(&run, step, i, &args);
         if (step->layer.info.backward_needs_y) args.y = activation(&run, step->y, NULL);
         args.dy = shaped(&run, step->y, plan->values[step->y].gradient, d_output);
-        if (step->dx_use == MOCO_GRADIENT_ADD) {
-            args.d_inputs[MOCO_INPUT] = shaped(&run, step->x, step->dx_part, NULL);
-        } else if (step->dx_use != MOCO_GRADIENT_NONE) {
-            if (step->dx_use == MOCO_GRADIENT_ACCUMULATE) args.accumulate_inputs = 1 << MOCO_INPUT;
-            args.d_inputs[MOCO_INPUT] = shaped(&run, step->x, plan->values[step->x].gradient, d_input);
-        }
-        if (step->d_residual_use == MOCO_GRADIENT_ADD) {
-            args.d_inputs[MOCO_RESIDUAL] = shaped(&run, step->residual, step->d_residual_part, NULL);
-        } else if (step->d_residual_use == MOCO_GRADIENT_WRITE) {
-            args.d_inputs[MOCO_RESIDUAL] = shaped(&run, step->residual, plan->values[step->residual].gradient, d_input);
-        }
         MOCO_TRY(moco_layer_backward(&step->layer, &args));
         MOCO_TRY(clear_frozen(&run, step));
         MOCO_TRY(announce(&run, s, hook, &ready));
-        if (step->dx_use == MOCO_GRADIENT_ADD) MOCO_TRY(add_part(&run, step->x, step->dx_part));
-        if (step->d_residual_use == MOCO_GRADIENT_ADD) {
-            MOCO_TRY(add_part(&run, step->residual, step->d_residual_part));
+        for (int32_t i = 0; i < step->layer.desc.input_count; ++i) {
+            if (step->gradient_use[i] != MOCO_GRADIENT_ADD) continue;
+            MOCO_TRY(add_part(&run, step->inputs[i], step->gradient_part[i]));
         }
     }
     return MOCO_OK;

@@ -271,8 +271,33 @@ static void only_training_keeps_activations(void **state) {
     moco_context_destroy(context);
 }
 
+/* In both modes with batch statistics, although only one of them plans a backward pass; evaluation takes any batch. */
+static void a_refusal_names_the_layer_and_the_images(void **state) {
+    (void) state;
+    moco_context *context = make_context("reference", 1);
+    moco_encoder_config config = small_config("cifar_resnet8");
+    moco_graph *graph = NULL;
+    int64_t feature_dim, embedding_dim;
+    config.bn_groups = 5;
+    assert_ok(moco_architecture_build(&graph, context, &config, &feature_dim, &embedding_dim));
+    for (int32_t mode = MOCO_MODE_TRAIN; mode <= MOCO_MODE_EVALUATE; ++mode) {
+        const moco_plan_key key = {mode, 0, 4, 3, 8, 8};
+        moco_graph_plan *plan = NULL;
+        const moco_status status = moco_graph_plan_create(&plan, graph, &key, 0, NULL);
+        assert_int_equal(mode == MOCO_MODE_EVALUATE ? MOCO_OK : MOCO_INVALID_ARGUMENT, status);
+        if (status != MOCO_OK) {
+            assert_non_null(strstr(moco_last_error(), "layer bn1 of this network can't take images of 4 x 3 x 8 x 8"));
+            assert_non_null(strstr(moco_last_error(), "n is 4 in 5 BatchNorm group(s)"));
+        }
+        moco_graph_plan_destroy(plan);
+    }
+    moco_graph_destroy(graph);
+    moco_context_destroy(context);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refusal_names_the_layer_and_the_images),
         cmocka_unit_test(an_own_layout_changes_no_bit),
         cmocka_unit_test(only_training_keeps_activations),
     };
