@@ -26,6 +26,14 @@ static moco_status chain_add(moco_backend_chain *chain, const moco_backend_ops *
     return MOCO_OK;
 }
 
+/* 1 if the chain has this backend by another name: what that one does not take, this one would not either. */
+static int32_t is_there(const moco_backend_chain *chain, const moco_backend_ops *ops) {
+    for (int32_t i = 0; i < chain->count; ++i) {
+        if (ops->layer_create != NULL && chain->ops[i]->layer_create == ops->layer_create) return 1;
+    }
+    return 0;
+}
+
 moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *context,
                                       const moco_backend_ops *const *list, const char *name) {
     const int32_t any = name == NULL || strcmp(name, "auto") == 0;
@@ -37,7 +45,7 @@ moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *co
     for (const moco_backend_ops *const *ops = list; *ops != NULL; ++ops) {
         const int32_t named = !any && strcmp((*ops)->name, name) == 0;
         found |= named;
-        if (!found) continue;
+        if (!found || is_there(chain, *ops)) continue;
         const moco_status status = chain_add(chain, *ops, named);
         if (status != MOCO_OK) {
             moco_backend_chain_destroy(chain);

@@ -4,7 +4,7 @@
 #include "conformance/layer_cases.h"
 #include "conformance/update_cases.h"
 
-#include "backend/cpu/plain_layers.h"
+#include "backend/cpu/cpu_backend.h"
 #include "support/passive_threads.h"
 
 static struct {
@@ -19,7 +19,7 @@ static void use_variant(moco_context *context) {
     moco_planned_layer layer;
     assert_ok(plan_image_layer(context, &desc, &layer));
     assert_string_equal(layer.ops->name, "cblas");
-    plain_backend *backend = (plain_backend *) layer.backend;
+    cpu_backend *backend = (cpu_backend *) layer.backend;
     backend->conv = variant.conv;
     backend->vector = variant.vector;
     backend->conv_by_gemm = variant.conv_by_gemm;

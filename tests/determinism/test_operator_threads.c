@@ -4,7 +4,7 @@
  */
 #include "support/layer_harness.h"
 
-#include "backend/cpu/plain_layers.h"
+#include "backend/cpu/cpu_backend.h"
 #include "support/passive_threads.h"
 
 #define THREAD_COUNTS 3
@@ -22,7 +22,7 @@ static moco_context *open_variant(const variant *v, int32_t threads) {
     moco_planned_layer layer;
     assert_ok(plan_image_layer(context, &desc, &layer));
     assert_string_equal(layer.ops->name, "cblas");
-    plain_backend *backend = (plain_backend *) layer.backend;
+    cpu_backend *backend = (cpu_backend *) layer.backend;
     backend->conv = v->conv;
     backend->vector = v->vector;
     backend->conv_by_gemm = v->conv_by_gemm;

@@ -1,72 +1,49 @@
-/* The oneDNN backend's table: convolution, BatchNorm and pooling on a channel-blocked layout that no two layers need to
- * convert between. Everything else falls to the next backend of the chain.
- */
 #include "backend/cpu/cpu_backend.h"
 
-#include <string.h>
-
+#include "backend/cpu/info_nce/info_nce.h"
 #include "backend/cpu/onednn/onednn_provider.h"
 #include "core/checked.h"
 
-struct moco_layer {
-    image_layer desc;
-    onednn_convolution *convolution; /* CONV2D only */
+/* --- Layers --- */
+
+/* The ways to compute each kind, best first. A layer is done by the first that supports it; what none does is the next
+ * backend's. */
+static const cpu_layer_ops *const layer_ops[] = {
+    &moco_cpu_blocked_convolution,
+    &moco_cpu_plain_convolution,
+    &moco_cpu_blocked_norm,
+    &moco_cpu_plain_norm,
+    &moco_cpu_blocked_max_pool,
+    &moco_cpu_plain_max_pool,
+    &moco_cpu_blocked_average_pool,
+    &moco_cpu_plain_average_pool,
+    &moco_cpu_reorder,
+    &moco_cpu_linear,
+    &moco_cpu_relu,
+    &moco_cpu_l2_normalize,
+    NULL,
 };
 
-static void destroy(void *self) {
-    cpu_backend *backend = (cpu_backend *) self;
-    moco_onednn_close(backend->onednn, backend->host.context);
-    moco_deallocate(backend->host.context, backend);
-}
-
-static moco_status create(void **self, moco_context *context) {
-    cpu_backend *backend = (cpu_backend *) moco_allocate_zeroed(context, 1, sizeof *backend);
-    if (backend == NULL) return MOCO_OUT_OF_MEMORY;
-    backend->host.context = context;
-    moco_cpu_choose_formats(&backend->f32, &backend->bf16);
-    const moco_status status = backend->f32.kernels != NULL
-                                   ? moco_onednn_open(&backend->onednn, context)
-                                   : moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend needs a processor with AVX2 or "
-                                                                 "AVX-512");
-    if (status != MOCO_OK) {
-        destroy(backend);
-        return status;
-    }
-    *self = backend;
-    return MOCO_OK;
-}
-
-/* What oneDNN's blocked convolutions take: outputs in whole blocks; inputs too, except a plain image of a few channels.
- */
-static moco_status check_convolution(const cpu_format *format, const image_layer *desc) {
-    const int32_t blocked_input = desc->input_layout == format->layout && desc->c % format->block == 0;
-    const int32_t image_input = desc->input_layout == MOCO_LAYOUT_PLAIN && desc->c < format->block;
-    if ((!blocked_input && !image_input) || desc->out_c % format->block != 0) {
-        return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend takes convolutions of whole blocks of %lld channels",
-                         (long long) format->block);
-    }
-    return MOCO_OK;
-}
-
-static moco_status plan(cpu_backend *backend, moco_layer *layer, moco_layer_info *info) {
+static moco_status plan_layer(cpu_backend *backend, moco_layer *layer, moco_layer_info *info) {
     const image_layer *desc = &layer->desc;
-    const cpu_format *format = moco_cpu_format_of(backend, desc);
-    if (desc->dtype != MOCO_DTYPE_F32 || format == NULL) {
-        return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend takes float32, PLAIN or in a layout of its own");
+    const moco_layer_info before = {
+        .struct_size = sizeof before,
+        .output_dtype = MOCO_DTYPE_F32,
+        .wanted_input_layout = MOCO_LAYOUT_PLAIN,
+        .output_layout = MOCO_LAYOUT_PLAIN,
+        .output_bytes = (uint64_t) (desc->n * desc->out_c * desc->out_h * desc->out_w) * sizeof(float),
+    };
+    if (desc->dtype == MOCO_DTYPE_F32) {
+        for (const cpu_layer_ops *const *ops = layer_ops; *ops != NULL; ++ops) {
+            if ((*ops)->kind != desc->kind) continue;
+            layer->ops = *ops;
+            *info = before;
+            const moco_status status = (*ops)->plan(backend, layer, info);
+            if (status != MOCO_UNSUPPORTED) return status;
+        }
     }
-    switch (desc->kind) {
-    case MOCO_LAYER_CONV2D:
-        MOCO_TRY(check_convolution(format, desc));
-        return moco_onednn_convolution_create(&layer->convolution, backend, desc, info);
-    case MOCO_LAYER_BATCH_NORM:
-        return moco_blocked_norm_plan(backend, desc, info);
-    case MOCO_LAYER_MAX_POOL:
-    case MOCO_LAYER_AVERAGE_POOL:
-    case MOCO_LAYER_REORDER:
-        return moco_blocked_pool_plan(backend, desc, info);
-    default:
-        return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend has no layer kind %d", desc->kind);
-    }
+    return moco_fail(MOCO_UNSUPPORTED, "the cpu backend doesn't take this layer of kind %d and dtype %d", desc->kind,
+                     desc->dtype);
 }
 
 static moco_status layer_create(void *self, const moco_layer_desc *desc, moco_layer **out, moco_layer_info *info) {
@@ -74,7 +51,7 @@ static moco_status layer_create(void *self, const moco_layer_desc *desc, moco_la
     moco_layer *layer = (moco_layer *) moco_allocate_zeroed(backend->host.context, 1, sizeof *layer);
     if (layer == NULL) return MOCO_OUT_OF_MEMORY;
     moco_image_layer_of(&layer->desc, desc);
-    const moco_status status = plan(backend, layer, info);
+    const moco_status status = plan_layer(backend, layer, info);
     if (status != MOCO_OK) {
         moco_deallocate(backend->host.context, layer);
         return status;
@@ -85,76 +62,73 @@ static moco_status layer_create(void *self, const moco_layer_desc *desc, moco_la
 
 static void layer_destroy(void *self, moco_layer *layer) {
     cpu_backend *backend = (cpu_backend *) self;
-    moco_onednn_convolution_destroy(backend, layer->convolution);
+    if (layer->ops->release != NULL) layer->ops->release(backend, layer);
     moco_deallocate(backend->host.context, layer);
 }
 
 static moco_status layer_forward(void *self, moco_layer *layer, const moco_layer_args *args) {
-    cpu_backend *backend = (cpu_backend *) self;
-    switch (layer->desc.kind) {
-    case MOCO_LAYER_CONV2D:
-        return moco_onednn_convolution_forward(backend, layer->convolution, args);
-    case MOCO_LAYER_BATCH_NORM:
-        return moco_blocked_norm_forward(backend, &layer->desc, args);
-    default:
-        return moco_blocked_pool_forward(backend, &layer->desc, args);
-    }
+    return layer->ops->forward((cpu_backend *) self, layer, args);
 }
 
 static moco_status layer_backward(void *self, moco_layer *layer, const moco_layer_args *args) {
-    cpu_backend *backend = (cpu_backend *) self;
-    switch (layer->desc.kind) {
-    case MOCO_LAYER_CONV2D:
-        return moco_onednn_convolution_backward(backend, layer->convolution, args);
-    case MOCO_LAYER_BATCH_NORM:
-        return moco_blocked_norm_backward(backend, &layer->desc, args);
-    default:
-        return moco_blocked_pool_backward(backend, &layer->desc, args);
-    }
+    return layer->ops->backward((cpu_backend *) self, layer, args);
 }
 
-typedef struct add_work {
-    const cpu_format *format;
-    char *target;
-    const char *source;
-} add_work;
-
-static void add_range(void *argument, int64_t begin, int64_t end) {
-    const add_work *work = (const add_work *) argument;
-    const int64_t offset = begin * work->format->block * work->format->kernels->element_bytes;
-    work->format->kernels->add(work->target + offset, work->source + offset, end - begin);
-}
-
-/* float32 is the next backend's. */
-static moco_status add(void *self, const moco_tensor *target, const moco_tensor *source) {
+/* 1 where convolutions are computed in that dtype; what lies between them follows. */
+static int32_t computes(void *self, int32_t dtype) {
     const cpu_backend *backend = (const cpu_backend *) self;
-    const cpu_format *format = &backend->bf16;
-    if (target->dtype != MOCO_DTYPE_BF16 || format->kernels == NULL || target->dims[0] % format->block != 0) {
-        return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend adds whole blocks of bfloat16");
-    }
-    add_work work = {format, (char *) moco_host_address(target), (const char *) moco_host_address(source)};
-    moco_parallel_range(backend->host.context, target->dims[0] / format->block, moco_cpu_grain(format->block),
-                        add_range, &work);
+    return dtype == MOCO_DTYPE_F32 || (dtype == MOCO_DTYPE_BF16 && backend->bf16.block != 0 && backend->onednn != NULL);
+}
+
+/* --- The tables --- */
+
+static void destroy(void *self) {
+    cpu_backend *backend = (cpu_backend *) self;
+#ifdef MOCO_HAVE_ONEDNN
+    moco_onednn_close(backend->onednn);
+#endif
+    moco_deallocate(backend->host.context, backend);
+}
+
+static moco_status create(void **self, moco_context *context) {
+    cpu_backend *backend = (cpu_backend *) moco_allocate_zeroed(context, 1, sizeof *backend);
+    if (backend == NULL) return MOCO_OUT_OF_MEMORY;
+    backend->host.context = context;
+    moco_cpu_choose_kernels(backend);
+    *self = backend;
     return MOCO_OK;
 }
 
-static int32_t computes(void *self, int32_t dtype) {
-    const cpu_backend *backend = (const cpu_backend *) self;
-    return dtype == MOCO_DTYPE_F32 || (dtype == MOCO_DTYPE_BF16 && backend->bf16.kernels != NULL);
+/* What the two names share: all but create. */
+#define CPU_BACKEND_MEMBERS                                                                                           \
+    .struct_size = sizeof(moco_backend_ops), .abi_version = MOCO_BACKEND_VERSION, .memory = MOCO_MEMORY_HOST,         \
+    .destroy = destroy, .buffer_create = moco_host_buffer_create, .buffer_wrap = moco_host_buffer_wrap,               \
+    .buffer_destroy = moco_host_buffer_destroy, .upload = moco_host_upload, .download = moco_host_download,           \
+    .copy = moco_host_copy, .fill_zero = moco_host_fill_zero, .gather_rows = moco_host_gather_rows,                   \
+    .all_finite = moco_host_all_finite, .add = moco_cpu_add, .convert = moco_host_convert, .map = moco_host_map,      \
+    .layer_create = layer_create, .layer_destroy = layer_destroy, .layer_forward = layer_forward,                     \
+    .layer_backward = layer_backward, .momentum_update = moco_cpu_momentum_update, .sgd_update = moco_cpu_sgd_update, \
+    .sgd_momentum_update = moco_cpu_sgd_momentum_update, .info_nce = moco_cpu_info_nce, .computes = computes
+
+extern const moco_backend_ops moco_backend_cblas;
+const moco_backend_ops moco_backend_cblas = {.name = "cblas", .create = create, CPU_BACKEND_MEMBERS};
+
+#ifdef MOCO_HAVE_ONEDNN
+static moco_status create_with_onednn(void **self, moco_context *context) {
+    void *backend = NULL;
+    MOCO_TRY(create(&backend, context));
+    const moco_status status =
+        ((cpu_backend *) backend)->f32.block == 0
+            ? moco_fail(MOCO_UNSUPPORTED, "the backend \"onednn\" needs a processor with AVX2 or AVX-512")
+            : moco_onednn_open(&((cpu_backend *) backend)->onednn, context);
+    if (status != MOCO_OK) {
+        destroy(backend);
+        return status;
+    }
+    *self = backend;
+    return MOCO_OK;
 }
 
 extern const moco_backend_ops moco_backend_onednn;
-const moco_backend_ops moco_backend_onednn = {
-    .struct_size = sizeof(moco_backend_ops),
-    .abi_version = MOCO_BACKEND_VERSION,
-    .name = "onednn",
-    .memory = MOCO_MEMORY_HOST,
-    .create = create,
-    .destroy = destroy,
-    .add = add,
-    .computes = computes,
-    .layer_create = layer_create,
-    .layer_destroy = layer_destroy,
-    .layer_forward = layer_forward,
-    .layer_backward = layer_backward,
-};
+const moco_backend_ops moco_backend_onednn = {.name = "onednn", .create = create_with_onednn, CPU_BACKEND_MEMBERS};
+#endif

@@ -1,13 +1,18 @@
-/* What the files of the oneDNN backend share. Convolutions are oneDNN's, but for those that our own code makes faster;
- * what lies between them (BatchNorm, ReLU, residuals, pooling) is our own on the same channel-blocked layout, because
- * there only memory traffic counts.
+/* What the files of the cpu backend share. One backend does everything that this library has for the processor, on two
+ * kinds of layout: PLAIN, and channel-blocked ones that no two layers need to convert between. Arithmetic is our own
+ * kernels' (kernels/), chosen for the processor (cpu_kernels.c); matrix products are a BLAS's (blas/), and convolutions
+ * oneDNN's where it is there and faster (onednn/).
+ *
+ * The backend has two names in moco_context_config: "onednn", with oneDNN, and "cblas", without.
  */
 #ifndef MOCO_CPU_BACKEND_H
 #define MOCO_CPU_BACKEND_H
 
 #include "backend/backend_chain.h"
 #include "backend/cpu/kernels/blocked_kernels.h"
+#include "backend/cpu/kernels/conv_kernel.h"
 #include "backend/cpu/kernels/direct_kernels.h"
+#include "backend/cpu/kernels/vector_kernel.h"
 #include "backend/cpu/kernels/weight_kernels.h"
 #include "backend/cpu/kernels/winograd_kernels.h"
 #include "backend/host_memory.h"
@@ -33,54 +38,54 @@ typedef struct onednn_provider onednn_provider;
 
 typedef struct cpu_backend {
     moco_host_backend host; /* first: the shared memory functions expect it */
-    onednn_provider *onednn;
-    cpu_format f32;  /* kernels NULL: this processor has no registers for a block */
-    cpu_format bf16; /* kernels NULL: it has no bfloat16 */
+
+    /* PLAIN layout. */
+    const vector_kernel *vector;
+    const conv_kernel *conv;
+    int32_t conv_by_gemm; /* 1: the baseline's tiles lose to a BLAS, so sums go to moco_gemm; copy and scatter are still
+                             conv's */
+    /* Channel-blocked layouts. */
+    cpu_format f32;          /* block 0: this processor has no registers for one */
+    cpu_format bf16;         /* block 0: it has no bfloat16 */
+    onednn_provider *onednn; /* NULL: without */
 } cpu_backend;
 
-/* NULL-terminated: the direct convolutions' kernels that this processor runs, best first, for tests. */
-const direct_kernels *const *moco_cpu_direct_kernels(void);
+/* --- Layers --- */
 
-/* The formats of this processor's registers (cpu_kernels.c). */
-void moco_cpu_choose_formats(cpu_format *f32, cpu_format *bf16);
+typedef struct cpu_layer_ops cpu_layer_ops;
+
+struct moco_layer {
+    image_layer desc;
+    const cpu_layer_ops *ops;
+    void *plan; /* its own */
+};
+
+/* One way to compute one kind of layer, on one layout. */
+struct cpu_layer_ops {
+    int32_t kind; /* MOCO_LAYER_* */
+    /* Fills what of `info` is not as for a PLAIN float32 layer that saves and keeps nothing, which it holds before, and
+     * layer->plan if it wants one. UNSUPPORTED leaves the layer to the next way in the list. */
+    moco_status (*plan)(cpu_backend *backend, moco_layer *layer, moco_layer_info *info);
+    moco_status (*forward)(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args);
+    moco_status (*backward)(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args);
+    void (*release)(cpu_backend *backend, moco_layer *layer); /* NULL: nothing to release */
+};
+
+extern const cpu_layer_ops moco_cpu_blocked_convolution, moco_cpu_plain_convolution;
+extern const cpu_layer_ops moco_cpu_blocked_norm, moco_cpu_plain_norm;
+extern const cpu_layer_ops moco_cpu_blocked_max_pool, moco_cpu_plain_max_pool;
+extern const cpu_layer_ops moco_cpu_blocked_average_pool, moco_cpu_plain_average_pool;
+extern const cpu_layer_ops moco_cpu_reorder;
+extern const cpu_layer_ops moco_cpu_linear, moco_cpu_relu, moco_cpu_l2_normalize;
+
+/* --- Formats (cpu_formats.c) --- */
 
 /* The format of the layer's input: its layout's, or for a PLAIN one that which its compute_dtype asks for. NULL: the
- * layout is another backend's. */
+ * layout is none of ours, or this processor has no blocked ones. */
 const cpu_format *moco_cpu_format_of(const cpu_backend *backend, const image_layer *desc);
 
-typedef struct onednn_convolution onednn_convolution;
-
-moco_status moco_onednn_convolution_create(onednn_convolution **out, cpu_backend *backend, const image_layer *desc,
-                                           moco_layer_info *info);
-void moco_onednn_convolution_destroy(cpu_backend *backend, onednn_convolution *convolution);
-moco_status moco_onednn_convolution_forward(cpu_backend *backend, onednn_convolution *convolution,
-                                            const moco_layer_args *args);
-moco_status moco_onednn_convolution_backward(cpu_backend *backend, onednn_convolution *convolution,
-                                             const moco_layer_args *args);
-
-/* The weight gradient of a 1 x 1 convolution by our own kernel (pointwise_gradient.c), where that takes it. */
-int32_t moco_pointwise_supports(const cpu_backend *backend, const image_layer *desc);
-uint64_t moco_pointwise_scratch(const cpu_backend *backend, const image_layer *desc);
-void moco_pointwise_gradient(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args);
-
-/* 3 x 3 convolutions by our own kernels (winograd_tiles_outer.c), where those take them. */
-int32_t moco_winograd_supports(const cpu_backend *backend, const image_layer *desc);
-uint64_t moco_winograd_scratch(const cpu_backend *backend, const image_layer *desc);
-void moco_winograd_forward(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args);
-void moco_winograd_input_gradient(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args);
-void moco_winograd_weight_gradient(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args);
-
-/* BatchNorm (blocked_norm.c): `info` is filled by plan, which answers UNSUPPORTED for what it doesn't take. */
-moco_status moco_blocked_norm_plan(const cpu_backend *backend, const image_layer *desc, moco_layer_info *info);
-moco_status moco_blocked_norm_forward(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args);
-moco_status moco_blocked_norm_backward(const cpu_backend *backend, const image_layer *desc,
-                                       const moco_layer_args *args);
-
-/* Pooling and the way back to PLAIN (blocked_pool.c). */
-moco_status moco_blocked_pool_plan(const cpu_backend *backend, const image_layer *desc, moco_layer_info *info);
-moco_status moco_blocked_pool_forward(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args);
-moco_status moco_blocked_pool_backward(const cpu_backend *backend, const image_layer *desc,
-                                       const moco_layer_args *args);
+/* The same if the layer's input, and its residual where it has one, are in that format's layout; else NULL. */
+const cpu_format *moco_cpu_blocked_input(const cpu_backend *backend, const image_layer *desc);
 
 /* Bytes of n x c x h x w elements of `dtype`. */
 moco_status moco_cpu_bytes(int32_t dtype, int64_t n, int64_t c, int64_t h, int64_t w, uint64_t *bytes);
@@ -91,5 +96,22 @@ static inline uint64_t cpu_aligned(uint64_t bytes) {
 
 /* How many tasks of so many elements, say (sample, channel block), make a range worth handing to a thread. */
 int64_t moco_cpu_grain(int64_t elements_each);
+
+/* --- Kernels for this processor (cpu_kernels.c) --- */
+
+void moco_cpu_choose_kernels(cpu_backend *backend);
+
+/* NULL-terminated lists of all that it runs, best first, for tests. */
+const conv_kernel *const *moco_cpu_conv_kernels(void);
+const vector_kernel *const *moco_cpu_vector_kernels(void);
+const direct_kernels *const *moco_cpu_direct_kernels(void);
+
+/* --- Updates (updates.c) --- */
+
+moco_status moco_cpu_momentum_update(void *self, const moco_tensor *target, const moco_tensor *source, double m);
+moco_status moco_cpu_sgd_update(void *self, const moco_sgd_args *args);
+/* `average` may be NULL. */
+moco_status moco_cpu_sgd_momentum_update(void *self, const moco_sgd_args *args, const moco_tensor *average, double m);
+moco_status moco_cpu_add(void *self, const moco_tensor *target, const moco_tensor *source);
 
 #endif

@@ -1,12 +1,23 @@
 #include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/cpu_blocking.h"
 #include "core/checked.h"
 
 const cpu_format *moco_cpu_format_of(const cpu_backend *backend, const image_layer *desc) {
-    const cpu_format *bf16 = backend->bf16.kernels == NULL ? NULL : &backend->bf16;
-    if (desc->input_layout == backend->f32.layout) return &backend->f32;
+    const cpu_format *f32 = &backend->f32, *bf16 = backend->bf16.block == 0 ? NULL : &backend->bf16;
+    if (f32->block == 0) return NULL;
+    if (desc->input_layout == f32->layout) return f32;
     if (bf16 != NULL && desc->input_layout == bf16->layout) return bf16;
     if (desc->input_layout != MOCO_LAYOUT_PLAIN) return NULL;
-    return bf16 != NULL && desc->compute_dtype == MOCO_DTYPE_BF16 ? bf16 : &backend->f32;
+    return bf16 != NULL && desc->compute_dtype == MOCO_DTYPE_BF16 ? bf16 : f32;
+}
+
+const cpu_format *moco_cpu_blocked_input(const cpu_backend *backend, const image_layer *desc) {
+    const cpu_format *format = moco_cpu_format_of(backend, desc);
+    if (format == NULL || desc->input_layout != format->layout || desc->c % format->block != 0 ||
+        (desc->residual && desc->residual_layout != format->layout)) {
+        return NULL;
+    }
+    return format;
 }
 
 moco_status moco_cpu_bytes(int32_t dtype, int64_t n, int64_t c, int64_t h, int64_t w, uint64_t *bytes) {
@@ -18,5 +29,5 @@ moco_status moco_cpu_bytes(int32_t dtype, int64_t n, int64_t c, int64_t h, int64
 }
 
 int64_t moco_cpu_grain(int64_t elements_each) {
-    return moco_max_i64(1, 16384 / moco_max_i64(1, elements_each));
+    return moco_max_i64(1, CPU_RANGE_VALUES / moco_max_i64(1, elements_each));
 }

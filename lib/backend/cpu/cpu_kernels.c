@@ -2,7 +2,6 @@
 #include <stddef.h>
 
 #include "backend/cpu/cpu_backend.h"
-#include "backend/cpu/plain_layers.h"
 #include "core/cpu_features.h"
 
 extern const conv_kernel moco_conv_kernel_baseline;
@@ -42,12 +41,12 @@ static const cpu_format bf16_16 = {CPU_LAYOUT_BLOCKED_16_BF16,
                                    &moco_weight_kernels_avx512_bf16,
                                    NULL};
 
-void moco_cpu_choose_formats(cpu_format *f32, cpu_format *bf16) {
+static void choose_formats(cpu_backend *backend) {
     if (moco_cpu_has(MOCO_CPU_BUILD_AVX512)) {
-        *f32 = f32_16;
-        if (moco_cpu_has(MOCO_CPU_BUILD_AVX512_BF16)) *bf16 = bf16_16;
+        backend->f32 = f32_16;
+        if (moco_cpu_has(MOCO_CPU_BUILD_AVX512_BF16)) backend->bf16 = bf16_16;
     } else if (moco_cpu_has(MOCO_CPU_BUILD_AVX2)) {
-        *f32 = f32_8;
+        backend->f32 = f32_8;
     }
 }
 #else
@@ -55,9 +54,8 @@ static const conv_kernel *const conv_kernels[] = {&moco_conv_kernel_baseline, NU
 static const vector_kernel *const vector_kernels[] = {&moco_vector_kernel_baseline, NULL};
 static const direct_kernels *const all_direct_kernels[] = {NULL};
 
-void moco_cpu_choose_formats(cpu_format *f32, cpu_format *bf16) {
-    (void) f32;
-    (void) bf16;
+static void choose_formats(cpu_backend *backend) {
+    (void) backend;
 }
 #endif
 
@@ -71,4 +69,11 @@ const vector_kernel *const *moco_cpu_vector_kernels(void) {
 
 const direct_kernels *const *moco_cpu_direct_kernels(void) {
     return all_direct_kernels + moco_cpu_first_build();
+}
+
+void moco_cpu_choose_kernels(cpu_backend *backend) {
+    backend->vector = moco_cpu_vector_kernels()[0];
+    backend->conv = moco_cpu_conv_kernels()[0];
+    backend->conv_by_gemm = moco_cpu_conv_kernels()[1] == NULL; /* only the baseline is left */
+    choose_formats(backend);
 }

@@ -2,15 +2,11 @@
 
 #include <string.h>
 
-/* Sizes are for second-level caches from 512 KiB on; no result depends on the processor's. */
-#define COPY_BUDGET        (64 * 1024) /* floats of a unit's copy */
-#define GEMM_BUDGET        (64 * 1024) /* floats of a matrix for BLAS */
-#define MOST_POSITIONS     4096
-#define GRADIENT_POSITIONS 2048
-#define GRADIENT_CHANNELS  24
-#define ENOUGH_TASKS       16
-#define LARGEST_STRIDE     64
-#define LARGEST_COPY       ((int64_t) 1 << 30) /* offsets are int32 */
+#include "backend/cpu/cpu_blocking.h"
+#include "core/checked.h"
+
+#define LARGEST_STRIDE 64
+#define LARGEST_COPY   ((int64_t) 1 << 30) /* offsets are int32 */
 
 /* Rows share their padding (the right one of a row is the left one of the next) where every window still sees zeros. */
 static int64_t stride_of(const conv_pass *pass, int64_t source, int64_t grid) {
@@ -35,30 +31,34 @@ static void cut_units(conv_pass *pass, int64_t lanes) {
     const int64_t row_floats = pass->channels * pass->in_phases * pass->in_phases * pass->row_stride;
     const int64_t image_floats = row_floats * pass->image_rows;
     pass->copy_channels = pass->channels;
-    if (image_floats <= COPY_BUDGET) {
-        const int64_t fit =
-            moco_min_i64(COPY_BUDGET / image_floats, MOST_POSITIONS / (pass->row_stride * pass->image_rows));
-        set_unit(pass, moco_max_i64(1, moco_min_i64(fit, pass->n / ENOUGH_TASKS)), pass->grid_h, lanes);
+    if (image_floats <= CPU_TILES_COPY_FLOATS) {
+        const int64_t fit = moco_min_i64(CPU_TILES_COPY_FLOATS / image_floats,
+                                         CPU_TILES_MOST_POSITIONS / (pass->row_stride * pass->image_rows));
+        set_unit(pass, moco_max_i64(1, moco_min_i64(fit, pass->n / CPU_TILES_TASKS)), pass->grid_h, lanes);
     } else {
-        set_unit(pass, 1, moco_min_i64(moco_max_i64(COPY_BUDGET / row_floats - pass->reach, 2), pass->grid_h), lanes);
+        set_unit(pass, 1, moco_min_i64(moco_max_i64(CPU_TILES_COPY_FLOATS / row_floats - pass->reach, 2), pass->grid_h),
+                 lanes);
     }
 }
 
 static void cut_gradient_units(conv_pass *pass, int64_t lanes, int64_t kernel) {
     const int64_t image = pass->row_stride * pass->image_rows;
-    const int64_t channels =
-        kernel == 1 ? GRADIENT_CHANNELS : GRADIENT_CHANNELS / (2 * moco_min_i64(2, pass->in_phases));
+    const int64_t channels = kernel == 1 ? CPU_TILES_GRADIENT_CHANNELS
+                                         : CPU_TILES_GRADIENT_CHANNELS / (2 * moco_min_i64(2, pass->in_phases));
     pass->copy_channels = moco_min_i64(pass->channels, channels);
-    if (image <= GRADIENT_POSITIONS) {
-        const int64_t wanted = moco_max_i64(pass->n / ENOUGH_TASKS, moco_ceil_divide(GRADIENT_POSITIONS / 2, image));
-        set_unit(pass, moco_max_i64(1, moco_min_i64(moco_min_i64(GRADIENT_POSITIONS / image, wanted), pass->n)),
+    if (image <= CPU_TILES_GRADIENT_POSITIONS) {
+        const int64_t wanted =
+            moco_max_i64(pass->n / CPU_TILES_TASKS, moco_ceil_divide(CPU_TILES_GRADIENT_POSITIONS / 2, image));
+        set_unit(pass,
+                 moco_max_i64(1, moco_min_i64(moco_min_i64(CPU_TILES_GRADIENT_POSITIONS / image, wanted), pass->n)),
                  pass->grid_h, lanes);
     } else {
-        set_unit(pass, 1, moco_min_i64(moco_max_i64(GRADIENT_POSITIONS / pass->row_stride, 1), pass->grid_h), lanes);
+        set_unit(pass, 1, moco_min_i64(moco_max_i64(CPU_TILES_GRADIENT_POSITIONS / pass->row_stride, 1), pass->grid_h),
+                 lanes);
     }
 }
 
-static void cut_outputs(conv_pass *pass, const plain_backend *backend) {
+static void cut_outputs(conv_pass *pass, const cpu_backend *backend) {
     const int64_t lanes = backend->conv->lanes, widest = pass->phases[0].taps;
     pass->block = backend->conv_by_gemm ? 1 : backend->conv->rows;
     const int64_t blocks = moco_ceil_divide(pass->out_channels, pass->block);
@@ -70,8 +70,8 @@ static void cut_outputs(conv_pass *pass, const plain_backend *backend) {
                     : pass->grid_w >= lanes && conv_round_up(pass->grid_w, lanes) * 20 <= pass->row_stride * 21);
     pass->slices = 1;
     const int64_t tasks = pass->units * pass->groups;
-    if (tasks < ENOUGH_TASKS) {
-        pass->slices = moco_max_i64(1, moco_min_i64(moco_ceil_divide(ENOUGH_TASKS, tasks), pass->out_channels / 32));
+    if (tasks < CPU_TILES_TASKS) {
+        pass->slices = moco_max_i64(1, moco_min_i64(moco_ceil_divide(CPU_TILES_TASKS, tasks), pass->out_channels / 32));
         pass->slices = moco_min_i64(pass->slices, blocks);
     }
     const int64_t runs = (pass->images * pass->rows + 1) * (int64_t) (sizeof(conv_run) / sizeof(float));
@@ -79,7 +79,7 @@ static void cut_outputs(conv_pass *pass, const plain_backend *backend) {
     int64_t work = CONV_MAX_ROWS * CONV_MAX_VECTORS * CONV_MAX_LANES;
     pass->gemm_columns = 0;
     if (backend->conv_by_gemm) {
-        const int64_t columns = moco_min_i64(moco_max_i64(GEMM_BUDGET / moco_max_i64(widest, 1), 32), 1024);
+        const int64_t columns = moco_min_i64(moco_max_i64(CPU_TILES_GEMM_FLOATS / moco_max_i64(widest, 1), 32), 1024);
         pass->gemm_columns = moco_min_i64(conv_round_up(columns, 16), conv_round_up(pass->positions, 16));
         work = (widest + pass->out_channels) * pass->gemm_columns;
     }
@@ -137,7 +137,7 @@ static void fill_offsets(conv_pass *pass, int64_t kernel, int32_t backward) {
 
 enum { FORWARD, BACKWARD, GRADIENT };
 
-static moco_status plan_pass(conv_pass *pass, plain_backend *backend, const image_layer *desc, int32_t kind) {
+static moco_status plan_pass(conv_pass *pass, cpu_backend *backend, const image_layer *desc, int32_t kind) {
     const int32_t backward = kind == BACKWARD;
     moco_context *context = backend->host.context;
     const int64_t kernel = desc->kernel, stride = desc->stride, phases = backward ? stride : 1;
@@ -177,7 +177,7 @@ static moco_status plan_pass(conv_pass *pass, plain_backend *backend, const imag
     return MOCO_OK;
 }
 
-static moco_status plan_forward(conv_pass *pass, plain_backend *backend, const image_layer *desc, int32_t kind) {
+static moco_status plan_forward(conv_pass *pass, cpu_backend *backend, const image_layer *desc, int32_t kind) {
     const int64_t window = (int64_t) desc->kernel * desc->kernel;
     memset(pass, 0, sizeof *pass);
     pass->n = desc->n;
@@ -198,15 +198,15 @@ static moco_status plan_forward(conv_pass *pass, plain_backend *backend, const i
     return plan_pass(pass, backend, desc, kind);
 }
 
-moco_status moco_conv_pass_forward(conv_pass *pass, plain_backend *backend, const image_layer *desc) {
+moco_status moco_conv_pass_forward(conv_pass *pass, cpu_backend *backend, const image_layer *desc) {
     return plan_forward(pass, backend, desc, FORWARD);
 }
 
-moco_status moco_conv_pass_gradient(conv_pass *pass, plain_backend *backend, const image_layer *desc) {
+moco_status moco_conv_pass_gradient(conv_pass *pass, cpu_backend *backend, const image_layer *desc) {
     return plan_forward(pass, backend, desc, GRADIENT);
 }
 
-moco_status moco_conv_pass_backward(conv_pass *pass, plain_backend *backend, const image_layer *desc) {
+moco_status moco_conv_pass_backward(conv_pass *pass, cpu_backend *backend, const image_layer *desc) {
     const int64_t window = (int64_t) desc->kernel * desc->kernel, first = desc->padding / desc->stride;
     memset(pass, 0, sizeof *pass);
     pass->n = desc->n;
@@ -229,7 +229,7 @@ moco_status moco_conv_pass_backward(conv_pass *pass, plain_backend *backend, con
     return plan_pass(pass, backend, desc, BACKWARD);
 }
 
-void moco_conv_pass_release(conv_pass *pass, plain_backend *backend) {
+void moco_conv_pass_release(conv_pass *pass, cpu_backend *backend) {
     moco_deallocate(backend->host.context, pass->offsets);
     moco_deallocate(backend->host.context, pass->places);
     moco_deallocate(backend->host.context, pass->phases);

@@ -2,18 +2,20 @@
  * each output at a grid position is a sum over taps (channel x place in the window), and a tap is one offset into the
  * copy.
  *
- *   forward:  y[o][r][q] = sum over c, ky, kx of w[o][c][ky][kx] * x[c][s r + ky - p][s q + kx - p]
- *             x is copied as s x s interleaved planes, so that neighbouring outputs read neighbouring values; one
- * phase. backward: dx[c][i][j] = sum over o and all ky = i + p (mod s) .. of w[o][c][ky][kx] * dy[o][(i + p - ky) /
- * s][..] the s x s remainders (i + p) mod s are phases with windows of their own over one copy of dy.
+ *     forward:   y[o][r][q] = sum over c, ky, kx of w[o][c][ky][kx] * x[c][s r + ky - p][s q + kx - p]
+ *                x is copied as s x s interleaved planes, so that neighbouring outputs read neighbouring values; there is
+ *                one phase.
+ *     backward:  dx[c][i][j] = sum over o and all ky = i + p (mod s), kx = j + p (mod s) of
+ *                              w[o][c][ky][kx] * dy[o][(i + p - ky) / s][(j + p - kx) / s]
+ *                the s x s remainders of i + p and j + p are phases with windows of their own over one copy of dy.
  *
- * A unit of work is a few whole images, stacked in one tall plane per channel, or a band of rows of one image: as much
- * as stays in the cache. All cuts depend on the shape only.
+ * A unit of work is `images` whole images, stacked in one tall plane per channel, or a band of rows of one image: as
+ * much as stays in the cache. All cuts depend on the shape only.
  */
 #ifndef MOCO_CONV_PLAN_H
 #define MOCO_CONV_PLAN_H
 
-#include "backend/cpu/plain_layers.h"
+#include "backend/cpu/cpu_backend.h"
 
 typedef struct conv_phase {
     int64_t taps;      /* channels * places in the window */
@@ -64,23 +66,23 @@ typedef struct conv_unit {
     int64_t positions;
 } conv_unit;
 
-moco_status moco_conv_pass_forward(conv_pass *pass, plain_backend *backend, const image_layer *desc);
+moco_status moco_conv_pass_forward(conv_pass *pass, cpu_backend *backend, const image_layer *desc);
 /* The forward pass's copy, cut for the weights' gradient: as many positions in a unit as pay for adding up vectors'
  * lanes, and a few channels at a time. Never run. */
-moco_status moco_conv_pass_gradient(conv_pass *pass, plain_backend *backend, const image_layer *desc);
-moco_status moco_conv_pass_backward(conv_pass *pass, plain_backend *backend, const image_layer *desc);
-void moco_conv_pass_release(conv_pass *pass, plain_backend *backend);
+moco_status moco_conv_pass_gradient(conv_pass *pass, cpu_backend *backend, const image_layer *desc);
+moco_status moco_conv_pass_backward(conv_pass *pass, cpu_backend *backend, const image_layer *desc);
+void moco_conv_pass_release(conv_pass *pass, cpu_backend *backend);
 
 conv_unit moco_conv_unit_of(const conv_pass *pass, int64_t unit);
 
 /* --- conv_tasks.c: the work itself --- */
 
 /* target = pass(source, weight); scratch: weight_floats, then worker_floats per thread. */
-void moco_conv_pass_run(plain_backend *backend, const conv_pass *pass, const float *source, const float *weight,
+void moco_conv_pass_run(cpu_backend *backend, const conv_pass *pass, const float *source, const float *weight,
                         float *target, float *scratch);
 
 /* Copies a unit's planes of channels [channel, channel + count) of all groups' into `copy`. */
-void moco_conv_copy_unit(const plain_backend *backend, const conv_pass *pass, const conv_unit *unit, int64_t channel,
+void moco_conv_copy_unit(const cpu_backend *backend, const conv_pass *pass, const conv_unit *unit, int64_t channel,
                          int64_t count, const float *source, float *copy);
 
 static inline int64_t conv_round_up(int64_t value, int64_t multiple) {

@@ -5,9 +5,10 @@
 
 #include "backend/cpu/blas/gemm.h"
 #include "backend/cpu/convolution/conv_plan.h"
+#include "core/checked.h"
 
 typedef struct conv_work {
-    const plain_backend *backend;
+    const cpu_backend *backend;
     const conv_pass *pass;
     const float *source;
     const float *weight;
@@ -46,7 +47,7 @@ static void pack_block(void *argument, int64_t task, int32_t worker) {
 
 /* --- The copy --- */
 
-void moco_conv_copy_unit(const plain_backend *backend, const conv_pass *pass, const conv_unit *unit, int64_t channel,
+void moco_conv_copy_unit(const cpu_backend *backend, const conv_pass *pass, const conv_unit *unit, int64_t channel,
                          int64_t count, const float *source, float *copy) {
     const int64_t phases = pass->in_phases, area = pass->source_h * pass->source_w;
     const int64_t all_channels = pass->groups * pass->channels;
@@ -238,7 +239,7 @@ static void run_task(void *argument, int64_t task, int32_t worker) {
     }
 }
 
-void moco_conv_pass_run(plain_backend *backend, const conv_pass *pass, const float *source, const float *weight,
+void moco_conv_pass_run(cpu_backend *backend, const conv_pass *pass, const float *source, const float *weight,
                         float *target, float *scratch) {
     moco_context *context = backend->host.context;
     conv_work work = {backend, pass, source, weight, target, scratch, scratch + pass->weight_floats};

@@ -61,8 +61,8 @@ static inline void stream(void *y, int64_t i, vec value) {
 }
 #endif
 
-/* Four sums side by side hide the adder's latency; their order is fixed. */
-#define LANES 4
+/* So many independent sums hide the latency of an addition; the order in which they are combined is fixed. */
+#define ACCUMULATORS 4
 
 static inline vec keep_where(ivec mask, vec value) {
     return (vec) (mask & (ivec) value);
@@ -121,23 +121,23 @@ static inline vec masked_gradient(const gradient_input *in, int mask, int64_t i,
     return dy;
 }
 
-static vec sum_of(const vec partial[LANES]) {
+static vec sum_of(const vec partial[ACCUMULATORS]) {
     return (partial[0] + partial[1]) + (partial[2] + partial[3]);
 }
 
 static void moments(const void *x, int64_t spatial, float *mean, float *squares) {
-    vec sum[LANES] = {{0}};
+    vec sum[ACCUMULATORS] = {{0}};
     int64_t i = 0;
-    for (; i + LANES <= spatial; i += LANES)
-        for (int lane = 0; lane < LANES; ++lane) sum[lane] += load(x, i + lane);
+    for (; i + ACCUMULATORS <= spatial; i += ACCUMULATORS)
+        for (int a = 0; a < ACCUMULATORS; ++a) sum[a] += load(x, i + a);
     for (; i < spatial; ++i) sum[0] += load(x, i);
     const vec center = sum_of(sum) / (float) spatial;
 
-    vec square[LANES] = {{0}};
-    for (i = 0; i + LANES <= spatial; i += LANES)
-        for (int lane = 0; lane < LANES; ++lane) {
-            const vec difference = load(x, i + lane) - center;
-            square[lane] += difference * difference;
+    vec square[ACCUMULATORS] = {{0}};
+    for (i = 0; i + ACCUMULATORS <= spatial; i += ACCUMULATORS)
+        for (int a = 0; a < ACCUMULATORS; ++a) {
+            const vec difference = load(x, i + a) - center;
+            square[a] += difference * difference;
         }
     for (; i < spatial; ++i) {
         const vec difference = load(x, i) - center;
@@ -181,13 +181,13 @@ static void normalise(const void *x, const void *residual, int32_t relu, const f
 }
 
 static inline void sums_with(const gradient_input *in, int mask, int64_t spatial, float *sum, float *product_sum) {
-    vec s[LANES] = {{0}}, p[LANES] = {{0}}, centered;
+    vec s[ACCUMULATORS] = {{0}}, p[ACCUMULATORS] = {{0}}, centered;
     int64_t i = 0;
-    for (; i + LANES <= spatial; i += LANES)
-        for (int lane = 0; lane < LANES; ++lane) {
-            const vec dz = masked_gradient(in, mask, i + lane, &centered);
-            s[lane] += dz;
-            p[lane] += dz * centered;
+    for (; i + ACCUMULATORS <= spatial; i += ACCUMULATORS)
+        for (int a = 0; a < ACCUMULATORS; ++a) {
+            const vec dz = masked_gradient(in, mask, i + a, &centered);
+            s[a] += dz;
+            p[a] += dz * centered;
         }
     for (; i < spatial; ++i) {
         const vec dz = masked_gradient(in, mask, i, &centered);
@@ -304,8 +304,8 @@ static void max_pool_gradient(const void *dy, const uint8_t *index, const blocke
 }
 
 static void average(const void *x, int64_t spatial, float *y) {
-    vec sum[LANES] = {{0}};
-    for (int64_t i = 0; i < spatial; ++i) sum[i % LANES] += load(x, i);
+    vec sum[ACCUMULATORS] = {{0}};
+    for (int64_t i = 0; i < spatial; ++i) sum[i % ACCUMULATORS] += load(x, i);
     *VECTORS(y) = sum_of(sum) / (float) spatial;
 }
 
@@ -363,8 +363,10 @@ const blocked_kernels MOCO_BLOCKED_KERNELS = {
     .from_float = from_float,
     .add = add,
 #if BLOCK == 16
+    .outer_rows = OUTER_ROWS,
+    .outer_blocks = OUTER_BLOCKS,
     .outer_products = outer_products,
-    .pixels_per_step = 4 / sizeof(element),
+    .pixels_per_word = PIXELS_PER_WORD,
     .pack = pack,
 #endif
 };

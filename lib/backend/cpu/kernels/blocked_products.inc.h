@@ -1,6 +1,8 @@
 /* The weight gradients' part of blocked_kernels.c, which includes it for B = 16: vec, load and the rest are there. */
-#ifndef MOCO_ONEDNN_BLOCKED_PRODUCTS_INC_H
-#define MOCO_ONEDNN_BLOCKED_PRODUCTS_INC_H
+#ifndef MOCO_BLOCKED_PRODUCTS_INC_H
+#define MOCO_BLOCKED_PRODUCTS_INC_H
+
+enum { PIXELS_PER_WORD = 4 / sizeof(element) };
 
 /* --- The weight gradient of 1 x 1 convolutions --- */
 
@@ -39,23 +41,26 @@ static inline vec multiply_add(vec sum, vec x, vec dy) {
 #endif
 }
 
-static void outer_products(const float *dy, int64_t lane, const float *x, int64_t x_next, int64_t steps, float *dw,
+/* MR x NR sums take 16 registers, leaving room for the additions of several words to be under way. */
+enum { OUTER_ROWS = 8, OUTER_BLOCKS = 2 };
+
+static void outer_products(const float *dy, int64_t lane, const float *x, int64_t x_next, int64_t words, float *dw,
                            int64_t row) {
-    vec sum[PRODUCT_ROWS][PRODUCT_BLOCKS];
-    for (int r = 0; r < PRODUCT_ROWS; ++r) {
+    vec sum[OUTER_ROWS][OUTER_BLOCKS];
+    for (int r = 0; r < OUTER_ROWS; ++r) {
         memcpy(&sum[r][0], dw + r * row, sizeof(vec));
         memcpy(&sum[r][1], dw + r * row + BLOCK, sizeof(vec));
     }
     dy += lane;
-    for (int64_t i = 0; i < steps; ++i) {
+    for (int64_t i = 0; i < words; ++i) {
         const vec x0 = CONST_VECTORS(x)[i], x1 = CONST_VECTORS(x + x_next)[i];
-        for (int r = 0; r < PRODUCT_ROWS; ++r) {
+        for (int r = 0; r < OUTER_ROWS; ++r) {
             const vec all = (vec) _mm512_set1_ps(dy[i * BLOCK + r]);
             sum[r][0] = multiply_add(sum[r][0], x0, all);
             sum[r][1] = multiply_add(sum[r][1], x1, all);
         }
     }
-    for (int r = 0; r < PRODUCT_ROWS; ++r) {
+    for (int r = 0; r < OUTER_ROWS; ++r) {
         memcpy(dw + r * row, &sum[r][0], sizeof(vec));
         memcpy(dw + r * row + BLOCK, &sum[r][1], sizeof(vec));
     }

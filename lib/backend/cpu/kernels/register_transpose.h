@@ -22,7 +22,7 @@ static inline void transpose_quads(const __m512 rows[16], __m512 quads[4][4]) {
 #define EVEN_QUARTERS(a, b) _mm512_shuffle_f32x4(a, b, 0x88)
 #define ODD_QUARTERS(a, b)  _mm512_shuffle_f32x4(a, b, 0xDD)
 
-/* Columns that nobody uses cost nothing. */
+/* Columns that the caller does not use cost nothing: the compiler drops them. */
 static inline void transpose_16x16(const __m512 rows[16], __m512 columns[16]) {
     __m512 quads[4][4];
     transpose_quads(rows, quads);
@@ -39,8 +39,8 @@ static inline void transpose_16x16(const __m512 rows[16], __m512 columns[16]) {
 }
 
 #ifdef __AVX512BF16__
-/* 16 values and 16 others in bfloat16, in turns. */
-static inline __m512i narrow_in_turns(__m512 first, __m512 second) {
+/* first[0], second[0], first[1], ... in bfloat16, rounded to nearest, ties to even. */
+static inline __m512i narrow_interleaved(__m512 first, __m512 second) {
     const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                                            21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     return _mm512_permutexvar_epi16(order, (__m512i) _mm512_cvtne2ps_pbh(second, first));

@@ -15,14 +15,14 @@ static inline void load_rows(const float *plain, int64_t row, __m512 rows[WEIGHT
 }
 
 #ifdef BF16
-/* Element by element in turns. */
-static inline void put_rows(const __m512 rows[WEIGHT_TILE], void *tile) {
+/* Two rows interleaved, element by element. */
+static inline void store_rows(const __m512 rows[WEIGHT_TILE], void *tile) {
     for (int i = 0; i < WEIGHT_TILE; i += 2) {
-        _mm512_storeu_si512((__m512i *) tile + i / 2, narrow_in_turns(rows[i], rows[i + 1]));
+        _mm512_storeu_si512((__m512i *) tile + i / 2, narrow_interleaved(rows[i], rows[i + 1]));
     }
 }
 #else
-static inline void put_rows(const __m512 rows[WEIGHT_TILE], void *tile) {
+static inline void store_rows(const __m512 rows[WEIGHT_TILE], void *tile) {
     for (int i = 0; i < WEIGHT_TILE; ++i) _mm512_storeu_ps((float *) tile + i * WEIGHT_TILE, rows[i]);
 }
 
@@ -40,16 +40,17 @@ static void from_tiles(const float *tiles, int64_t next_tile, int64_t count, int
 }
 #endif
 
-static void to_tiles(const float *plain, int64_t row, int64_t count, int32_t turned, void *tiles, int64_t next_tile) {
+static void to_tiles(const float *plain, int64_t row, int64_t count, int32_t transposed, void *tiles,
+                     int64_t next_tile) {
     char *tile = (char *) tiles;
     for (int64_t i = 0; i < count; ++i, plain += WEIGHT_TILE, tile += next_tile) {
         __m512 rows[WEIGHT_TILE], columns[WEIGHT_TILE];
         load_rows(plain, row, rows);
-        if (turned) {
+        if (transposed) {
             transpose_16x16(rows, columns);
-            put_rows(columns, tile);
+            store_rows(columns, tile);
         } else {
-            put_rows(rows, tile);
+            store_rows(rows, tile);
         }
     }
 }

@@ -6,12 +6,13 @@
 
 enum { WEIGHT_TILE = 16 };
 
-/* A tile lies row by row, or turned, column by column. In bfloat16 two rows (or columns) take turns, element by
- * element. Rows of plain weights are `row` floats apart, tiles that follow one another in them `next_tile` bytes. */
+/* A tile lies row by row, or `transposed`, column by column. In bfloat16 two rows (or columns) are interleaved, element
+ * by element. Rows of plain weights are `row` floats apart, tiles that follow one another in them `next_tile` bytes. */
 typedef struct weight_kernels {
     int64_t tile_bytes;
-    void (*to_tiles)(const float *plain, int64_t row, int64_t count, int32_t turned, void *tiles, int64_t next_tile);
-    /* Turned tiles of float32; `accumulate`: added to what is there. NULL in bfloat16: gradients are float32. */
+    void (*to_tiles)(const float *plain, int64_t row, int64_t count, int32_t transposed, void *tiles,
+                     int64_t next_tile);
+    /* The way back from transposed tiles of float32; `accumulate`: added to what is there. NULL in bfloat16: gradients are float32. */
     void (*from_tiles)(const float *tiles, int64_t next_tile, int64_t count, int32_t accumulate, float *plain,
                        int64_t row);
 } weight_kernels;

@@ -1,4 +1,5 @@
 /* F(4 x 4, 3 x 3) in float32: see winograd_kernels.h. Compiled with AVX-512; MOCO_WINOGRAD_KERNELS names the table. */
+#include "backend/cpu/kernels/winograd_kernels.h"
 #include "backend/cpu/kernels/winograd_weights.h"
 
 #include <immintrin.h>
@@ -7,13 +8,13 @@
 
 typedef winograd_vec vec;
 
-enum { LANES = WINOGRAD_LANES, TILE = 4, SIDE = 6, ELEMENTS = SIDE * SIDE, WEIGHTS = WINOGRAD_WEIGHTS };
+enum { LANES = WINOGRAD_BLOCK, TILE = 4, SIDE = 6, POSITIONS = SIDE * SIDE, WEIGHTS = WINOGRAD_WEIGHTS };
 
 static inline vec load(const void *from, int64_t i) {
     return ((const vec *) from)[i];
 }
 
-static inline void put(void *to, vec value) {
+static inline void store(void *to, vec value) {
     memcpy(to, &value, sizeof value);
 }
 
@@ -56,7 +57,7 @@ static inline void transform_column(const pixel_rows *rows, int64_t column, vec 
 }
 
 /* Neighbours share two of their six columns. */
-static void transform_pixels(const winograd_planes *planes, const winograd_run *run, uint32_t *v, int64_t next_element,
+static void transform_pixels(const winograd_planes *planes, const winograd_run *run, uint32_t *v, int64_t next_position,
                              int64_t next_tile) {
     const pixel_rows rows = rows_of(planes->of[0], run, TILE * run->row - 1, SIDE);
     vec columns[SIDE][SIDE];
@@ -68,7 +69,7 @@ static void transform_pixels(const winograd_planes *planes, const winograd_run *
             vec d[SIDE], t[SIDE];
             for (int j = 0; j < SIDE; ++j) d[j] = columns[j][i];
             transform_six(d, t);
-            for (int j = 0; j < SIDE; ++j) put(v + (SIDE * i + j) * next_element, t[j]);
+            for (int j = 0; j < SIDE; ++j) store(v + (SIDE * i + j) * next_position, t[j]);
         }
         for (int i = 0; i < SIDE; ++i) {
             columns[0][i] = columns[TILE][i];
@@ -77,8 +78,8 @@ static void transform_pixels(const winograd_planes *planes, const winograd_run *
     }
 }
 
-static void pair_pixels(const winograd_planes *planes, const winograd_run *run, uint32_t *v, int64_t next_element) {
-    transform_pixels(planes, run, v, next_element, LANES);
+static void pair_pixels(const winograd_planes *planes, const winograd_run *run, uint32_t *v, int64_t next_position) {
+    transform_pixels(planes, run, v, next_position, LANES);
 }
 
 /* A y: four values become six. */
@@ -93,7 +94,7 @@ static inline void spread(const vec y[TILE], vec t[SIDE]) {
     t[5] = y[3];
 }
 
-static void pair_gradients(const winograd_planes *planes, const winograd_run *run, uint32_t *w, int64_t next_element) {
+static void pair_gradients(const winograd_planes *planes, const winograd_run *run, uint32_t *w, int64_t next_position) {
     const pixel_rows rows = rows_of(planes->of[0], run, TILE * run->row, TILE);
     for (int64_t tile = run->first; tile < run->first + run->count; ++tile, w += LANES) {
         vec columns[TILE][SIDE];
@@ -106,30 +107,31 @@ static void pair_gradients(const winograd_planes *planes, const winograd_run *ru
             vec y[TILE], t[SIDE];
             for (int j = 0; j < TILE; ++j) y[j] = columns[j][i];
             spread(y, t);
-            for (int j = 0; j < SIDE; ++j) put(w + (SIDE * i + j) * next_element, t[j]);
+            for (int j = 0; j < SIDE; ++j) store(w + (SIDE * i + j) * next_position, t[j]);
         }
     }
 }
 
-enum { BLOCKS = WINOGRAD_CHANNELS / WINOGRAD_LANES };
+/* MR x NR sums take 24 of the 32 registers, a word's weights 4, the pixel 1. */
+enum { MR = 6, NR = 64, VECTORS = NR / LANES };
 
-static void products(const uint32_t *v, int64_t next_tile, const uint32_t *u, int64_t steps, int32_t accumulate,
-                     float *m, int64_t next_m) {
+static void gemm(const uint32_t *v, int64_t next_tile, const uint32_t *u, int64_t words, int32_t accumulate, float *m,
+                 int64_t next_m) {
     const float *pixels = (const float *) (const void *) v;
     const void *weights = u;
-    vec sum[WINOGRAD_TILES][BLOCKS] = {{{0}}};
-    for (int t = 0; accumulate && t < WINOGRAD_TILES; ++t)
-        for (int b = 0; b < BLOCKS; ++b) memcpy(&sum[t][b], m + t * next_m + b * LANES, sizeof(vec));
-    for (int64_t step = 0; step < steps; ++step, ++pixels) {
-        vec w[BLOCKS];
-        for (int b = 0; b < BLOCKS; ++b) w[b] = load(weights, step * BLOCKS + b);
-        for (int t = 0; t < WINOGRAD_TILES; ++t) {
+    vec sum[MR][VECTORS] = {{{0}}};
+    for (int t = 0; accumulate && t < MR; ++t)
+        for (int b = 0; b < VECTORS; ++b) memcpy(&sum[t][b], m + t * next_m + b * LANES, sizeof(vec));
+    for (int64_t k = 0; k < words; ++k, ++pixels) {
+        vec w[VECTORS];
+        for (int b = 0; b < VECTORS; ++b) w[b] = load(weights, k * VECTORS + b);
+        for (int t = 0; t < MR; ++t) {
             const vec all = (vec) _mm512_set1_ps(pixels[t * next_tile]);
-            for (int b = 0; b < BLOCKS; ++b) sum[t][b] += w[b] * all;
+            for (int b = 0; b < VECTORS; ++b) sum[t][b] += w[b] * all;
         }
     }
-    for (int t = 0; t < WINOGRAD_TILES; ++t)
-        for (int b = 0; b < BLOCKS; ++b) put(m + t * next_m + b * LANES, sum[t][b]);
+    for (int t = 0; t < MR; ++t)
+        for (int b = 0; b < VECTORS; ++b) store(m + t * next_m + b * LANES, sum[t][b]);
 }
 
 /* A' m: six values become four. */
@@ -142,7 +144,7 @@ static inline void gather(const vec m[SIDE], vec y[TILE]) {
     y[3] = near_odd + 8.0f * far_odd + m[5];
 }
 
-static void transform_products(const float *m, int64_t next_element, int64_t next_tile, const winograd_run *run,
+static void transform_products(const float *m, int64_t next_position, int64_t next_tile, const winograd_run *run,
                                int32_t accumulate, void *plane) {
     const int64_t first_row = TILE * run->row;
     const int rows = run->h - first_row < TILE ? (int) (run->h - first_row) : TILE;
@@ -151,7 +153,7 @@ static void transform_products(const float *m, int64_t next_element, int64_t nex
         vec columns[SIDE][TILE];
         for (int j = 0; j < SIDE; ++j) {
             vec column[SIDE];
-            for (int i = 0; i < SIDE; ++i) memcpy(&column[i], m + (SIDE * i + j) * next_element, sizeof(vec));
+            for (int i = 0; i < SIDE; ++i) memcpy(&column[i], m + (SIDE * i + j) * next_position, sizeof(vec));
             gather(column, columns[j]);
         }
         const int64_t left = TILE * tile;
@@ -178,15 +180,15 @@ static inline void transform_three(vec g0, vec g1, vec g2, vec u[SIDE]) {
     u[5] = g2;
 }
 
-static void transform_weights(const float *g, int64_t next_lane, int64_t next_channel, int32_t turned, uint32_t *u,
-                              int64_t next_element, int64_t next_step) {
-    for (int k = 0; k < LANES; ++k, g += next_channel, u += next_step) {
+static void transform_weights(const float *g, int64_t next_output, int64_t next_input, int32_t flipped, uint32_t *u,
+                              int64_t next_position, int64_t next_word) {
+    for (int k = 0; k < LANES; ++k, g += next_input, u += next_word) {
         vec weights[WEIGHTS], columns[3][SIDE], row[SIDE];
-        winograd_collect(g, next_lane, turned, weights);
+        winograd_load_filters(g, next_output, flipped, weights);
         for (int j = 0; j < 3; ++j) transform_three(weights[j], weights[3 + j], weights[6 + j], columns[j]);
         for (int i = 0; i < SIDE; ++i) {
             transform_three(columns[0][i], columns[1][i], columns[2][i], row);
-            for (int j = 0; j < SIDE; ++j) put(u + (SIDE * i + j) * next_element, row[j]);
+            for (int j = 0; j < SIDE; ++j) store(u + (SIDE * i + j) * next_position, row[j]);
         }
     }
 }
@@ -199,15 +201,15 @@ static inline void gather_three(const vec u[SIDE], vec g[3]) {
     g[2] = (far - near) * (1.0f / 6) + u[5];
 }
 
-static void weight_gradient(const float *du, int64_t next_element, int64_t parts, int64_t next_part, int32_t accumulate,
-                            float *dg) {
+static void weight_gradient(const float *du, int64_t next_position, int64_t parts, int64_t next_part,
+                            int32_t accumulate, float *dg) {
     vec rows[SIDE][3], result[3], weights[WEIGHTS];
     for (int i = 0; i < SIDE; ++i) {
         vec u[SIDE] = {{0}};
         for (int j = 0; j < SIDE; ++j) {
             for (int64_t part = 0; part < parts; ++part) {
                 vec more;
-                memcpy(&more, du + part * next_part + (SIDE * i + j) * next_element, sizeof more);
+                memcpy(&more, du + part * next_part + (SIDE * i + j) * next_position, sizeof more);
                 u[j] += more;
             }
         }
@@ -219,17 +221,20 @@ static void weight_gradient(const float *du, int64_t next_element, int64_t parts
         gather_three(column, result);
         for (int i = 0; i < 3; ++i) weights[3 * i + j] = result[i];
     }
-    winograd_deal_out(weights, accumulate, dg);
+    winograd_store_filters(weights, accumulate, dg);
 }
 
 extern const winograd_kernels MOCO_WINOGRAD_KERNELS;
 const winograd_kernels MOCO_WINOGRAD_KERNELS = {
     .tile = TILE,
-    .elements = ELEMENTS,
-    .per_step = 1,
-    .wide_pixels = 4,
+    .positions = POSITIONS,
+    .per_word = 1,
+    .block = LANES,
+    .mr = MR,
+    .nr = NR,
+    .weights_outer_below = 4,
     .transform_pixels = transform_pixels,
-    .products = products,
+    .gemm = gemm,
     .transform_products = transform_products,
     .transform_weights = transform_weights,
     .pair_pixels = pair_pixels,

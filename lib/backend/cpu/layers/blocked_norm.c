@@ -6,18 +6,16 @@
 #include <string.h>
 
 #include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/cpu_blocking.h"
 #include "core/checked.h"
 
-moco_status moco_blocked_norm_plan(const cpu_backend *backend, const image_layer *desc, moco_layer_info *info) {
-    const int64_t groups = desc->bn_groups;
-    const cpu_format *format = moco_cpu_format_of(backend, desc);
-    if (desc->input_layout != format->layout || (desc->residual && desc->residual_layout != format->layout) ||
-        desc->c % format->block != 0) {
-        return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend's BatchNorm takes its blocked layout only");
-    }
+static moco_status plan(cpu_backend *backend, moco_layer *layer, moco_layer_info *info) {
+    const image_layer *desc = &layer->desc;
+    const cpu_format *format = moco_cpu_blocked_input(backend, desc);
+    if (format == NULL) return moco_fail(MOCO_UNSUPPORTED, "a blocked BatchNorm takes blocked layouts only");
     uint64_t statistics;
     MOCO_TRY(moco_cpu_bytes(format->dtype, desc->n, desc->c, desc->h, desc->w, &info->output_bytes));
-    MOCO_TRY(moco_cpu_bytes(MOCO_DTYPE_F32, groups, desc->c, 1, 2, &statistics));
+    MOCO_TRY(moco_cpu_bytes(MOCO_DTYPE_F32, desc->bn_groups, desc->c, 1, 2, &statistics));
     MOCO_TRY(moco_cpu_bytes(MOCO_DTYPE_F32, desc->n, desc->c, 1, 2, &info->scratch_bytes));
     info->scratch_bytes += 2 * statistics; /* a key forward's own, and backward's offset and slope */
     info->saved_bytes = desc->training ? statistics : 0;
@@ -25,10 +23,10 @@ moco_status moco_blocked_norm_plan(const cpu_backend *backend, const image_layer
         info->saved_bytes += info->output_bytes / (uint64_t) (8 * format->kernels->element_bytes);
     }
     info->wanted_input_layout = format->layout;
-    info->works_in_place = 1;
     info->output_layout = format->layout;
     info->output_dtype = format->dtype;
-    info->backward_needs_inputs = 1;
+    info->works_in_place = 1;
+    info->backward_needs_inputs = 1 << MOCO_INPUT;
     return MOCO_OK;
 }
 
@@ -75,9 +73,6 @@ static sample_range samples_of(const image_layer *desc, int64_t group) {
     return range;
 }
 
-/* A tensor of this size has left a usual cache before anybody reads it again. */
-#define STREAMED_BYTES ((int64_t) 12 << 20)
-
 static norm_work work_of(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     norm_work work;
     memset(&work, 0, sizeof work);
@@ -97,8 +92,8 @@ static norm_work work_of(const cpu_backend *backend, const image_layer *desc, co
     work.running_mean = (float *) moco_host_address(&args->parameters[MOCO_RUNNING_MEAN]);
     work.running_var = (float *) moco_host_address(&args->parameters[MOCO_RUNNING_VAR]);
     work.accumulate = args->accumulate;
-    work.evaluate = args->mode == 2;
-    work.streaming = desc->n * work.blocks * work.run_bytes >= STREAMED_BYTES;
+    work.evaluate = args->mode == MOCO_MODE_EVALUATE;
+    work.streaming = desc->n * work.blocks * work.run_bytes >= CPU_STREAMED_BYTES;
     float *scratch = (float *) moco_host_address(&args->scratch);
     const int64_t per_sample = desc->n * desc->c, per_group = work.groups * desc->c;
     work.partial_a = scratch;
@@ -107,7 +102,7 @@ static norm_work work_of(const cpu_backend *backend, const image_layer *desc, co
     work.offset = statistics + 2 * per_group;
     work.slope = statistics + 3 * per_group;
     float *saved = (float *) moco_host_address(&args->saved);
-    work.mean = args->mode == 0 && saved != NULL ? saved : statistics;
+    work.mean = args->mode == MOCO_MODE_TRAIN && saved != NULL ? saved : statistics;
     work.rstd = work.mean + per_group;
     if (work.mean == saved && desc->relu && desc->residual) work.positive = (char *) (saved + 2 * per_group);
     return work;
@@ -160,17 +155,14 @@ static void run_pass(const cpu_backend *backend, norm_pass *pass, norm_task_fn t
     moco_parallel_for_static(backend->host.context, pass->shares, run_share, pass);
 }
 
-/* What of x should still be in a usual third-level cache when it is read again. */
-#define CACHED_BYTES ((int64_t) 8 << 20)
-
-/* Statistics, and what follows from them (`apply`; NULL: nothing), for so many channel blocks at a time that these are
- * still in the cache for the second reading, which goes backwards: what was read last is the likeliest to be there. A
+/* Statistics, and what follows from them (`apply`; NULL: nothing), for CPU_NORM_BYTES of channel blocks at a time, which
+ * are still in the cache for the second reading. That goes backwards: what was read last is the likeliest to be there. A
  * thread keeps to its samples where there are enough, as the convolutions around do: cores need not share a cache. */
 static void run_both(const cpu_backend *backend, const norm_work *work, norm_task_fn take, moco_range_fn combine,
                      norm_task_fn apply) {
     const int64_t samples = work->desc->n, threads = backend->host.context->threads;
     const int64_t least = samples % threads == 0 ? 1 : moco_ceil_divide(4 * threads, samples); /* to share out evenly */
-    const int64_t at_once = moco_max_i64(least, CACHED_BYTES / (samples * work->run_bytes));
+    const int64_t at_once = moco_max_i64(least, CPU_NORM_BYTES / (samples * work->run_bytes));
     for (int64_t first = 0; first < work->blocks; first += at_once) {
         norm_pass pass = {.work = work, .combine = combine, .first = first};
         pass.count = moco_min_i64(at_once, work->blocks - first);
@@ -212,7 +204,7 @@ static void combine_moments(void *argument, int64_t begin, int64_t end) {
             running_mean += mean;
             running_var += squares / (count - 1.0);
         }
-        if (work->running_mean == NULL) continue; /* nobody keeps them */
+        if (work->running_mean == NULL) continue; /* the caller keeps none */
         const double m = desc->bn_momentum, groups = (double) work->groups;
         work->running_mean[channel] =
             (float) ((1 - m) * (double) work->running_mean[channel] + m * running_mean / groups);
@@ -248,9 +240,8 @@ static void normalise(const norm_work *work, int64_t task) {
                              work->y + offset, positive_of(work, task), work->streaming && work->y != work->x);
 }
 
-moco_status moco_blocked_norm_forward(const cpu_backend *backend, const image_layer *desc,
-                                      const moco_layer_args *args) {
-    norm_work work = work_of(backend, desc, args);
+static moco_status forward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
+    norm_work work = work_of(backend, &layer->desc, args);
     if (work.evaluate) {
         norm_pass pass = {.work = &work, .count = work.blocks};
         use_running(&work);
@@ -314,9 +305,8 @@ static void apply_gradient(const norm_work *work, int64_t task) {
                                   work->d_residual == NULL ? NULL : work->d_residual + offset, work->streaming);
 }
 
-moco_status moco_blocked_norm_backward(const cpu_backend *backend, const image_layer *desc,
-                                       const moco_layer_args *args) {
-    norm_work work = work_of(backend, desc, args);
+static moco_status backward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
+    norm_work work = work_of(backend, &layer->desc, args);
     work.dy = (const char *) moco_host_address(&args->dy);
     work.dx = (char *) moco_host_address(&args->d_inputs[MOCO_INPUT]);
     work.d_residual = (char *) moco_host_address(&args->d_inputs[MOCO_RESIDUAL]);
@@ -326,3 +316,10 @@ moco_status moco_blocked_norm_backward(const cpu_backend *backend, const image_l
     run_both(backend, &work, gradient_sums_of, combine_gradient_sums, applies ? apply_gradient : NULL);
     return MOCO_OK;
 }
+
+const cpu_layer_ops moco_cpu_blocked_norm = {
+    .kind = MOCO_LAYER_BATCH_NORM,
+    .plan = plan,
+    .forward = forward,
+    .backward = backward,
+};

@@ -1,110 +1,135 @@
-/* Max-pool, global average pool, and the reorder back to PLAIN, on the channel-blocked layout. */
-#include <string.h>
-
+/* Max-pool and global average pool on the channel-blocked layout. A task is a (sample, channel block). */
 #include "backend/cpu/cpu_backend.h"
-
-moco_status moco_blocked_pool_plan(const cpu_backend *backend, const image_layer *desc, moco_layer_info *info) {
-    const cpu_format *format = moco_cpu_format_of(backend, desc);
-    const int32_t keeps_format = desc->kind == MOCO_LAYER_MAX_POOL;
-    if (desc->input_layout != format->layout || desc->c % format->block != 0) {
-        return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend's pooling takes its blocked layout only");
-    }
-    if (desc->kind == MOCO_LAYER_MAX_POOL && desc->kernel > 15) {
-        return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend's max-pool takes windows up to 15 x 15");
-    }
-    info->output_dtype = keeps_format ? format->dtype : MOCO_DTYPE_F32;
-    MOCO_TRY(moco_cpu_bytes(info->output_dtype, desc->n, desc->out_c, desc->out_h, desc->out_w, &info->output_bytes));
-    info->wanted_input_layout = format->layout;
-    info->output_layout = keeps_format ? format->layout : MOCO_LAYOUT_PLAIN;
-    /* One byte per output: which position of the window won. */
-    info->saved_bytes = keeps_format && desc->training ? info->output_bytes / moco_dtype_size(format->dtype) : 0;
-    return MOCO_OK;
-}
+#include "core/checked.h"
 
 typedef struct pool_work {
-    const cpu_format *format;
-    const image_layer *desc;
+    const blocked_kernels *kernels;
     blocked_pool_shape shape;
     int64_t spatial;
-    int64_t in_bytes, out_bytes; /* per (sample, channel block) */
-    int64_t out_size;            /* elements of the same */
-    const char *from;
-    char *to;
-    const uint8_t *index;
-    uint8_t *index_out;
+    int64_t in_bytes, out_bytes; /* of a task's activations */
+    int64_t out_elements;
+    const char *x, *dy;
+    char *y, *dx;
+    uint8_t *index; /* of each output's maximum within its window; may be NULL in forward */
 } pool_work;
 
-static pool_work work_of(const cpu_backend *backend, const image_layer *desc) {
-    pool_work work;
-    memset(&work, 0, sizeof work);
-    work.format = moco_cpu_format_of(backend, desc);
-    work.desc = desc;
-    work.shape =
-        (blocked_pool_shape){desc->h, desc->w, desc->out_h, desc->out_w, desc->kernel, desc->stride, desc->padding};
-    work.spatial = desc->h * desc->w;
-    work.out_size = desc->out_h * desc->out_w * work.format->block;
-    work.in_bytes = work.spatial * work.format->block * work.format->kernels->element_bytes;
-    work.out_bytes = work.out_size * (desc->kind == MOCO_LAYER_MAX_POOL ? work.format->kernels->element_bytes
-                                                                        : (int64_t) sizeof(float));
+static pool_work work_of(const cpu_backend *backend, const image_layer *desc, int64_t out_element_bytes,
+                         const moco_layer_args *args) {
+    const cpu_format *format = moco_cpu_format_of(backend, desc);
+    const int64_t spatial = desc->h * desc->w, out_elements = desc->out_h * desc->out_w * format->block;
+    const pool_work work = {
+        .kernels = format->kernels,
+        .shape = {desc->h, desc->w, desc->out_h, desc->out_w, desc->kernel, desc->stride, desc->padding},
+        .spatial = spatial,
+        .in_bytes = spatial * format->block * format->kernels->element_bytes,
+        .out_bytes = out_elements * out_element_bytes,
+        .out_elements = out_elements,
+        .x = (const char *) moco_host_address(&args->inputs[MOCO_INPUT]),
+        .dy = (const char *) moco_host_address(&args->dy),
+        .y = (char *) moco_host_address(&args->y),
+        .dx = (char *) moco_host_address(&args->d_inputs[MOCO_INPUT]),
+        .index = (uint8_t *) moco_host_address(&args->saved),
+    };
     return work;
 }
 
-static void forward_range(void *argument, int64_t begin, int64_t end) {
-    const pool_work *work = (const pool_work *) argument;
-    const blocked_kernels *kernels = work->format->kernels;
-    for (int64_t i = begin; i < end; ++i) {
-        const void *x = work->from + i * work->in_bytes;
-        void *y = work->to + i * work->out_bytes;
-        if (work->desc->kind == MOCO_LAYER_MAX_POOL) {
-            kernels->max_pool(x, &work->shape, y,
-                              work->index_out == NULL ? NULL : work->index_out + i * work->out_size);
-        } else if (work->desc->kind == MOCO_LAYER_AVERAGE_POOL) {
-            kernels->average(x, work->spatial, (float *) y);
-        } else {
-            kernels->to_plain(x, work->spatial, (float *) y);
-        }
-    }
-}
-
-static void backward_range(void *argument, int64_t begin, int64_t end) {
-    const pool_work *work = (const pool_work *) argument;
-    const blocked_kernels *kernels = work->format->kernels;
-    for (int64_t i = begin; i < end; ++i) {
-        const void *dy = work->from + i * work->out_bytes;
-        void *dx = work->to + i * work->in_bytes;
-        if (work->desc->kind == MOCO_LAYER_MAX_POOL) {
-            kernels->max_pool_gradient(dy, work->index + i * work->out_size, &work->shape, dx);
-        } else if (work->desc->kind == MOCO_LAYER_AVERAGE_POOL) {
-            kernels->average_gradient((const float *) dy, work->spatial, dx);
-        } else {
-            kernels->from_plain((const float *) dy, work->spatial, dx);
-        }
-    }
-}
-
-static void run(const cpu_backend *backend, pool_work *work, moco_range_fn function) {
-    const int64_t tasks = work->desc->n * (work->desc->c / work->format->block);
-    moco_parallel_range(backend->host.context, tasks, moco_cpu_grain(work->spatial * work->format->block), function,
-                        work);
-}
-
-moco_status moco_blocked_pool_forward(const cpu_backend *backend, const image_layer *desc,
-                                      const moco_layer_args *args) {
-    pool_work work = work_of(backend, desc);
-    work.from = (const char *) moco_host_address(&args->inputs[MOCO_INPUT]);
-    work.to = (char *) moco_host_address(&args->y);
-    work.index_out = (uint8_t *) moco_host_address(&args->saved);
-    run(backend, &work, forward_range);
+static moco_status run(const cpu_backend *backend, const image_layer *desc, pool_work *work, moco_range_fn function) {
+    const int64_t block = moco_cpu_format_of(backend, desc)->block;
+    moco_parallel_range(backend->host.context, desc->n * (desc->c / block), moco_cpu_grain(work->spatial * block),
+                        function, work);
     return MOCO_OK;
 }
 
-moco_status moco_blocked_pool_backward(const cpu_backend *backend, const image_layer *desc,
-                                       const moco_layer_args *args) {
-    pool_work work = work_of(backend, desc);
-    if (args->d_inputs[MOCO_INPUT].buffer == NULL) return MOCO_OK;
-    work.from = (const char *) moco_host_address(&args->dy);
-    work.to = (char *) moco_host_address(&args->d_inputs[MOCO_INPUT]);
-    work.index = (const uint8_t *) moco_host_address(&args->saved);
-    run(backend, &work, backward_range);
+/* --- Max-pool --- */
+
+static moco_status max_plan(cpu_backend *backend, moco_layer *layer, moco_layer_info *info) {
+    const image_layer *desc = &layer->desc;
+    const cpu_format *format = moco_cpu_blocked_input(backend, desc);
+    if (format == NULL || desc->kernel > 15) {
+        return moco_fail(MOCO_UNSUPPORTED, "a blocked max-pool takes blocked layouts, and windows up to 15 x 15");
+    }
+    MOCO_TRY(moco_cpu_bytes(format->dtype, desc->n, desc->c, desc->out_h, desc->out_w, &info->output_bytes));
+    info->wanted_input_layout = format->layout;
+    info->output_layout = format->layout;
+    info->output_dtype = format->dtype;
+    /* One byte per output: which position of the window won. */
+    info->saved_bytes = desc->training ? info->output_bytes / moco_dtype_size(format->dtype) : 0;
     return MOCO_OK;
 }
+
+static void max_range(void *argument, int64_t begin, int64_t end) {
+    const pool_work *work = (const pool_work *) argument;
+    for (int64_t i = begin; i < end; ++i) {
+        work->kernels->max_pool(work->x + i * work->in_bytes, &work->shape, work->y + i * work->out_bytes,
+                                work->index == NULL ? NULL : work->index + i * work->out_elements);
+    }
+}
+
+static void max_gradient_range(void *argument, int64_t begin, int64_t end) {
+    const pool_work *work = (const pool_work *) argument;
+    for (int64_t i = begin; i < end; ++i) {
+        work->kernels->max_pool_gradient(work->dy + i * work->out_bytes, work->index + i * work->out_elements,
+                                         &work->shape, work->dx + i * work->in_bytes);
+    }
+}
+
+static moco_status max_forward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
+    const int64_t element_bytes = moco_cpu_format_of(backend, &layer->desc)->kernels->element_bytes;
+    pool_work work = work_of(backend, &layer->desc, element_bytes, args);
+    return run(backend, &layer->desc, &work, max_range);
+}
+
+static moco_status max_backward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
+    const int64_t element_bytes = moco_cpu_format_of(backend, &layer->desc)->kernels->element_bytes;
+    pool_work work = work_of(backend, &layer->desc, element_bytes, args);
+    return work.dx == NULL ? MOCO_OK : run(backend, &layer->desc, &work, max_gradient_range);
+}
+
+const cpu_layer_ops moco_cpu_blocked_max_pool = {
+    .kind = MOCO_LAYER_MAX_POOL,
+    .plan = max_plan,
+    .forward = max_forward,
+    .backward = max_backward,
+};
+
+/* --- Global average pool: from the blocked layout to PLAIN float32 --- */
+
+static moco_status average_plan(cpu_backend *backend, moco_layer *layer, moco_layer_info *info) {
+    const cpu_format *format = moco_cpu_blocked_input(backend, &layer->desc);
+    if (format == NULL) return moco_fail(MOCO_UNSUPPORTED, "a blocked average pool takes blocked layouts only");
+    info->wanted_input_layout = format->layout;
+    return MOCO_OK;
+}
+
+static void average_range(void *argument, int64_t begin, int64_t end) {
+    const pool_work *work = (const pool_work *) argument;
+    for (int64_t i = begin; i < end; ++i) {
+        work->kernels->average(work->x + i * work->in_bytes, work->spatial,
+                               (float *) (void *) (work->y + i * work->out_bytes));
+    }
+}
+
+static void average_gradient_range(void *argument, int64_t begin, int64_t end) {
+    const pool_work *work = (const pool_work *) argument;
+    for (int64_t i = begin; i < end; ++i) {
+        work->kernels->average_gradient((const float *) (const void *) (work->dy + i * work->out_bytes), work->spatial,
+                                        work->dx + i * work->in_bytes);
+    }
+}
+
+static moco_status average_forward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
+    pool_work work = work_of(backend, &layer->desc, sizeof(float), args);
+    return run(backend, &layer->desc, &work, average_range);
+}
+
+static moco_status average_backward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
+    pool_work work = work_of(backend, &layer->desc, sizeof(float), args);
+    return work.dx == NULL ? MOCO_OK : run(backend, &layer->desc, &work, average_gradient_range);
+}
+
+const cpu_layer_ops moco_cpu_blocked_average_pool = {
+    .kind = MOCO_LAYER_AVERAGE_POOL,
+    .plan = average_plan,
+    .forward = average_forward,
+    .backward = average_backward,
+};

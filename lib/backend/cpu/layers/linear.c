@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "backend/cpu/blas/gemm.h"
-#include "backend/cpu/plain_layers.h"
-
-#define BLOCK 128
+#include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/cpu_blocking.h"
+#include "core/checked.h"
+#include "core/context_internal.h"
 
 typedef struct linear_work {
-    const plain_backend *backend;
+    const cpu_backend *backend;
     const image_layer *desc;
     const float *x, *weight, *bias, *dz;
     const float *dy, *y_kept;
@@ -18,7 +19,7 @@ typedef struct linear_work {
 } linear_work;
 
 static int64_t block_end(int64_t task, int64_t count) {
-    return moco_min_i64((task + 1) * BLOCK, count);
+    return moco_min_i64((task + 1) * CPU_LINEAR_BLOCK, count);
 }
 
 /* Samples of `task` by all outputs if there are more of them, else outputs of `task` for all samples. */
@@ -27,7 +28,7 @@ static void forward_block(void *argument, int64_t task, int32_t worker) {
     const linear_work *work = (const linear_work *) argument;
     const image_layer *d = work->desc;
     const int32_t by_sample = d->n > d->out_c;
-    const int64_t begin = task * BLOCK, end = block_end(task, by_sample ? d->n : d->out_c);
+    const int64_t begin = task * CPU_LINEAR_BLOCK, end = block_end(task, by_sample ? d->n : d->out_c);
     const int64_t first_row = by_sample ? begin : 0, rows = by_sample ? end - begin : d->n;
     const int64_t first = by_sample ? 0 : begin, columns = by_sample ? d->out_c : end - begin;
     float *y = work->y + first_row * d->out_c + first;
@@ -40,7 +41,7 @@ static void forward_block(void *argument, int64_t task, int32_t worker) {
     for (int64_t i = 0; i < rows; ++i) work->backend->vector->relu(y + i * d->out_c, columns, y + i * d->out_c);
 }
 
-static linear_work work_of(const plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
+static linear_work work_of(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     const linear_work work = {
         .backend = backend,
         .desc = desc,
@@ -59,12 +60,14 @@ static linear_work work_of(const plain_backend *backend, const image_layer *desc
     return work;
 }
 
-void moco_linear_forward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
+static moco_status forward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
+    const image_layer *desc = &layer->desc;
     linear_work work = work_of(backend, desc, args);
     const int32_t threads = moco_blas_enter();
-    moco_parallel_for(backend->host.context, moco_ceil_divide(moco_max_i64(desc->n, desc->out_c), BLOCK), forward_block,
-                      &work);
+    moco_parallel_for(backend->host.context, moco_ceil_divide(moco_max_i64(desc->n, desc->out_c), CPU_LINEAR_BLOCK),
+                      forward_block, &work);
     moco_blas_leave(threads);
+    return MOCO_OK;
 }
 
 /* --- Backward --- */
@@ -79,7 +82,7 @@ static void input_block(void *argument, int64_t task, int32_t worker) {
     const linear_work *work = (const linear_work *) argument;
     const image_layer *d = work->desc;
     const int32_t by_sample = d->n > d->c;
-    const int64_t begin = task * BLOCK, end = block_end(task, by_sample ? d->n : d->c);
+    const int64_t begin = task * CPU_LINEAR_BLOCK, end = block_end(task, by_sample ? d->n : d->c);
     const int64_t first_row = by_sample ? begin : 0, rows = by_sample ? end - begin : d->n;
     const int64_t first = by_sample ? 0 : begin, columns = by_sample ? d->c : end - begin;
     const gemm_factor dz = {work->dz + first_row * d->out_c, d->out_c, GEMM_PLAIN};
@@ -92,7 +95,7 @@ static void weight_block(void *argument, int64_t task, int32_t worker) {
     const linear_work *work = (const linear_work *) argument;
     const image_layer *d = work->desc;
     const int32_t by_output = d->out_c > d->c;
-    const int64_t begin = task * BLOCK, end = block_end(task, by_output ? d->out_c : d->c);
+    const int64_t begin = task * CPU_LINEAR_BLOCK, end = block_end(task, by_output ? d->out_c : d->c);
     const int64_t first_row = by_output ? begin : 0, rows = by_output ? end - begin : d->out_c;
     const int64_t first = by_output ? 0 : begin, columns = by_output ? d->c : end - begin;
     const gemm_factor dz = {work->dz + first_row, d->out_c, GEMM_TRANSPOSED};
@@ -110,21 +113,45 @@ static void bias_range(void *argument, int64_t begin, int64_t end) {
     }
 }
 
-void moco_linear_backward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
+static moco_status backward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
+    const image_layer *desc = &layer->desc;
     moco_context *context = backend->host.context;
     linear_work work = work_of(backend, desc, args);
     work.dz = work.dy;
     if (desc->relu) {
-        moco_parallel_range(context, desc->n * desc->out_c, 16384, mask_range, &work);
+        moco_parallel_range(context, desc->n * desc->out_c, CPU_RANGE_VALUES, mask_range, &work);
         work.dz = work.masked;
     }
     const int32_t threads = moco_blas_enter();
     if (work.dweight != NULL) {
-        moco_parallel_for(context, moco_ceil_divide(moco_max_i64(desc->out_c, desc->c), BLOCK), weight_block, &work);
+        moco_parallel_for(context, moco_ceil_divide(moco_max_i64(desc->out_c, desc->c), CPU_LINEAR_BLOCK), weight_block,
+                          &work);
     }
     if (work.dx != NULL) {
-        moco_parallel_for(context, moco_ceil_divide(moco_max_i64(desc->n, desc->c), BLOCK), input_block, &work);
+        moco_parallel_for(context, moco_ceil_divide(moco_max_i64(desc->n, desc->c), CPU_LINEAR_BLOCK), input_block,
+                          &work);
     }
     moco_blas_leave(threads);
-    if (work.dbias != NULL) moco_parallel_range(context, desc->out_c, BLOCK, bias_range, &work);
+    if (work.dbias != NULL) moco_parallel_range(context, desc->out_c, CPU_LINEAR_BLOCK, bias_range, &work);
+    return MOCO_OK;
 }
+
+static moco_status plan(cpu_backend *backend, moco_layer *layer, moco_layer_info *info) {
+    const image_layer *desc = &layer->desc;
+    (void) backend;
+    if (desc->n > INT32_MAX || desc->c > INT32_MAX || desc->out_c > INT32_MAX) {
+        return moco_fail(MOCO_UNSUPPORTED, "a BLAS takes matrices of up to 2^31 - 1 rows and columns");
+    }
+    if (!desc->training) return MOCO_OK;
+    info->scratch_bytes = desc->relu ? (uint64_t) (desc->n * desc->out_c) * sizeof(float) : 0;
+    info->backward_needs_inputs = 1 << MOCO_INPUT;
+    info->backward_needs_y = desc->relu != 0;
+    return MOCO_OK;
+}
+
+const cpu_layer_ops moco_cpu_linear = {
+    .kind = MOCO_LAYER_LINEAR,
+    .plan = plan,
+    .forward = forward,
+    .backward = backward,
+};

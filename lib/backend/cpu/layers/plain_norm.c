@@ -3,18 +3,20 @@
  */
 #include <math.h>
 
-#include "backend/cpu/plain_layers.h"
+#include "backend/cpu/cpu_backend.h"
+#include "core/checked.h"
+#include "core/context_internal.h"
 
 typedef struct norm_work {
     const vector_kernel *kernel;
     const image_layer *desc;
     const float *x, *y_kept, *dy, *residual, *weight, *bias;
     float *y, *dx, *d_residual, *dweight, *dbias, *running_mean, *running_var;
-    float *saved; /* NULL: nobody will ask */
+    float *saved; /* NULL in a forward without backward */
     int32_t accumulate;
 } norm_work;
 
-static norm_work work_of(const plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
+static norm_work work_of(const cpu_backend *backend, const image_layer *desc, const moco_layer_args *args) {
     const norm_work work = {
         .kernel = backend->vector,
         .desc = desc,
@@ -31,7 +33,7 @@ static norm_work work_of(const plain_backend *backend, const image_layer *desc, 
         .dbias = (float *) moco_host_address(&args->d_parameters[MOCO_BIAS]),
         .running_mean = (float *) moco_host_address(&args->parameters[MOCO_RUNNING_MEAN]),
         .running_var = (float *) moco_host_address(&args->parameters[MOCO_RUNNING_VAR]),
-        .saved = args->mode == 0 ? (float *) moco_host_address(&args->saved) : NULL,
+        .saved = args->mode == MOCO_MODE_TRAIN ? (float *) moco_host_address(&args->saved) : NULL,
         .accumulate = args->accumulate,
     };
     return work;
@@ -101,9 +103,11 @@ static void evaluate_channel(void *argument, int64_t channel, int32_t worker) {
     write_output(work, &all, channel, work->running_mean[channel], (float) rstd);
 }
 
-void moco_plain_norm_forward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
-    norm_work work = work_of(backend, desc, args);
-    moco_parallel_for(backend->host.context, desc->c, args->mode == 2 ? evaluate_channel : train_channel, &work);
+static moco_status forward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
+    norm_work work = work_of(backend, &layer->desc, args);
+    moco_parallel_for(backend->host.context, layer->desc.c,
+                      args->mode == MOCO_MODE_EVALUATE ? evaluate_channel : train_channel, &work);
+    return MOCO_OK;
 }
 
 /* dx = weight rstd (dz - mean(dz) - (x - mean) rstd^2 mean(dz (x - mean))), means over the group. */
@@ -137,8 +141,30 @@ static void backward_channel(void *argument, int64_t channel, int32_t worker) {
     }
 }
 
-void moco_plain_norm_backward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
-    norm_work work = work_of(backend, desc, args);
+static moco_status backward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
+    norm_work work = work_of(backend, &layer->desc, args);
     work.saved = (float *) moco_host_address(&args->saved);
-    moco_parallel_for(backend->host.context, desc->c, backward_channel, &work);
+    moco_parallel_for(backend->host.context, layer->desc.c, backward_channel, &work);
+    return MOCO_OK;
 }
+
+static moco_status plan(cpu_backend *backend, moco_layer *layer, moco_layer_info *info) {
+    const image_layer *desc = &layer->desc;
+    (void) backend;
+    if (desc->residual && desc->residual_layout != MOCO_LAYOUT_PLAIN) {
+        return moco_fail(MOCO_UNSUPPORTED, "a BatchNorm on PLAIN layout takes no residual in another one");
+    }
+    info->works_in_place = 1;
+    if (!desc->training) return MOCO_OK;
+    info->saved_bytes = (uint64_t) (2 * desc->c * desc->bn_groups) * sizeof(float);
+    info->backward_needs_inputs = 1 << MOCO_INPUT;
+    info->backward_needs_y = desc->relu != 0;
+    return MOCO_OK;
+}
+
+const cpu_layer_ops moco_cpu_plain_norm = {
+    .kind = MOCO_LAYER_BATCH_NORM,
+    .plan = plan,
+    .forward = forward,
+    .backward = backward,
+};

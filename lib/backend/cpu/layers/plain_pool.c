@@ -1,7 +1,8 @@
 /* Max pooling, one plane (n, c) per task; saves where in its plane each maximum was found, as int32. */
 #include <string.h>
 
-#include "backend/cpu/plain_layers.h"
+#include "backend/cpu/cpu_backend.h"
+#include "core/checked.h"
 
 typedef struct pool_work {
     const image_layer *desc;
@@ -57,19 +58,38 @@ static void backward_plane(void *argument, int64_t task, int32_t worker) {
     for (int64_t i = 0; i < outputs; ++i) dx[saved[i]] += dy[i];
 }
 
-void moco_plain_max_pool_forward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
+static moco_status plan(cpu_backend *backend, moco_layer *layer, moco_layer_info *info) {
+    const image_layer *desc = &layer->desc;
+    (void) backend;
+    if (!desc->training) return MOCO_OK;
+    info->saved_bytes = (uint64_t) (desc->n * desc->c * desc->out_h * desc->out_w) * sizeof(int32_t);
+    return MOCO_OK;
+}
+
+static moco_status forward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
+    const image_layer *desc = &layer->desc;
     pool_work work = {.desc = desc,
                       .x = (const float *) moco_host_address(&args->inputs[MOCO_INPUT]),
                       .y = (float *) moco_host_address(&args->y),
-                      .saved = args->mode == 0 ? (int32_t *) moco_host_address(&args->saved) : NULL};
+                      .saved = args->mode == MOCO_MODE_TRAIN ? (int32_t *) moco_host_address(&args->saved) : NULL};
     moco_parallel_for(backend->host.context, desc->n * desc->c, forward_plane, &work);
+    return MOCO_OK;
 }
 
-void moco_plain_max_pool_backward(plain_backend *backend, const image_layer *desc, const moco_layer_args *args) {
+static moco_status backward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
+    const image_layer *desc = &layer->desc;
     pool_work work = {.desc = desc,
                       .dy = (const float *) moco_host_address(&args->dy),
                       .dx = (float *) moco_host_address(&args->d_inputs[MOCO_INPUT]),
                       .saved = (int32_t *) moco_host_address(&args->saved)};
-    if (work.dx == NULL) return;
+    if (work.dx == NULL) return MOCO_OK;
     moco_parallel_for(backend->host.context, desc->n * desc->c, backward_plane, &work);
+    return MOCO_OK;
 }
+
+const cpu_layer_ops moco_cpu_plain_max_pool = {
+    .kind = MOCO_LAYER_MAX_POOL,
+    .plan = plan,
+    .forward = forward,
+    .backward = backward,
+};

@@ -5,6 +5,10 @@
 #include "core/context_internal.h"
 #include "core/status_internal.h"
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 moco_status moco_onednn_check(dnnl_status_t status, const char *what) {
     switch (status) {
     case dnnl_success:
@@ -21,24 +25,52 @@ moco_status moco_onednn_check(dnnl_status_t status, const char *what) {
 moco_status moco_onednn_open(onednn_provider **out, moco_context *context) {
     onednn_provider *provider = (onednn_provider *) moco_allocate_zeroed(context, 1, sizeof *provider);
     if (provider == NULL) return MOCO_OUT_OF_MEMORY;
+    provider->context = context;
     moco_status status = moco_onednn_check(dnnl_engine_create(&provider->engine, dnnl_cpu, 0), "its engine");
     if (status == MOCO_OK) {
         status = moco_onednn_check(dnnl_stream_create(&provider->stream, provider->engine, dnnl_stream_default_flags),
                                    "its stream");
     }
     if (status != MOCO_OK) {
-        moco_onednn_close(provider, context);
+        moco_onednn_close(provider);
         return status;
     }
     *out = provider;
     return MOCO_OK;
 }
 
-void moco_onednn_close(onednn_provider *provider, moco_context *context) {
+void moco_onednn_close(onednn_provider *provider) {
     if (provider == NULL) return;
     if (provider->stream != NULL) dnnl_stream_destroy(provider->stream);
     if (provider->engine != NULL) dnnl_engine_destroy(provider->engine);
-    moco_deallocate(context, provider);
+    moco_deallocate(provider->context, provider);
+}
+
+int moco_onednn_enter(const onednn_provider *provider) {
+#ifdef _OPENMP
+    const int before = omp_get_max_threads();
+    omp_set_num_threads((int) provider->context->threads);
+    return before;
+#else
+    (void) provider;
+    return 1;
+#endif
+}
+
+void moco_onednn_leave(int before) {
+#ifdef _OPENMP
+    omp_set_num_threads(before);
+#else
+    (void) before;
+#endif
+}
+
+moco_status moco_onednn_execute(const onednn_provider *provider, const_dnnl_primitive_t primitive, int count,
+                                const dnnl_exec_arg_t *arguments) {
+    const int before = moco_onednn_enter(provider);
+    const dnnl_status_t status = dnnl_primitive_execute(primitive, provider->stream, count, arguments);
+    moco_onednn_leave(before);
+    return moco_onednn_check(status, "the execution of a primitive");
 }
 
 moco_status moco_onednn_memory_create(dnnl_memory_t *out, onednn_const_md md, dnnl_engine_t engine) {

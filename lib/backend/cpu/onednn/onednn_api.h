@@ -20,9 +20,19 @@ typedef const dnnl_memory_desc_t *onednn_const_md;
 
 /* What one backend has of oneDNN. */
 struct onednn_provider {
+    moco_context *context;
     dnnl_engine_t engine;
     dnnl_stream_t stream;
 };
+
+/* oneDNN takes the number of threads from OpenMP's setting of the calling thread, at planning and at execution: the
+ * context's number, and back to what enter answered. */
+int moco_onednn_enter(const onednn_provider *provider);
+void moco_onednn_leave(int before);
+
+/* Runs a primitive on the context's threads. */
+moco_status moco_onednn_execute(const onednn_provider *provider, const_dnnl_primitive_t primitive, int count,
+                                const dnnl_exec_arg_t *arguments);
 
 /* MOCO_OK, or the libmoco status for it with a sentence that names `what`; unimplemented is UNSUPPORTED. */
 moco_status moco_onednn_check(dnnl_status_t status, const char *what);

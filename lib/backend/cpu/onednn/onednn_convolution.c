@@ -1,62 +1,36 @@
-/* One planned convolution: oneDNN's three passes, where our own kernels do not take them, each with the weights' layout
- * (and for bfloat16 their dtype) that it likes best. The caller's weights stay plain float32 (out x in/groups x k x k).
- * In training they change with every step, so a pass makes its own copy in working memory each time; only constant
- * weights have a copy that stays, made anew when they have changed after all.
+/* oneDNN's three passes of a convolution, each with the weights' layout (and for bfloat16 their dtype) that it prefers. The
+ * caller's weights stay plain float32 (out x in/groups x k x k). In training they change with every step, so a pass makes
+ * its own copy in working memory each time; only constant weights have a copy that stays, made anew when they have
+ * changed after all.
  */
 #include <string.h>
 
-#include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/convolution/convolution_list.h"
 #include "backend/cpu/onednn/onednn_api.h"
 #include "backend/cpu/onednn/onednn_weights.h"
 #include "core/checked.h"
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
-/* Behind oneDNN's three: the gradient of the input, added to what is there. */
-enum { ADD_INPUT_GRADIENT = ONEDNN_BACKWARD_WEIGHTS + 1, PASSES };
-
-typedef struct pass_state {
+/* A primitive with what it works on. */
+typedef struct onednn_step {
     dnnl_primitive_t primitive; /* NULL: not planned */
     dnnl_memory_t source;
     dnnl_memory_t target;
     dnnl_memory_t scratchpad;
     uint64_t scratchpad_offset; /* in the call's scratch */
     onednn_weights weights;
-} pass_state;
+} onednn_step;
 
-struct onednn_convolution {
-    pass_state pass[PASSES]; /* by onednn_pass, and ADD_INPUT_GRADIENT */
-    image_layer desc;
-    int32_t pointwise;             /* 1: the weight gradient is our own kernel's */
-    int32_t winograd;              /* 1: all three passes are */
-    int32_t transposed;            /* 1: the gradient of the input is a forward pass with transposed weights */
-    const blocked_kernels *narrow; /* bfloat16: of a PLAIN float32 image; else NULL */
+/* One pass of a convolution. */
+typedef struct onednn_plan {
+    onednn_step step;
+    onednn_step adding;            /* CPU_INPUT_GRADIENT: the one that adds to what is there, if oneDNN has it */
+    int32_t transposed;            /* CPU_INPUT_GRADIENT: 1: it is a forward pass with transposed weights */
+    const blocked_kernels *narrow; /* bfloat16 of a PLAIN float32 image; else NULL */
     int64_t image_elements;        /* the narrowed image lies at the start of the call's scratch */
-};
+} onednn_plan;
 
-/* oneDNN takes the thread count from OpenMP's setting of the calling thread, at planning and at execution. */
-static int enter_threads(const cpu_backend *backend) {
-#ifdef _OPENMP
-    const int before = omp_get_max_threads();
-    omp_set_num_threads((int) backend->host.context->threads);
-    return before;
-#else
-    (void) backend;
-    return 1;
-#endif
-}
-
-static void leave_threads(int before) {
-#ifdef _OPENMP
-    omp_set_num_threads(before);
-#else
-    (void) before;
-#endif
-}
-
-typedef struct planning {
+/* Descriptors of all that the passes of one layer read and write. */
+typedef struct onednn_shapes {
     onednn_md source; /* PLAIN or blocked */
     onednn_md target;
     onednn_md weights_any;
@@ -64,6 +38,14 @@ typedef struct planning {
     onednn_md weights_plain; /* float32 */
     onednn_md transposed_any;
     onednn_md transposed_plain;
+} onednn_shapes;
+
+/* A pass on its way to a plan. */
+typedef struct planning {
+    cpu_backend *backend;
+    const image_layer *desc;
+    onednn_plan *plan;
+    onednn_shapes shapes;
     uint64_t image_bytes;
     uint64_t scratch_bytes;
 } planning;
@@ -75,7 +57,7 @@ static int32_t may_transpose(const cpu_format *format, const image_layer *desc) 
            desc->input_layout == format->layout;
 }
 
-static moco_status describe(planning *plan, const cpu_format *format, const image_layer *desc) {
+static moco_status describe(onednn_shapes *shapes, const cpu_format *format, const image_layer *desc) {
     const dnnl_dims_t source = {desc->n, desc->c, desc->h, desc->w};
     const dnnl_dims_t target = {desc->n, desc->out_c, desc->out_h, desc->out_w};
     const dnnl_dims_t grouped = {desc->groups, desc->out_c / desc->groups, desc->c / desc->groups, desc->kernel,
@@ -85,16 +67,39 @@ static moco_status describe(planning *plan, const cpu_format *format, const imag
     const int64_t *weights = rank == 5 ? grouped : ungrouped;
     const dnnl_format_tag_t blocked = format->block == 16 ? dnnl_nChw16c : dnnl_nChw8c;
     const dnnl_data_type_t type = format->dtype == MOCO_DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
-    MOCO_TRY(moco_onednn_md_create(&plan->source, 4, source, type,
+    MOCO_TRY(moco_onednn_md_create(&shapes->source, 4, source, type,
                                    desc->input_layout == MOCO_LAYOUT_PLAIN ? dnnl_nchw : blocked));
-    MOCO_TRY(moco_onednn_md_create(&plan->target, 4, target, type, blocked));
-    MOCO_TRY(moco_onednn_md_create(&plan->weights_any, rank, weights, type, dnnl_format_tag_any));
-    MOCO_TRY(moco_onednn_md_create(&plan->d_weights_any, rank, weights, dnnl_f32, dnnl_format_tag_any));
-    MOCO_TRY(moco_onednn_md_create(&plan->weights_plain, rank, weights, dnnl_f32, rank == 5 ? dnnl_goihw : dnnl_oihw));
+    MOCO_TRY(moco_onednn_md_create(&shapes->target, 4, target, type, blocked));
+    MOCO_TRY(moco_onednn_md_create(&shapes->weights_any, rank, weights, type, dnnl_format_tag_any));
+    MOCO_TRY(moco_onednn_md_create(&shapes->d_weights_any, rank, weights, dnnl_f32, dnnl_format_tag_any));
+    MOCO_TRY(
+        moco_onednn_md_create(&shapes->weights_plain, rank, weights, dnnl_f32, rank == 5 ? dnnl_goihw : dnnl_oihw));
     if (!may_transpose(format, desc)) return MOCO_OK;
     const dnnl_dims_t transposed = {desc->c, desc->out_c, 1, 1};
-    MOCO_TRY(moco_onednn_md_create(&plan->transposed_any, 4, transposed, type, dnnl_format_tag_any));
-    return moco_onednn_md_create(&plan->transposed_plain, 4, transposed, dnnl_f32, dnnl_iohw);
+    MOCO_TRY(moco_onednn_md_create(&shapes->transposed_any, 4, transposed, type, dnnl_format_tag_any));
+    return moco_onednn_md_create(&shapes->transposed_plain, 4, transposed, dnnl_f32, dnnl_iohw);
+}
+
+static void release_shapes(onednn_shapes *shapes) {
+    moco_onednn_md_destroy(shapes->source);
+    moco_onednn_md_destroy(shapes->target);
+    moco_onednn_md_destroy(shapes->weights_any);
+    moco_onednn_md_destroy(shapes->d_weights_any);
+    moco_onednn_md_destroy(shapes->weights_plain);
+    moco_onednn_md_destroy(shapes->transposed_any);
+    moco_onednn_md_destroy(shapes->transposed_plain);
+}
+
+static onednn_convolution_mds mds_of(const planning *in, int32_t gradient) {
+    const image_layer *desc = in->desc;
+    const onednn_convolution_mds mds = {
+        .source = in->shapes.source,
+        .weights = gradient ? in->shapes.d_weights_any : in->shapes.weights_any,
+        .target = in->shapes.target,
+        .strides = {desc->stride, desc->stride},
+        .padding = {desc->padding, desc->padding},
+    };
+    return mds;
 }
 
 /* Generic code is slower than the next backend's: better to hand such a layer on. */
@@ -107,164 +112,171 @@ static moco_status refuse_generic(const_dnnl_primitive_desc_t pd) {
     return MOCO_OK;
 }
 
-static moco_status plan_pass(onednn_convolution *convolution, cpu_backend *backend, planning *plan,
-                             const image_layer *desc, int pass, const_dnnl_primitive_desc_t hint,
-                             dnnl_primitive_desc_t *pd) {
-    const int32_t transposed = convolution->transposed && (pass == ONEDNN_BACKWARD_DATA || pass == ADD_INPUT_GRADIENT);
-    onednn_convolution_mds mds = {
-        .source = plan->source,
-        .weights = pass == ONEDNN_BACKWARD_WEIGHTS ? plan->d_weights_any : plan->weights_any,
-        .target = plan->target,
-        .strides = {desc->stride, desc->stride},
-        .padding = {desc->padding, desc->padding},
-    };
-    onednn_pass as = (onednn_pass) pass;
-    if (transposed) {
-        mds.source = plan->target;
-        mds.weights = plan->transposed_any;
-        mds.target = plan->source;
-        as = ONEDNN_FORWARD;
-    }
-    pass_state *state = &convolution->pass[pass];
-    MOCO_TRY(moco_onednn_convolution_pd(pd, as, &mds, desc->training, pass == ADD_INPUT_GRADIENT,
-                                        backend->onednn->engine, hint));
-    MOCO_TRY(refuse_generic(*pd));
-    ONEDNN_TRY(dnnl_primitive_create(&state->primitive, *pd));
-
-    /* Working memory: the narrowed image, oneDNN's own, the weights. */
-    const onednn_const_md scratchpad = moco_onednn_pd_md(*pd, dnnl_query_scratchpad_md);
-    state->scratchpad_offset = plan->image_bytes;
-    uint64_t scratch = plan->image_bytes + cpu_aligned(moco_onednn_md_size(scratchpad));
-    MOCO_TRY(moco_onednn_memory_create(&state->source, mds.source, backend->onednn->engine));
-    MOCO_TRY(moco_onednn_memory_create(&state->target, mds.target, backend->onednn->engine));
-    MOCO_TRY(moco_onednn_memory_create(&state->scratchpad, scratchpad, backend->onednn->engine));
-    const int32_t gradient = pass == ONEDNN_BACKWARD_WEIGHTS;
-    const onednn_weights_kind kind = {
-        .own = moco_onednn_pd_md(*pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md),
-        .plain = transposed ? plan->transposed_plain : plan->weights_plain,
-        .gradient = gradient,
-        .transposed = transposed,
-    };
-    MOCO_TRY(moco_onednn_weights_plan(&state->weights, backend, desc, &kind, &scratch));
-    if (scratch > plan->scratch_bytes) plan->scratch_bytes = scratch;
+/* The primitive of a descriptor, and its working memory: the narrowed image, oneDNN's own, the weights. */
+static moco_status plan_step(planning *in, onednn_step *step, const_dnnl_primitive_desc_t pd,
+                             const onednn_convolution_mds *mds, const onednn_weights_kind *kind) {
+    const dnnl_engine_t engine = in->backend->onednn->engine;
+    MOCO_TRY(refuse_generic(pd));
+    ONEDNN_TRY(dnnl_primitive_create(&step->primitive, pd));
+    const onednn_const_md scratchpad = moco_onednn_pd_md(pd, dnnl_query_scratchpad_md);
+    step->scratchpad_offset = in->image_bytes;
+    uint64_t scratch = in->image_bytes + cpu_aligned(moco_onednn_md_size(scratchpad));
+    MOCO_TRY(moco_onednn_memory_create(&step->source, mds->source, engine));
+    MOCO_TRY(moco_onednn_memory_create(&step->target, mds->target, engine));
+    MOCO_TRY(moco_onednn_memory_create(&step->scratchpad, scratchpad, engine));
+    MOCO_TRY(moco_onednn_weights_plan(&step->weights, in->backend, in->desc, kind, &scratch));
+    if (scratch > in->scratch_bytes) in->scratch_bytes = scratch;
     return MOCO_OK;
 }
 
-static void release_pass(cpu_backend *backend, pass_state *state) {
-    if (state->primitive != NULL) dnnl_primitive_destroy(state->primitive);
-    if (state->source != NULL) dnnl_memory_destroy(state->source);
-    if (state->target != NULL) dnnl_memory_destroy(state->target);
-    if (state->scratchpad != NULL) dnnl_memory_destroy(state->scratchpad);
-    moco_onednn_weights_release(&state->weights, backend);
-    memset(state, 0, sizeof *state);
+static void release_step(cpu_backend *backend, onednn_step *step) {
+    if (step->primitive != NULL) dnnl_primitive_destroy(step->primitive);
+    if (step->source != NULL) dnnl_memory_destroy(step->source);
+    if (step->target != NULL) dnnl_memory_destroy(step->target);
+    if (step->scratchpad != NULL) dnnl_memory_destroy(step->scratchpad);
+    moco_onednn_weights_release(&step->weights, backend);
+    memset(step, 0, sizeof *step);
 }
 
-/* A pass of the transposed kind, left out (its primitive stays NULL) where oneDNN doesn't have it. */
-static moco_status try_pass(onednn_convolution *convolution, cpu_backend *backend, planning *plan,
-                            const image_layer *desc, int pass, dnnl_primitive_desc_t *pd) {
-    const moco_status status = plan_pass(convolution, backend, plan, desc, pass, NULL, pd);
-    if (status != MOCO_UNSUPPORTED) return status;
-    release_pass(backend, &convolution->pass[pass]);
-    if (*pd != NULL) dnnl_primitive_desc_destroy(*pd);
-    *pd = NULL;
-    return MOCO_OK;
+static void release(cpu_backend *backend, void *self) {
+    onednn_plan *plan = (onednn_plan *) self;
+    release_step(backend, &plan->step);
+    release_step(backend, &plan->adding);
+    moco_deallocate(backend->host.context, plan);
 }
 
-static moco_status plan_input_gradient(onednn_convolution *convolution, cpu_backend *backend, planning *plan,
-                                       const image_layer *desc, dnnl_primitive_desc_t pd[PASSES]) {
-    if (convolution->transposed) {
-        MOCO_TRY(try_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_DATA, &pd[ONEDNN_BACKWARD_DATA]));
-        convolution->transposed = convolution->pass[ONEDNN_BACKWARD_DATA].primitive != NULL;
-    }
-    if (convolution->transposed) {
-        return try_pass(convolution, backend, plan, desc, ADD_INPUT_GRADIENT, &pd[ADD_INPUT_GRADIENT]);
-    }
-    return plan_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_DATA, pd[ONEDNN_FORWARD],
-                     &pd[ONEDNN_BACKWARD_DATA]);
+/* oneDNN takes the image in the dtype of the rest. */
+static void plan_narrowing(planning *in, const cpu_format *format) {
+    const image_layer *desc = in->desc;
+    if (format->dtype == MOCO_DTYPE_F32 || desc->input_layout != MOCO_LAYOUT_PLAIN) return;
+    in->plan->narrow = format->kernels;
+    in->plan->image_elements = desc->n * desc->c * desc->h * desc->w;
+    in->image_bytes = cpu_aligned(moco_onednn_md_size(in->shapes.source));
 }
 
-static moco_status plan_all(onednn_convolution *convolution, cpu_backend *backend, planning *plan,
-                            const image_layer *desc) {
-    convolution->winograd = moco_winograd_supports(backend, desc);
-    if (convolution->winograd) {
-        plan->scratch_bytes = moco_winograd_scratch(backend, desc);
-        return MOCO_OK;
-    }
-    dnnl_primitive_desc_t pd[PASSES] = {NULL};
-    moco_status status = plan_pass(convolution, backend, plan, desc, ONEDNN_FORWARD, NULL, &pd[ONEDNN_FORWARD]);
-    convolution->pointwise = status == MOCO_OK && moco_pointwise_supports(backend, desc);
-    if (convolution->pointwise && desc->training) {
-        const uint64_t bytes = moco_pointwise_scratch(backend, desc);
-        if (bytes > plan->scratch_bytes) plan->scratch_bytes = bytes;
-    } else if (status == MOCO_OK && desc->training) {
-        status = plan_pass(convolution, backend, plan, desc, ONEDNN_BACKWARD_WEIGHTS, pd[ONEDNN_FORWARD],
-                           &pd[ONEDNN_BACKWARD_WEIGHTS]);
-    }
-    if (status == MOCO_OK && desc->training && !desc->skip_input_gradient) {
-        status = plan_input_gradient(convolution, backend, plan, desc, pd);
-    }
-    for (int i = 0; i < PASSES; ++i) {
-        if (pd[i] != NULL) dnnl_primitive_desc_destroy(pd[i]);
-    }
-    return status;
-}
-
-/* oneDNN takes the image in the dtype of the rest; its gradient would have to be widened again, which nobody asks for.
- */
-static moco_status plan_narrowing(onednn_convolution *convolution, const cpu_format *format, const image_layer *desc,
-                                  planning *plan) {
-    if (format->dtype == MOCO_DTYPE_F32 || desc->input_layout != MOCO_LAYOUT_PLAIN) return MOCO_OK;
-    if (!desc->skip_input_gradient && desc->training) {
-        return moco_fail(MOCO_UNSUPPORTED, "the oneDNN backend has no bfloat16 gradient of a PLAIN image");
-    }
-    convolution->narrow = format->kernels;
-    convolution->image_elements = desc->n * desc->c * desc->h * desc->w;
-    plan->image_bytes = cpu_aligned(moco_onednn_md_size(plan->source));
-    return MOCO_OK;
-}
-
-moco_status moco_onednn_convolution_create(onednn_convolution **out, cpu_backend *backend, const image_layer *desc,
-                                           moco_layer_info *info) {
-    onednn_convolution *convolution =
-        (onednn_convolution *) moco_allocate_zeroed(backend->host.context, 1, sizeof *convolution);
-    if (convolution == NULL) return MOCO_OUT_OF_MEMORY;
-    convolution->desc = *desc;
+/* Plans a pass; `fill` makes its steps. */
+static moco_status plan_pass(cpu_backend *backend, const image_layer *desc, void **out, cpu_convolution_info *info,
+                             moco_status (*fill)(planning *in)) {
+    onednn_plan *plan = (onednn_plan *) moco_allocate_zeroed(backend->host.context, 1, sizeof *plan);
+    if (plan == NULL) return MOCO_OUT_OF_MEMORY;
     const cpu_format *format = moco_cpu_format_of(backend, desc);
-    convolution->transposed = may_transpose(format, desc);
-    planning plan;
-    memset(&plan, 0, sizeof plan);
-    const int before = enter_threads(backend);
-    moco_status status = describe(&plan, format, desc);
-    if (status == MOCO_OK) status = plan_narrowing(convolution, format, desc, &plan);
-    if (status == MOCO_OK) status = plan_all(convolution, backend, &plan, desc);
-    leave_threads(before);
+    planning in = {.backend = backend, .desc = desc, .plan = plan};
+    const int before = moco_onednn_enter(backend->onednn);
+    moco_status status = describe(&in.shapes, format, desc);
     if (status == MOCO_OK) {
-        info->wanted_input_layout = desc->input_layout;
-        info->output_layout = format->layout;
-        info->output_dtype = format->dtype;
-        info->output_bytes = moco_onednn_md_size(plan.target);
-        info->scratch_bytes = plan.scratch_bytes;
-        info->backward_needs_inputs = 1;
-        info->accumulates_inputs = desc->training && !desc->skip_input_gradient &&
-                                   (convolution->winograd || convolution->pass[ADD_INPUT_GRADIENT].primitive != NULL);
-        *out = convolution;
-    } else {
-        moco_onednn_convolution_destroy(backend, convolution);
+        plan_narrowing(&in, format);
+        status = fill(&in);
     }
-    moco_onednn_md_destroy(plan.source);
-    moco_onednn_md_destroy(plan.target);
-    moco_onednn_md_destroy(plan.weights_any);
-    moco_onednn_md_destroy(plan.d_weights_any);
-    moco_onednn_md_destroy(plan.weights_plain);
-    moco_onednn_md_destroy(plan.transposed_any);
-    moco_onednn_md_destroy(plan.transposed_plain);
+    moco_onednn_leave(before);
+    release_shapes(&in.shapes);
+    if (status != MOCO_OK) {
+        release(backend, plan);
+        return status;
+    }
+    info->scratch_bytes = in.scratch_bytes;
+    info->adds = plan->adding.primitive != NULL;
+    *out = plan;
+    return MOCO_OK;
+}
+
+static moco_status forward_pd(planning *in, dnnl_primitive_desc_t *pd) {
+    const onednn_convolution_mds mds = mds_of(in, 0);
+    return moco_onednn_convolution_pd(pd, ONEDNN_FORWARD, &mds, in->desc->training, 0, in->backend->onednn->engine,
+                                      NULL);
+}
+
+static moco_status fill_forward(planning *in) {
+    const onednn_convolution_mds mds = mds_of(in, 0);
+    dnnl_primitive_desc_t pd = NULL;
+    MOCO_TRY(forward_pd(in, &pd));
+    const onednn_weights_kind kind = {
+        .own = moco_onednn_pd_md(pd, dnnl_query_weights_md),
+        .plain = in->shapes.weights_plain,
+    };
+    const moco_status status = plan_step(in, &in->plan->step, pd, &mds, &kind);
+    dnnl_primitive_desc_destroy(pd);
     return status;
 }
 
-void moco_onednn_convolution_destroy(cpu_backend *backend, onednn_convolution *convolution) {
-    if (convolution == NULL) return;
-    for (int i = 0; i < PASSES; ++i) release_pass(backend, &convolution->pass[i]);
-    moco_deallocate(backend->host.context, convolution);
+/* A backward pass, whose descriptor oneDNN makes with the forward one as a hint. */
+static moco_status fill_backward(planning *in, onednn_pass pass) {
+    const int32_t gradient = pass == ONEDNN_BACKWARD_WEIGHTS;
+    const onednn_convolution_mds mds = mds_of(in, gradient);
+    dnnl_primitive_desc_t hint = NULL, pd = NULL;
+    MOCO_TRY(forward_pd(in, &hint));
+    moco_status status =
+        moco_onednn_convolution_pd(&pd, pass, &mds, in->desc->training, 0, in->backend->onednn->engine, hint);
+    if (status == MOCO_OK) {
+        const onednn_weights_kind kind = {
+            .own = moco_onednn_pd_md(pd, gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md),
+            .plain = in->shapes.weights_plain,
+            .gradient = gradient,
+        };
+        status = plan_step(in, &in->plan->step, pd, &mds, &kind);
+        dnnl_primitive_desc_destroy(pd);
+    }
+    dnnl_primitive_desc_destroy(hint);
+    return status;
+}
+
+static moco_status fill_weight_gradient(planning *in) {
+    return fill_backward(in, ONEDNN_BACKWARD_WEIGHTS);
+}
+
+/* The gradient of the input as a forward pass of dy; left out (its primitive stays NULL) where oneDNN has none. */
+static moco_status try_transposed(planning *in, onednn_step *step, int32_t adds) {
+    onednn_convolution_mds mds = mds_of(in, 0);
+    mds.source = in->shapes.target;
+    mds.weights = in->shapes.transposed_any;
+    mds.target = in->shapes.source;
+    dnnl_primitive_desc_t pd = NULL;
+    moco_status status = moco_onednn_convolution_pd(&pd, ONEDNN_FORWARD, &mds, in->desc->training, adds,
+                                                    in->backend->onednn->engine, NULL);
+    if (status == MOCO_OK) {
+        const onednn_weights_kind kind = {
+            .own = moco_onednn_pd_md(pd, dnnl_query_weights_md),
+            .plain = in->shapes.transposed_plain,
+            .transposed = 1,
+        };
+        status = plan_step(in, step, pd, &mds, &kind);
+        dnnl_primitive_desc_destroy(pd);
+    }
+    if (status != MOCO_UNSUPPORTED) return status;
+    release_step(in->backend, step);
+    return MOCO_OK;
+}
+
+static moco_status fill_input_gradient(planning *in) {
+    if (in->shapes.transposed_any != NULL) MOCO_TRY(try_transposed(in, &in->plan->step, 0));
+    in->plan->transposed = in->plan->step.primitive != NULL;
+    return in->plan->transposed ? try_transposed(in, &in->plan->adding, 1) : fill_backward(in, ONEDNN_BACKWARD_DATA);
+}
+
+static moco_status plan_forward(cpu_backend *backend, const image_layer *desc, void **plan,
+                                cpu_convolution_info *info) {
+    return plan_pass(backend, desc, plan, info, fill_forward);
+}
+
+static moco_status plan_input_gradient(cpu_backend *backend, const image_layer *desc, void **plan,
+                                       cpu_convolution_info *info) {
+    return plan_pass(backend, desc, plan, info, fill_input_gradient);
+}
+
+static moco_status plan_weight_gradient(cpu_backend *backend, const image_layer *desc, void **plan,
+                                        cpu_convolution_info *info) {
+    return plan_pass(backend, desc, plan, info, fill_weight_gradient);
+}
+
+static int32_t supports(const cpu_backend *backend, const image_layer *desc) {
+    (void) desc;
+    return backend->onednn != NULL;
+}
+
+/* The gradient of an image narrowed to bfloat16 would have to be widened again, which nobody asks for. */
+static int32_t supports_input_gradient(const cpu_backend *backend, const image_layer *desc) {
+    const int32_t narrowed =
+        desc->input_layout == MOCO_LAYOUT_PLAIN && moco_cpu_format_of(backend, desc)->dtype != MOCO_DTYPE_F32;
+    return backend->onednn != NULL && !narrowed;
 }
 
 /* --- Execution --- */
@@ -274,7 +286,7 @@ static char *scratch_at(const moco_layer_args *args, uint64_t offset) {
 }
 
 typedef struct narrowing {
-    const onednn_convolution *convolution;
+    const onednn_plan *plan;
     const float *from;
     char *to;
 } narrowing;
@@ -283,9 +295,9 @@ enum { NARROW_BLOCK = 16 };
 
 static void narrow_range(void *argument, int64_t begin, int64_t end) {
     const narrowing *work = (const narrowing *) argument;
-    const blocked_kernels *kernels = work->convolution->narrow;
+    const blocked_kernels *kernels = work->plan->narrow;
     const int64_t size = kernels->element_bytes;
-    const int64_t elements = work->convolution->image_elements;
+    const int64_t elements = work->plan->image_elements;
     const int64_t whole = elements / NARROW_BLOCK;
     kernels->from_float(work->from + begin * NARROW_BLOCK, moco_min_i64(end, whole) - begin,
                         work->to + begin * NARROW_BLOCK * size);
@@ -300,89 +312,85 @@ static void narrow_range(void *argument, int64_t begin, int64_t end) {
 }
 
 /* Where the pass finds its source: x itself, or the image in bfloat16. */
-static void *source_of(const cpu_backend *backend, const onednn_convolution *convolution, const moco_layer_args *args) {
-    if (convolution->narrow == NULL) return moco_host_address(&args->inputs[MOCO_INPUT]);
-    narrowing work = {convolution, (const float *) moco_host_address(&args->inputs[MOCO_INPUT]), scratch_at(args, 0)};
-    moco_parallel_range(backend->host.context, (convolution->image_elements + NARROW_BLOCK - 1) / NARROW_BLOCK, 1024,
+static void *source_of(const cpu_backend *backend, const onednn_plan *plan, const moco_layer_args *args) {
+    void *x = moco_host_address(&args->inputs[MOCO_INPUT]);
+    if (plan->narrow == NULL) return x;
+    narrowing work = {plan, (const float *) x, scratch_at(args, 0)};
+    moco_parallel_range(backend->host.context, (plan->image_elements + NARROW_BLOCK - 1) / NARROW_BLOCK, 1024,
                         narrow_range, &work);
     return work.to;
 }
 
-static moco_status run_pass(cpu_backend *backend, pass_state *state, void *source, void *target,
+static moco_status run_step(cpu_backend *backend, onednn_step *step, void *source, void *target,
                             const moco_layer_args *args, const int argument_index[3]) {
-    ONEDNN_TRY(dnnl_memory_set_data_handle(state->source, source));
-    ONEDNN_TRY(dnnl_memory_set_data_handle(state->target, target));
-    ONEDNN_TRY(dnnl_memory_set_data_handle(state->scratchpad, scratch_at(args, state->scratchpad_offset)));
+    ONEDNN_TRY(dnnl_memory_set_data_handle(step->source, source));
+    ONEDNN_TRY(dnnl_memory_set_data_handle(step->target, target));
+    ONEDNN_TRY(dnnl_memory_set_data_handle(step->scratchpad, scratch_at(args, step->scratchpad_offset)));
     const dnnl_exec_arg_t arguments[] = {
-        {argument_index[0], state->source},
-        {argument_index[1], state->weights.own},
-        {argument_index[2], state->target},
-        {DNNL_ARG_SCRATCHPAD, state->scratchpad},
+        {argument_index[0], step->source},
+        {argument_index[1], step->weights.own},
+        {argument_index[2], step->target},
+        {DNNL_ARG_SCRATCHPAD, step->scratchpad},
     };
-    ONEDNN_TRY(dnnl_primitive_execute(state->primitive, backend->onednn->stream, 4, arguments));
-    return MOCO_OK;
+    return moco_onednn_execute(backend->onednn, step->primitive, 4, arguments);
 }
 
 static const int forward_arguments[3] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
 
-static moco_status forward(cpu_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
-    if (convolution->winograd) {
-        moco_winograd_forward(backend, &convolution->desc, args);
-        return MOCO_OK;
-    }
-    pass_state *state = &convolution->pass[ONEDNN_FORWARD];
-    MOCO_TRY(moco_onednn_weights_prepare(&state->weights, backend, args));
-    return run_pass(backend, state, source_of(backend, convolution, args), moco_host_address(&args->y), args,
+static moco_status run_forward(cpu_backend *backend, const image_layer *desc, void *self, const moco_layer_args *args) {
+    onednn_plan *plan = (onednn_plan *) self;
+    (void) desc;
+    MOCO_TRY(moco_onednn_weights_prepare(&plan->step.weights, backend, args));
+    return run_step(backend, &plan->step, source_of(backend, plan, args), moco_host_address(&args->y), args,
                     forward_arguments);
 }
 
-static moco_status weight_gradient(cpu_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
+static moco_status run_weight_gradient(cpu_backend *backend, const image_layer *desc, void *self,
+                                       const moco_layer_args *args) {
     static const int arguments[3] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST};
-    pass_state *state = &convolution->pass[ONEDNN_BACKWARD_WEIGHTS];
-    MOCO_TRY(moco_onednn_weights_plan_gradient(&state->weights, args));
+    onednn_plan *plan = (onednn_plan *) self;
+    (void) desc;
+    MOCO_TRY(moco_onednn_weights_plan_gradient(&plan->step.weights, args));
     MOCO_TRY(
-        run_pass(backend, state, source_of(backend, convolution, args), moco_host_address(&args->dy), args, arguments));
-    return moco_onednn_weights_export_gradient(&state->weights, backend, args);
+        run_step(backend, &plan->step, source_of(backend, plan, args), moco_host_address(&args->dy), args, arguments));
+    return moco_onednn_weights_export_gradient(&plan->step.weights, backend, args);
 }
 
-static moco_status input_gradient(cpu_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
+static moco_status run_input_gradient(cpu_backend *backend, const image_layer *desc, void *self,
+                                      const moco_layer_args *args) {
     static const int arguments[3] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST};
-    pass_state *state =
-        &convolution->pass[(args->accumulate_inputs & 1 << MOCO_INPUT) ? ADD_INPUT_GRADIENT : ONEDNN_BACKWARD_DATA];
+    onednn_plan *plan = (onednn_plan *) self;
+    onednn_step *step = (args->accumulate_inputs & 1 << MOCO_INPUT) ? &plan->adding : &plan->step;
     void *dx = moco_host_address(&args->d_inputs[MOCO_INPUT]), *dy = moco_host_address(&args->dy);
-    MOCO_TRY(moco_onednn_weights_prepare(&state->weights, backend, args));
-    if (convolution->transposed) return run_pass(backend, state, dy, dx, args, forward_arguments);
-    return run_pass(backend, state, dx, dy, args, arguments);
+    (void) desc;
+    MOCO_TRY(moco_onednn_weights_prepare(&step->weights, backend, args));
+    if (plan->transposed) return run_step(backend, step, dy, dx, args, forward_arguments);
+    return run_step(backend, step, dx, dy, args, arguments);
 }
 
-static moco_status backward(cpu_backend *backend, onednn_convolution *convolution, const moco_layer_args *args) {
-    if (convolution->winograd) {
-        if (args->d_parameters[MOCO_WEIGHT].buffer != NULL)
-            moco_winograd_weight_gradient(backend, &convolution->desc, args);
-        if (args->d_inputs[MOCO_INPUT].buffer != NULL) moco_winograd_input_gradient(backend, &convolution->desc, args);
-        return MOCO_OK;
-    }
-    if (args->d_parameters[MOCO_WEIGHT].buffer != NULL && convolution->pointwise) {
-        moco_pointwise_gradient(backend, &convolution->desc, args);
-    } else if (args->d_parameters[MOCO_WEIGHT].buffer != NULL) {
-        MOCO_TRY(weight_gradient(backend, convolution, args));
-    }
-    if (args->d_inputs[MOCO_INPUT].buffer != NULL) MOCO_TRY(input_gradient(backend, convolution, args));
-    return MOCO_OK;
-}
+const cpu_convolution moco_onednn_forward = {
+    .name = "onednn",
+    .blocked = 1,
+    .supports = supports,
+    .plan = plan_forward,
+    .run = run_forward,
+    .release = release,
+};
 
-moco_status moco_onednn_convolution_forward(cpu_backend *backend, onednn_convolution *convolution,
-                                            const moco_layer_args *args) {
-    const int before = enter_threads(backend);
-    const moco_status status = forward(backend, convolution, args);
-    leave_threads(before);
-    return status;
-}
+const cpu_convolution moco_onednn_input_gradient = {
+    .name = "onednn",
+    .blocked = 1,
+    .supports = supports_input_gradient,
+    .plan = plan_input_gradient,
+    .run = run_input_gradient,
+    .release = release,
+};
 
-moco_status moco_onednn_convolution_backward(cpu_backend *backend, onednn_convolution *convolution,
-                                             const moco_layer_args *args) {
-    const int before = enter_threads(backend);
-    const moco_status status = backward(backend, convolution, args);
-    leave_threads(before);
-    return status;
-}
+const cpu_convolution moco_onednn_weight_gradient = {
+    .name = "onednn",
+    .blocked = 1,
+    .supports = supports,
+    .plan = plan_weight_gradient,
+    .run = run_weight_gradient,
+    .release = release,
+};

@@ -7,6 +7,6 @@
 #include "backend/cpu/cpu_backend.h"
 
 moco_status moco_onednn_open(onednn_provider **out, moco_context *context);
-void moco_onednn_close(onednn_provider *provider, moco_context *context); /* NULL is a no-op */
+void moco_onednn_close(onednn_provider *provider); /* NULL is a no-op */
 
 #endif

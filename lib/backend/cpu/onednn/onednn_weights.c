@@ -23,19 +23,21 @@ static moco_status find_kernels(onednn_weights *weights, cpu_backend *backend, c
         desc->out_c % WEIGHT_TILE != 0) {
         return MOCO_OK;
     }
-    const dnnl_dims_t plain = {desc->out_c, desc->c, 1, 1}, transposed = {desc->c, desc->out_c, 1, 1};
+    const dnnl_dims_t plain = {desc->out_c, desc->c, 1, 1}, swapped = {desc->c, desc->out_c, 1, 1};
     const int32_t pairs = dtype == MOCO_DTYPE_BF16;
     const dnnl_format_tag_t by_input = pairs ? dnnl_ABcd8b16a2b : dnnl_ABcd16b16a;
     const dnnl_format_tag_t by_output = pairs ? dnnl_BAcd8a16b2a : dnnl_BAcd16a16b;
-    int32_t turned = 0, straight = 0;
+    int32_t transposed = 0, straight = 0;
     if (kind->transposed) {
-        MOCO_TRY(has_tag(kind->own, transposed, dtype, by_input, &straight));
+        MOCO_TRY(has_tag(kind->own, swapped, dtype, by_input, &straight));
     } else {
-        MOCO_TRY(has_tag(kind->own, plain, dtype, by_input, &turned));
+        MOCO_TRY(has_tag(kind->own, plain, dtype, by_input, &transposed));
         if (!kind->gradient) MOCO_TRY(has_tag(kind->own, plain, dtype, by_output, &straight));
     }
-    if (turned || straight) weights->kernels = kernels;
-    weights->turned = turned;
+    if (!transposed && !straight) return MOCO_OK;
+    weights->path = ONEDNN_TILED_BY_US;
+    weights->kernels = kernels;
+    weights->transposed = transposed;
     weights->rows = desc->out_c;
     weights->columns = desc->c;
     return MOCO_OK;
@@ -46,8 +48,11 @@ moco_status moco_onednn_weights_plan(onednn_weights *weights, cpu_backend *backe
     const uint64_t bytes = moco_onednn_md_size(kind->own);
     MOCO_TRY(moco_onednn_memory_create(&weights->own, kind->own, backend->onednn->engine));
     MOCO_TRY(moco_onednn_memory_create(&weights->plain, kind->plain, backend->onednn->engine));
+    weights->path = ONEDNN_PLAIN_AS_IS;
     if (!kind->gradient && moco_onednn_md_equal(kind->own, kind->plain)) return MOCO_OK;
+    weights->path = ONEDNN_REORDERED; /* unless we find kernels for it */
     if (!kind->gradient && desc->constant_weights) {
+        weights->home = ONEDNN_KEPT;
         weights->kept = moco_allocate(backend->host.context, bytes);
         if (weights->kept == NULL) return MOCO_OUT_OF_MEMORY;
     } else {
@@ -55,7 +60,7 @@ moco_status moco_onednn_weights_plan(onednn_weights *weights, cpu_backend *backe
         *scratch += cpu_aligned(bytes);
     }
     MOCO_TRY(find_kernels(weights, backend, desc, kind));
-    if (weights->kernels != NULL) return MOCO_OK;
+    if (weights->path == ONEDNN_TILED_BY_US) return MOCO_OK;
     if (!kind->gradient) {
         return moco_onednn_reorder_create(&weights->reorder, kind->plain, kind->own, 0, backend->onednn->engine);
     }
@@ -75,8 +80,7 @@ void moco_onednn_weights_release(onednn_weights *weights, cpu_backend *backend) 
 
 static moco_status run_reorder(cpu_backend *backend, dnnl_primitive_t reorder, dnnl_memory_t from, dnnl_memory_t to) {
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-    ONEDNN_TRY(dnnl_primitive_execute(reorder, backend->onednn->stream, 2, arguments));
-    return MOCO_OK;
+    return moco_onednn_execute(backend->onednn, reorder, 2, arguments);
 }
 
 typedef struct tile_work {
@@ -93,15 +97,15 @@ static void run_rows(void *argument, int64_t begin, int64_t end) {
     const onednn_weights *weights = work->weights;
     const int64_t size = weights->kernels->tile_bytes, columns = weights->columns;
     const int64_t down = weights->rows / WEIGHT_TILE, across = columns / WEIGHT_TILE;
-    const int64_t next_tile = weights->turned ? size : down * size;
+    const int64_t next_tile = weights->transposed ? size : down * size;
     for (int64_t i = begin; i < end; ++i) {
         float *plain = work->plain + i * WEIGHT_TILE * columns;
-        char *own = work->own + (weights->turned ? i * across : i) * size;
+        char *own = work->own + (weights->transposed ? i * across : i) * size;
         if (work->gradient) {
             weights->kernels->from_tiles((const float *) (void *) own, next_tile, across, work->accumulate, plain,
                                          columns);
         } else {
-            weights->kernels->to_tiles(plain, columns, across, weights->turned, own, next_tile);
+            weights->kernels->to_tiles(plain, columns, across, weights->transposed, own, next_tile);
         }
     }
 }
@@ -113,19 +117,19 @@ static void run_tiles(const cpu_backend *backend, tile_work *work) {
 }
 
 static void *own_address(const onednn_weights *weights, const moco_layer_args *args) {
-    return weights->kept != NULL ? weights->kept : (char *) moco_host_address(&args->scratch) + weights->offset;
+    return weights->home == ONEDNN_KEPT ? weights->kept : (char *) moco_host_address(&args->scratch) + weights->offset;
 }
 
 moco_status moco_onednn_weights_prepare(onednn_weights *weights, cpu_backend *backend, const moco_layer_args *args) {
     void *plain = moco_host_address(&args->parameters[MOCO_WEIGHT]);
-    if (weights->reorder == NULL && weights->kernels == NULL) {
+    if (weights->path == ONEDNN_PLAIN_AS_IS) {
         ONEDNN_TRY(dnnl_memory_set_data_handle(weights->own, plain));
         return MOCO_OK;
     }
     void *own = own_address(weights, args);
     ONEDNN_TRY(dnnl_memory_set_data_handle(weights->own, own));
     if (weights->kept_is_current && weights->version == args->weight_version) return MOCO_OK;
-    if (weights->kernels != NULL) {
+    if (weights->path == ONEDNN_TILED_BY_US) {
         tile_work work = {weights, (float *) plain, (char *) own, 0, 0};
         run_tiles(backend, &work);
     } else {
@@ -133,7 +137,7 @@ moco_status moco_onednn_weights_prepare(onednn_weights *weights, cpu_backend *ba
         MOCO_TRY(run_reorder(backend, weights->reorder, weights->plain, weights->own));
     }
     weights->version = args->weight_version;
-    weights->kept_is_current = weights->kept != NULL;
+    weights->kept_is_current = weights->home == ONEDNN_KEPT;
     return MOCO_OK;
 }
 
@@ -144,7 +148,7 @@ moco_status moco_onednn_weights_plan_gradient(onednn_weights *weights, const moc
 
 moco_status moco_onednn_weights_export_gradient(onednn_weights *weights, cpu_backend *backend,
                                                 const moco_layer_args *args) {
-    if (weights->kernels != NULL) {
+    if (weights->path == ONEDNN_TILED_BY_US) {
         tile_work work = {weights, (float *) moco_host_address(&args->d_parameters[MOCO_WEIGHT]),
                           (char *) own_address(weights, args), 1, args->accumulate};
         run_tiles(backend, &work);
