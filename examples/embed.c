@@ -15,7 +15,6 @@
 #define NPY_PREFIX 10  /* magic, version, length */
 #define PATH_SIZE  4096
 
-static const char *const output_names[] = {"features", "embeddings", "pixels", NULL};
 static const char *const split_names[] = {"train", "test", NULL};
 
 /* --- NPY 1.0 (numpy.lib.format) --- */
@@ -99,7 +98,7 @@ static void embed_dataset(const encoder_input *input, moco_dataset *dataset, int
     close_npy(label_file, label_path);
     free(rows);
     printf("%s: float32 (%" PRId64 ", %" PRId64 ") %s of %s\n%s: int32 (%" PRId64 ",), -1 without a label\n", path,
-           count, dim, output_names[output], input->description, label_path, count);
+           count, dim, moco_enum_name("output", output), input->description, label_path, count);
     if (broken > 0) printf("%" PRId64 " broken images have rows of zeros and the label -2\n", broken);
 }
 
@@ -118,18 +117,18 @@ int main(int argc, char **argv) {
     int64_t threads = 0;
     const double big = 1e9;
     const option_row rows[] = {
-        {"data", OPTION_TEXT, &data, "as trained if not given; " DATA_KINDS, 0, 0, NULL},
-        {"test-data", OPTION_TEXT, &test_data, "test images; if not given: the kind's, or DIR/val beside DIR/train", 0,
-         0, NULL},
-        {"split", OPTION_CHOICE, &split, "which images", 0, 0, split_names},
-        {"count", OPTION_INTEGER, &count, "only the first so many; 0: all", 0, big, NULL},
-        {"output", OPTION_CHOICE, &output, "what is written", 0, 0, output_names},
-        {"out", OPTION_TEXT, &out, "the array; the labels go to *.labels.npy beside it", 0, 0, NULL},
-        {"test-count", OPTION_INTEGER, &test_count, "test images of the built-in set", 1, big, NULL},
-        {"augment", OPTION_TEXT, &augment, "recipe whose evaluation view is taken; else as trained", 0, 0, NULL},
-        {"size", OPTION_INTEGER, &size, "height and width of a view; 0: as trained", 0, 4096, NULL},
-        {"backend", OPTION_TEXT, &backend, "compute backend; the fastest if not given", 0, 0, NULL},
-        {"threads", OPTION_INTEGER, &threads, "0: one per processor", 0, 1024, NULL},
+        {"data", OPTION_TEXT, &data, "as trained if not given; " DATA_KINDS, .choices = NULL},
+        {"test-data", OPTION_TEXT, &test_data, "test images; if not given: the kind's, or DIR/val beside DIR/train",
+         .choices = NULL},
+        {"split", OPTION_CHOICE, &split, "which images", .choices = split_names},
+        {"count", OPTION_INTEGER, &count, "only the first so many; 0: all", .maximum = big},
+        {"output", OPTION_CHOICE, &output, "what is written", .enum_kind = "output"},
+        {"out", OPTION_TEXT, &out, "the array; the labels go to *.labels.npy beside it", .choices = NULL},
+        {"test-count", OPTION_INTEGER, &test_count, "test images of the built-in set", .minimum = 1, .maximum = big},
+        {"augment", OPTION_TEXT, &augment, "recipe whose evaluation view is taken; else as trained", .choices = NULL},
+        {"size", OPTION_INTEGER, &size, "height and width of a view; 0: as trained", .maximum = 4096},
+        {"backend", OPTION_TEXT, &backend, "compute backend; the fastest if not given", .choices = NULL},
+        {"threads", OPTION_INTEGER, &threads, "0: one per processor", .maximum = 1024},
     };
     const command_line line = {
         .program = "embed",

@@ -6,8 +6,6 @@
 #include "support/encoder_input.h"
 #include "support/example_support.h"
 
-static const char *const output_names[] = {"features", "embeddings", "pixels", NULL};
-
 int main(int argc, char **argv) {
     example_program = "knn_eval";
     const char *data = NULL;
@@ -23,18 +21,19 @@ int main(int argc, char **argv) {
     double temperature = 0.1;
     const double big = 1e9;
     const option_row rows[] = {
-        {"data", OPTION_TEXT, &data, "as trained if not given; " DATA_KINDS, 0, 0, NULL},
-        {"test-data", OPTION_TEXT, &test_data, "test images; if not given: the kind's, or DIR/val beside DIR/train", 0,
-         0, NULL},
-        {"output", OPTION_CHOICE, &output, "what is compared", 0, 0, output_names},
-        {"k", OPTION_INTEGER, &k, "neighbours that vote", 1, big, NULL},
-        {"temperature", OPTION_NUMBER, &temperature, "of their weights exp(cosine / t)", 1e-6, 1e6, NULL},
-        {"bank", OPTION_INTEGER, &bank, "training images to compare with; 0: all", 0, big, NULL},
-        {"test-count", OPTION_INTEGER, &test_count, "test images of the built-in set", 1, big, NULL},
-        {"augment", OPTION_TEXT, &augment, "recipe whose evaluation view is taken; else as trained", 0, 0, NULL},
-        {"size", OPTION_INTEGER, &size, "height and width of a view; 0: as trained", 0, 4096, NULL},
-        {"backend", OPTION_TEXT, &backend, "compute backend; the fastest if not given", 0, 0, NULL},
-        {"threads", OPTION_INTEGER, &threads, "0: one per processor", 0, 1024, NULL},
+        {"data", OPTION_TEXT, &data, "as trained if not given; " DATA_KINDS, .choices = NULL},
+        {"test-data", OPTION_TEXT, &test_data, "test images; if not given: the kind's, or DIR/val beside DIR/train",
+         .choices = NULL},
+        {"output", OPTION_CHOICE, &output, "what is compared", .enum_kind = "output"},
+        {"k", OPTION_INTEGER, &k, "neighbours that vote", .minimum = 1, .maximum = big},
+        {"temperature", OPTION_NUMBER, &temperature, "of their weights exp(cosine / t)", .minimum = 1e-6,
+         .maximum = 1e6},
+        {"bank", OPTION_INTEGER, &bank, "training images to compare with; 0: all", .maximum = big},
+        {"test-count", OPTION_INTEGER, &test_count, "test images of the built-in set", .minimum = 1, .maximum = big},
+        {"augment", OPTION_TEXT, &augment, "recipe whose evaluation view is taken; else as trained", .choices = NULL},
+        {"size", OPTION_INTEGER, &size, "height and width of a view; 0: as trained", .maximum = 4096},
+        {"backend", OPTION_TEXT, &backend, "compute backend; the fastest if not given", .choices = NULL},
+        {"threads", OPTION_INTEGER, &threads, "0: one per processor", .maximum = 1024},
     };
     const command_line line = {
         .program = "knn_eval",
@@ -58,8 +57,8 @@ int main(int argc, char **argv) {
                       bank, k, temperature, &accuracy));
     printf("%s: kNN top-1 %.2f %%, top-5 %.2f %% of %lld test images of %s (k %lld, t %g, %lld-d %s, %.1f s)\n", path,
            100 * accuracy.top1, 100 * accuracy.top5, (long long) accuracy.tested, input.description, (long long) k,
-           temperature, (long long) moco_extract_dim(input.encoder, input.augment, output), output_names[output],
-           accuracy.seconds);
+           temperature, (long long) moco_extract_dim(input.encoder, input.augment, output),
+           moco_enum_name("output", output), accuracy.seconds);
     if (accuracy.broken > 0) printf("%lld broken images were left out\n", (long long) accuracy.broken);
     close_encoder_input(&input);
     moco_context_destroy(context);

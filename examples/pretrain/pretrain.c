@@ -1,5 +1,5 @@
 /* pretrain: trains an encoder by Momentum Contrast and watches it learn by kNN. The training itself is
- * moco_trainer_run; pretrain_parts.c makes its parts, and this file runs it epoch by epoch.
+ * moco_trainer_run, of a trainer made by a recipe; this file runs it epoch by epoch.
  */
 #include <moco.h>
 #include <signal.h>
@@ -127,8 +127,7 @@ static void finish_epoch(run_state *run, int32_t measure) {
 static void train(run_state *run) {
     const pretrain_options *options = run->options;
     for (int64_t epoch = 1; epoch <= options->epochs && interrupted_by == 0; ++epoch) {
-        const moco_status status =
-            moco_trainer_run(run->parts.trainer, run->parts.loader, epoch, options->max_steps, on_step, run);
+        const moco_status status = moco_trainer_run(run->parts.trainer, NULL, epoch, options->max_steps, on_step, run);
         progress_clear(&run->display);
         if (status != MOCO_CANCELLED) check(status);
         const int32_t last =
@@ -145,19 +144,22 @@ static void train(run_state *run) {
 static void describe(const run_state *run) {
     const pretrain_options *options = run->options;
     const pretrain_parts *parts = &run->parts;
-    printf("libmoco %s, backend %s, %d threads\n", moco_version_string(), moco_context_backend(parts->context),
-           moco_context_threads(parts->context));
+    moco_recipe *recipe = options->recipe;
+    printf("libmoco %s, backend %s, %d threads, recipe %s\n", moco_version_string(),
+           moco_context_backend(parts->context), moco_context_threads(parts->context), moco_recipe_name(recipe));
     printf("data      %s: %lld images to train, %lld to test, %lld classes; views %d x %d, recipe %s\n", options->data,
            (long long) moco_dataset_count(parts->data.train), (long long) moco_dataset_count(parts->data.test),
            (long long) moco_dataset_classes(parts->data.train), moco_augment_height(parts->augment),
-           moco_augment_width(parts->augment), augment_names[options->augment]);
-    printf("encoder   %s, %.2f million parameters, %lld-d embeddings, BatchNorm in %lld groups\n", options->arch,
-           1e-6 * (double) moco_encoder_learnable_elements(parts->encoder),
-           (long long) moco_encoder_embedding_dim(parts->encoder), (long long) options->bn_groups);
+           moco_augment_width(parts->augment), moco_enum_name("augment", moco_recipe_augment(recipe)->recipe));
+    printf("encoder   %s, %.2f million parameters, %lld-d embeddings, BatchNorm in %d groups\n",
+           moco_recipe_encoder(recipe)->architecture, 1e-6 * (double) moco_encoder_learnable_elements(parts->encoder),
+           (long long) moco_encoder_embedding_dim(parts->encoder), moco_recipe_encoder(recipe)->bn_groups);
     printf("training  %lld epochs of %lld steps of %lld images; K %lld, m %g, T %g, lr %g\n",
            (long long) options->epochs, (long long) moco_loader_batches_per_epoch(parts->loader),
-           (long long) options->batch_size, (long long) options->queue_size, options->momentum, options->temperature,
-           options->lr);
+           (long long) moco_loader_batch_size(parts->loader),
+           (long long) moco_queue_capacity(moco_trainer_queue(parts->trainer)),
+           moco_recipe_momentum_encoder(recipe)->momentum, moco_recipe_loss(recipe)->temperature,
+           moco_recipe_schedule(recipe)->base);
     fflush(stdout);
 }
 
@@ -208,6 +210,7 @@ int main(int argc, char **argv) {
            options.out, options.out);
     run.metrics_failed |= fclose(run.metrics) != 0;
     destroy_parts(&run.parts);
+    moco_recipe_destroy(options.recipe);
     if (run.metrics_failed) stop("%s/metrics.jsonl could not be written in full", options.out);
     return interrupted_by == 0 ? 0 : 128 + (int) interrupted_by;
 }

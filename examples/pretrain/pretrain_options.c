@@ -1,27 +1,21 @@
 #include "pretrain/pretrain_options.h"
 
 #include <moco.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "support/evaluation_data.h"
+#include "support/example_support.h"
 
-static const char *const stem_names[] = {"imagenet", "cifar", NULL};
-static const char *const head_names[] = {"none", "linear", "mlp", NULL};
-static const char *const layout_names[] = {"contiguous", "strided", NULL};
-static const char *const cache_names[] = {"encoded", "decoded", NULL};
-static const char *const start_names[] = {"random", "empty", NULL};
-static const char *const storage_names[] = {"f32", "bf16", NULL};
-static const char *const compute_names[] = {"f32", "bf16", "bf16-required", "f32-direct", NULL};
-static const char *const schedule_names[] = {"constant", "step", "cosine", NULL};
 static const char *const output_names[] = {"features", "embeddings", NULL};
 
 static const char description[] =
-    "Trains an encoder on images without labels, by Momentum Contrast (arXiv 1911.05722). The defaults are a quick "
-    "run\n"
-    "on the built-in images; the official CIFAR-10 demo (200 epochs, 82.6 % kNN) is\n"
-    "  pretrain --data cifar10:DIR --arch resnet18 --head linear --epochs 200 --batch-size 512 --queue-size 4096\n"
-    "           --momentum 0.99 --temperature 0.1 --lr 0.06 --weight-decay 5e-4 --bn-groups 8 --augment cifar\n"
-    "           --bn-layout strided --knn-output embeddings\n"
+    "Trains an encoder on images without labels, by Momentum Contrast (arXiv 1911.05722), as a recipe says: quick, a\n"
+    "few minutes on the built-in images, is the default; cifar-demo is the official CIFAR-10 demo (200 epochs, 82.6 %\n"
+    "kNN), v1, v2 and v2-800 are the papers':\n"
+    "  pretrain --recipe cifar-demo --data cifar10:DIR --knn-output embeddings\n"
+    "  pretrain --recipe v2:arch=resnet18,batch_size=128,scale_lr=1 --data folder:SET/train\n"
+    "Options change single settings of it (those below as the recipe has them), in the order of the table; settings\n"
+    "without an option are changed in --recipe: moco/recipe.h has them all.\n\n"
     "Writes OUT/metrics.jsonl, a JSON object per step and per epoch, and OUT/encoder.safetensors, the query encoder\n"
     "under torchvision's names; files of an earlier run there are replaced. Ctrl-C stops after the step in progress\n"
     "and saves; a second one stops at once.\n\n"
@@ -31,102 +25,106 @@ static const char description[] =
     "ARCH: resnet18, resnet34, resnet50, resnet101, resnet152, resnext50_32x8d, wide_resnet50_2, wide_resnet50_4,\n"
     "cifar_resnet20, cifar_resnet56 (any depth 6n+2), or mlp on the flattened pixels.";
 
+/* What no part of the library can see alone. */
+static void check_recipe(pretrain_options *options, const command_line *line) {
+    const double epochs = moco_recipe_schedule(options->recipe)->epochs;
+    if (!(epochs >= 1 && epochs <= 1e9) || epochs != (double) (int64_t) epochs) {
+        refuse_usage(line, "--epochs is %g; it must be a whole number from 1 to 1e9", epochs);
+    }
+    options->epochs = (int64_t) epochs;
+    const int32_t bn_groups = moco_recipe_encoder(options->recipe)->bn_groups;
+    const int64_t batch_size = moco_recipe_loader(options->recipe)->batch_size;
+    if (bn_groups > batch_size) {
+        refuse_usage(line, "--bn-groups is %d; a batch has only %lld images", bn_groups, (long long) batch_size);
+    }
+}
+
 void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
+    const char *recipe = find_option(argc, argv, "recipe");
+    int32_t mask_same_image = 0;
+    if (recipe == NULL) recipe = "quick";
     *options = (pretrain_options){
         .data = "synthetic",
         .test_count = 1000,
-        .augment = MOCO_AUGMENT_CIFAR,
-        .workers = 1,
-        .max_broken = 0.1,
-        .arch = "cifar_resnet14",
-        .stem = MOCO_STEM_CIFAR,
-        .head = MOCO_HEAD_MLP,
-        .dim = 128,
-        .bn_groups = 4,
-        .queue_size = 2048,
-        .momentum = 0.99,
-        .temperature = 0.1,
-        .epochs = 20,
-        .batch_size = 64,
-        .lr = 0.06,
-        .schedule = MOCO_SCHEDULE_COSINE,
-        .weight_decay = 1e-4,
-        .sgd_momentum = 0.9,
         .knn_every = 5,
         .knn_k = 200,
         .knn_temperature = 0.1,
         .out = "runs/pretrain",
     };
+    check_choice(moco_recipe_create(&options->recipe, NULL, recipe));
     const double big = 1e9;
+#define SETTING(name, text, setting) \
+    { name, OPTION_SETTING, NULL, text, .key = setting }
+#define CHOICE(name, text, setting, of_these) \
+    { name, OPTION_SETTING, NULL, text, .key = setting, .enum_kind = of_these }
     const option_row rows[] = {
-        {"data", OPTION_TEXT, &options->data, DATA_KINDS, 0, 0, NULL},
+        {"recipe", OPTION_TEXT, &recipe, "NAME or NAME:KEY=VALUE,KEY=VALUE...", .choices = NULL},
+        {"data", OPTION_TEXT, &options->data, DATA_KINDS, .choices = NULL},
         {"test-data", OPTION_TEXT, &options->test_data,
-         "test images for kNN; if not given: the kind's, or DIR/val beside DIR/train", 0, 0, NULL},
-        {"test-count", OPTION_INTEGER, &options->test_count, "test images of the built-in set", 1, big, NULL},
-        {"augment", OPTION_CHOICE, &options->augment, "recipe of the two views", 0, 0, augment_names},
-        {"size", OPTION_INTEGER, &options->size,
-         "height and width of a view; 0: the images' own, or the recipe's where they differ", 0, 4096, NULL},
-        {"crop-min", OPTION_NUMBER, &options->crop_min, "least area of a crop; 0: the recipe's", 0, 1, NULL},
-        {"reduced-decoding", OPTION_INTEGER, &options->reduced_decoding,
-         "1: decode JPEGs of over 10 times the views' size smaller; quicker, single pixels differ by up to 7/255", 0, 1,
-         NULL},
-        {"workers", OPTION_INTEGER, &options->workers, "loader threads; 0: load between the steps", 0, 256, NULL},
-        {"cache-bytes", OPTION_INTEGER, &options->cache_bytes, "memory that keeps images of files; 0: none", 0, 1e15,
-         NULL},
-        {"cache", OPTION_CHOICE, &options->cache, "how it keeps them", 0, 0, cache_names},
-        {"max-broken", OPTION_NUMBER, &options->max_broken, "fraction of broken images that stops the run", 0, 1, NULL},
-        {"arch", OPTION_TEXT, &options->arch, "ARCH, see above", 0, 0, NULL},
-        {"stem", OPTION_CHOICE, &options->stem, "first layers of resnet18 to wide_resnet50_4", 0, 0, stem_names},
-        {"head", OPTION_CHOICE, &options->head, "linear is v1's, mlp v2's", 0, 0, head_names},
-        {"dim", OPTION_INTEGER, &options->dim, "embedding dim", 1, 65536, NULL},
-        {"bn-groups", OPTION_INTEGER, &options->bn_groups, "BatchNorm groups per batch; 1: no shuffled BatchNorm", 1,
-         big, NULL},
-        {"bn-layout", OPTION_CHOICE, &options->bn_layout, "which samples a group holds", 0, 0, layout_names},
-        {"compute", OPTION_CHOICE, &options->compute,
-         "dtype of the layers; bf16: where the processor has it; direct: no Winograd", 0, 0, compute_names},
-        {"queue-size", OPTION_INTEGER, &options->queue_size, "K, the keys to tell apart", 1, big, NULL},
-        {"queue-start", OPTION_CHOICE, &options->queue_start, "what the queue holds at first", 0, 0, start_names},
-        {"queue-storage", OPTION_CHOICE, &options->queue_storage, "bf16: half the memory, keys rounded", 0, 0,
-         storage_names},
-        {"momentum", OPTION_NUMBER, &options->momentum, "m of the key encoder", 0, 1, NULL},
-        {"momentum-end", OPTION_NUMBER, &options->momentum_end, "m at the end, along a cosine; 0: m stays", 0, 1, NULL},
-        {"temperature", OPTION_NUMBER, &options->temperature, "T of the loss", 1e-8, 1e6, NULL},
-        {"mask-same-image", OPTION_FLAG, &options->mask_same_image, "an image's own older keys are no negatives", 0, 0,
-         NULL},
-        {"epochs", OPTION_INTEGER, &options->epochs, "passes over the training images", 1, big, NULL},
-        {"max-steps", OPTION_INTEGER, &options->max_steps, "stop after so many steps; 0: after the epochs", 0, big,
-         NULL},
-        {"batch-size", OPTION_INTEGER, &options->batch_size, "images per step", 1, big, NULL},
-        {"lr", OPTION_NUMBER, &options->lr, "learning rate", 0, 1e6, NULL},
-        {"schedule", OPTION_CHOICE, &options->schedule, "step: a tenth after 60 % and 80 % of the epochs, as v1", 0, 0,
-         schedule_names},
-        {"warmup-epochs", OPTION_NUMBER, &options->warmup_epochs, "the learning rate grows from 0", 0, big, NULL},
-        {"weight-decay", OPTION_NUMBER, &options->weight_decay, "of all parameters", 0, 1e6, NULL},
-        {"sgd-momentum", OPTION_NUMBER, &options->sgd_momentum, "of the optimizer, below 1", 0, 1, NULL},
-        {"knn-every", OPTION_INTEGER, &options->knn_every, "epochs between kNN evaluations; 0: first and last only", 0,
-         big, NULL},
-        {"knn-bank", OPTION_INTEGER, &options->knn_bank, "training images kNN compares with; 0: all", 0, big, NULL},
-        {"knn-k", OPTION_INTEGER, &options->knn_k, "neighbours that vote", 1, big, NULL},
-        {"knn-temperature", OPTION_NUMBER, &options->knn_temperature, "of their weights", 1e-6, 1e6, NULL},
-        {"knn-output", OPTION_CHOICE, &options->knn_output, "what kNN compares", 0, 0, output_names},
-        {"out", OPTION_TEXT, &options->out, "folder for the results; made if missing", 0, 0, NULL},
-        {"backend", OPTION_TEXT, &options->backend, "compute backend; the fastest if not given", 0, 0, NULL},
-        {"threads", OPTION_INTEGER, &options->threads, "of the computation; 0: one per processor", 0, 1024, NULL},
-        {"seed", OPTION_INTEGER, &options->seed, "of everything random", 0, 9e15, NULL},
+         "test images for kNN; if not given: the kind's, or DIR/val beside DIR/train", .choices = NULL},
+        {"test-count", OPTION_INTEGER, &options->test_count, "test images of the built-in set", .minimum = 1,
+         .maximum = big},
+        CHOICE("augment", "recipe of the two views", "augment", "augment"),
+        SETTING("size", "height and width of a view; 0: the images' own, or the recipe's where they differ", "size"),
+        SETTING("crop-min", "least area of a crop", "augment.crop_min"),
+        SETTING(
+            "reduced-decoding",
+            "1: decode JPEGs of over 10 times the views' size smaller; quicker, single pixels differ by up to 7/255",
+            "augment.reduced_decoding"),
+        SETTING("workers", "loader threads; 0: load between the steps", "loader.workers"),
+        SETTING("cache-bytes", "memory that keeps images of files; 0: none", "loader.cache_bytes"),
+        CHOICE("cache", "how it keeps them", "loader.cache", "cache"),
+        SETTING("max-broken", "fraction of broken images that stops the run", "loader.max_broken_fraction"),
+        SETTING("arch", "ARCH, see above", "arch"),
+        CHOICE("stem", "first layers of resnet18 to wide_resnet50_4", "encoder.stem", "stem"),
+        CHOICE("head", "linear is v1's, mlp v2's", "encoder.head", "head"),
+        SETTING("dim", "embedding dim", "dim"),
+        SETTING("bn-groups", "BatchNorm groups per batch; 1: no shuffled BatchNorm", "encoder.bn_groups"),
+        CHOICE("bn-layout", "which samples a group holds", "encoder.bn_layout", "bn-layout"),
+        CHOICE("compute", "dtype of the layers; bf16: where the processor has it; direct: no Winograd",
+               "encoder.compute_dtype", "compute"),
+        SETTING("queue-size", "K, the keys to tell apart", "queue.capacity"),
+        CHOICE("queue-start", "what the queue holds at first", "queue.start", "queue-start"),
+        CHOICE("queue-storage", "bf16: half the memory, keys rounded", "queue.storage", "queue-storage"),
+        SETTING("momentum", "m of the key encoder", "momentum_encoder.momentum"),
+        SETTING("momentum-end", "m at the end, along a cosine; 0: m stays", "trainer.momentum_end"),
+        SETTING("temperature", "T of the loss", "loss.temperature"),
+        {"mask-same-image", OPTION_FLAG, &mask_same_image, "an image's own older keys are no negatives",
+         .choices = NULL},
+        SETTING("epochs", "passes over the training images", "epochs"),
+        {"max-steps", OPTION_INTEGER, &options->max_steps, "stop after so many steps; 0: after the epochs",
+         .maximum = big},
+        SETTING("batch-size", "images per step", "loader.batch_size"),
+        SETTING("lr", "learning rate", "lr"),
+        CHOICE("schedule", "step: a tenth after 60 % and 80 % of the epochs, as v1", "schedule", "schedule"),
+        SETTING("warmup-epochs", "the learning rate grows from 0", "schedule.warmup_epochs"),
+        SETTING("weight-decay", "of all parameters", "optimizer.weight_decay"),
+        SETTING("sgd-momentum", "of the optimizer, below 1", "optimizer.momentum"),
+        {"knn-every", OPTION_INTEGER, &options->knn_every, "epochs between kNN evaluations; 0: first and last only",
+         .maximum = big},
+        {"knn-bank", OPTION_INTEGER, &options->knn_bank, "training images kNN compares with; 0: all", .maximum = big},
+        {"knn-k", OPTION_INTEGER, &options->knn_k, "neighbours that vote", .minimum = 1, .maximum = big},
+        {"knn-temperature", OPTION_NUMBER, &options->knn_temperature, "of their weights", .minimum = 1e-6,
+         .maximum = 1e6},
+        {"knn-output", OPTION_CHOICE, &options->knn_output, "what kNN compares", .choices = output_names},
+        {"out", OPTION_TEXT, &options->out, "folder for the results; made if missing", .choices = NULL},
+        {"backend", OPTION_TEXT, &options->backend, "compute backend; the fastest if not given", .choices = NULL},
+        {"threads", OPTION_INTEGER, &options->threads, "of the computation; 0: one per processor", .maximum = 1024},
+        SETTING("seed", "of everything random", "seed"),
     };
+#undef SETTING
+#undef CHOICE
     const command_line line = {.program = "pretrain",
                                .arguments = "[OPTION...]",
                                .description = description,
                                .rows = rows,
-                               .row_count = (int32_t) (sizeof rows / sizeof rows[0])};
+                               .row_count = (int32_t) (sizeof rows / sizeof rows[0]),
+                               .recipe = options->recipe};
+    moco_schedule *schedule = moco_recipe_schedule(options->recipe);
+    const int32_t kind = schedule->kind;
     parse_command_line(&line, argc, argv, NULL);
-    if (options->sgd_momentum >= 1) refuse_usage(&line, "--sgd-momentum is 1; it must be below 1");
-    if (options->warmup_epochs >= (double) options->epochs) {
-        refuse_usage(&line, "--warmup-epochs is %g; it must be less than --epochs, %lld", options->warmup_epochs,
-                     (long long) options->epochs);
-    }
-    if (options->bn_groups > options->batch_size) {
-        refuse_usage(&line, "--bn-groups is %lld; a batch has only %lld images", (long long) options->bn_groups,
-                     (long long) options->batch_size);
-    }
+    /* Short runs have few epochs to step through; v1's milestones belong to epochs. */
+    if (schedule->kind == MOCO_SCHEDULE_STEP && kind != MOCO_SCHEDULE_STEP) schedule->unit = MOCO_SCHEDULE_PER_EPOCH;
+    if (mask_same_image) moco_recipe_loss(options->recipe)->mask_same_id = 1;
+    check_recipe(options, &line);
 }

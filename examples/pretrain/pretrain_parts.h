@@ -1,4 +1,4 @@
-/* The parts of a training run, made from the options: see moco_trainer_step for what each one does. */
+/* What a training run is made of: data, and a trainer by the options' recipe. */
 #ifndef MOCO_EXAMPLE_PRETRAIN_PARTS_H
 #define MOCO_EXAMPLE_PRETRAIN_PARTS_H
 
@@ -10,14 +10,11 @@
 typedef struct pretrain_parts {
     moco_context *context;
     evaluation_data data;
+    moco_trainer *trainer;
+    /* The trainer's: */
     moco_augment *augment;
     moco_loader *loader;
     moco_encoder *encoder; /* the query encoder */
-    moco_momentum_encoder *momentum_encoder;
-    moco_queue *queue;
-    moco_loss *loss;
-    moco_optimizer *optimizer;
-    moco_trainer *trainer;
 } pretrain_parts;
 
 /* Stops with a sentence where something does not fit. */

@@ -125,13 +125,14 @@ int main(int argc, char **argv) {
     int32_t recipe = MOCO_AUGMENT_V2;
     int64_t count = 8, size = 0, epoch = 0, seed = 0;
     const option_row rows[] = {
-        {"data", OPTION_TEXT, &data, "folder:DIR, tar:FILE, filelist:FILE, cifar10:DIR, synthetic ...", 0, 0, NULL},
-        {"augment", OPTION_CHOICE, &recipe, "the recipe", 0, 0, augment_names},
-        {"count", OPTION_INTEGER, &count, "images shown", 1, 200, NULL},
-        {"size", OPTION_INTEGER, &size, "height and width of a view; 0: the recipe's", 0, 1024, NULL},
-        {"epoch", OPTION_INTEGER, &epoch, "whose views are shown", 0, 1e9, NULL},
-        {"seed", OPTION_INTEGER, &seed, "of the views", 0, 1e9, NULL},
-        {"out", OPTION_TEXT, &out, "the PNG file to write", 0, 0, NULL},
+        {"data", OPTION_TEXT, &data, "folder:DIR, tar:FILE, filelist:FILE, cifar10:DIR, synthetic ...",
+         .choices = NULL},
+        {"augment", OPTION_CHOICE, &recipe, "the recipe", .enum_kind = "augment"},
+        {"count", OPTION_INTEGER, &count, "images shown", .minimum = 1, .maximum = 200},
+        {"size", OPTION_INTEGER, &size, "height and width of a view; 0: the recipe's", .maximum = 1024},
+        {"epoch", OPTION_INTEGER, &epoch, "whose views are shown", .maximum = 1e9},
+        {"seed", OPTION_INTEGER, &seed, "of the views", .maximum = 1e9},
+        {"out", OPTION_TEXT, &out, "the PNG file to write", .choices = NULL},
     };
     const command_line line = {
         .program = "preview",

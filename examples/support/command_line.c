@@ -2,13 +2,17 @@
 
 #include <errno.h>
 #include <math.h>
+#include <moco/names.h>
 #include <moco/version.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/example_support.h"
+
 #define HELP_COLUMN 26
+#define MOST_ROWS   64
 
 void refuse_usage(const command_line *line, const char *format, ...) {
     va_list arguments;
@@ -20,9 +24,16 @@ void refuse_usage(const command_line *line, const char *format, ...) {
     exit(2);
 }
 
+/* The name of choice number `index`; NULL after the last. */
+static const char *choice_name(const option_row *row, int32_t index) {
+    if (row->enum_kind != NULL) return moco_enum_name(row->enum_kind, index);
+    return row->choices == NULL ? NULL : row->choices[index];
+}
+
 /* --- Help --- */
 
-static void print_default(const option_row *row) {
+static void print_default(const command_line *line, const option_row *row) {
+    char setting[256];
     switch (row->kind) {
     case OPTION_TEXT: {
         const char *text = *(const char *const *) row->target;
@@ -36,7 +47,10 @@ static void print_default(const option_row *row) {
         printf(" (%g)", *(const double *) row->target);
         break;
     case OPTION_CHOICE:
-        printf(" (%s)", row->choices[*(const int32_t *) row->target]);
+        printf(" (%s)", choice_name(row, *(const int32_t *) row->target));
+        break;
+    case OPTION_SETTING:
+        if (moco_recipe_get(line->recipe, row->key, setting, sizeof setting) == MOCO_OK) printf(" (%s)", setting);
         break;
     default:
         break;
@@ -44,8 +58,8 @@ static void print_default(const option_row *row) {
 }
 
 static const char *value_name(const option_row *row) {
-    static const char *const names[] = {" TEXT", " N", " X", "", ""};
-    return names[row->kind];
+    static const char *const names[] = {" TEXT", " N", " X", "", "", " VALUE"};
+    return row->enum_kind != NULL ? "" : names[row->kind];
 }
 
 static void print_help(const command_line *line) {
@@ -53,17 +67,15 @@ static void print_help(const command_line *line) {
     for (int32_t i = 0; i < line->row_count; ++i) {
         const option_row *row = &line->rows[i];
         int width = printf("  --%s%s", row->name, value_name(row));
-        if (row->kind == OPTION_CHOICE) {
-            for (int32_t c = 0; row->choices[c] != NULL; ++c) {
-                width += printf("%s%s", c == 0 ? " " : "|", row->choices[c]);
-            }
+        for (int32_t c = 0; choice_name(row, c) != NULL; ++c) {
+            width += printf("%s%s", c == 0 ? " " : "|", choice_name(row, c));
         }
         if (width >= HELP_COLUMN) {
             printf("\n");
             width = 0;
         }
         printf("%*s%s", HELP_COLUMN - width, "", row->help);
-        print_default(row);
+        print_default(line, row);
         printf("\n");
     }
     printf("  --help, --version\n");
@@ -72,15 +84,15 @@ static void print_help(const command_line *line) {
 /* --- Values --- */
 
 static void set_choice(const command_line *line, const option_row *row, const char *value) {
-    for (int32_t c = 0; row->choices[c] != NULL; ++c) {
-        if (strcmp(row->choices[c], value) != 0) continue;
+    for (int32_t c = 0; choice_name(row, c) != NULL; ++c) {
+        if (strcmp(choice_name(row, c), value) != 0) continue;
         *(int32_t *) row->target = c;
         return;
     }
     char known[256] = "";
-    for (int32_t c = 0; row->choices[c] != NULL; ++c) {
+    for (int32_t c = 0; choice_name(row, c) != NULL; ++c) {
         strncat(known, c == 0 ? "" : ", ", sizeof known - strlen(known) - 1);
-        strncat(known, row->choices[c], sizeof known - strlen(known) - 1);
+        strncat(known, choice_name(row, c), sizeof known - strlen(known) - 1);
     }
     refuse_usage(line, "--%s is \"%s\"; it must be one of: %s", row->name, value, known);
 }
@@ -107,14 +119,29 @@ static void set_number(const command_line *line, const option_row *row, const ch
                  row->kind == OPTION_INTEGER ? "a whole number" : "a number", row->minimum, row->maximum);
 }
 
-static void set_value(const command_line *line, const option_row *row, const char *value) {
+/* What the settings on the command line are to be, by row; NULL: not given. */
+typedef struct given_settings {
+    const char *values[MOST_ROWS];
+} given_settings;
+
+static void set_value(const command_line *line, const option_row *row, const char *value, given_settings *given) {
     if (row->kind == OPTION_CHOICE) {
         set_choice(line, row, value);
+    } else if (row->kind == OPTION_SETTING) {
+        given->values[row - line->rows] = value;
     } else if (row->kind == OPTION_TEXT) {
         if (*value == '\0') refuse_usage(line, "--%s is empty", row->name);
         *(const char **) row->target = value;
     } else {
         set_number(line, row, value);
+    }
+}
+
+static void apply_settings(const command_line *line, const given_settings *given) {
+    for (int32_t i = 0; i < line->row_count; ++i) {
+        if (given->values[i] == NULL) continue;
+        if (moco_recipe_set(line->recipe, line->rows[i].key, given->values[i]) == MOCO_OK) continue;
+        refuse_usage(line, "--%s: %s", line->rows[i].name, moco_last_error());
     }
 }
 
@@ -131,7 +158,7 @@ static const option_row *find_row(const command_line *line, const char *name) {
 }
 
 /* How many arguments option argv[0] takes. */
-static int parse_option(const command_line *line, char **argv) {
+static int parse_option(const command_line *line, char **argv, given_settings *given) {
     const char *name = argv[0] + 2;
     if (strcmp(name, "help") == 0) {
         print_help(line);
@@ -150,23 +177,25 @@ static int parse_option(const command_line *line, char **argv) {
         return 1;
     }
     if (equals != NULL) {
-        set_value(line, row, equals + 1);
+        set_value(line, row, equals + 1, given);
         return 1;
     }
     if (argv[1] == NULL) refuse_usage(line, "--%s needs a value", row->name);
-    set_value(line, row, argv[1]);
+    set_value(line, row, argv[1], given);
     return 2;
 }
 
 void parse_command_line(const command_line *line, int argc, char **argv, const char **operands) {
     int32_t found = 0;
+    given_settings given = {{NULL}};
+    if (line->row_count > MOST_ROWS) stop("%d options are more than %d", line->row_count, MOST_ROWS);
     for (int i = 1; i < argc;) {
         if (strcmp(argv[i], "-h") == 0) {
             print_help(line);
             exit(0);
         }
         if (argv[i][0] == '-' && argv[i][1] == '-') {
-            i += parse_option(line, argv + i);
+            i += parse_option(line, argv + i, &given);
         } else if (argv[i][0] == '-' || found == line->operands) {
             refuse_usage(line, "unexpected argument \"%s\"", argv[i]);
         } else {
@@ -174,4 +203,16 @@ void parse_command_line(const command_line *line, int argc, char **argv, const c
         }
     }
     if (found < line->operands) refuse_usage(line, "usage: %s %s", line->program, line->arguments);
+    apply_settings(line, &given);
+}
+
+const char *find_option(int argc, char **argv, const char *name) {
+    const size_t length = strlen(name);
+    const char *value = NULL;
+    for (int i = 1; i < argc; ++i) {
+        if (strncmp(argv[i], "--", 2) != 0 || strncmp(argv[i] + 2, name, length) != 0) continue;
+        if (argv[i][2 + length] == '=') value = argv[i] + 3 + length;
+        if (argv[i][2 + length] == '\0' && i + 1 < argc) value = argv[i + 1];
+    }
+    return value;
 }

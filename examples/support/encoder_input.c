@@ -34,7 +34,7 @@ void open_encoder_input(encoder_input *input, moco_context *context, const char 
         const char *text = stored_or(NULL, context, path, "pretrain.size", stored_size, sizeof stored_size);
         if (text != NULL) size = strtoll(text, NULL, 10);
     }
-    input->augment = open_augment(context, input->data.train, augment == NULL ? "cifar" : augment, size, 0, 0, 0);
+    input->augment = open_augment(input->data.train, augment == NULL ? "cifar" : augment, size);
 }
 
 void close_encoder_input(encoder_input *input) {

@@ -8,9 +8,6 @@
 
 #define DESCRIPTION_SIZE 4096
 #define EXTRACT_BATCH    256
-#define SHAPES_SEEN      32
-
-const char *const augment_names[] = {"v1", "v2", "cifar", "plain", "v3", NULL};
 
 /* --- Datasets --- */
 
@@ -94,43 +91,14 @@ void close_data(evaluation_data *data) {
     moco_dataset_destroy(data->test);
 }
 
-/* 1 and the shape that all images have, going by SHAPES_SEEN of them from all over the dataset; broken ones don't
- * count. */
-static int common_shape(const moco_dataset *dataset, int64_t *h, int64_t *w) {
-    const int64_t count = moco_dataset_count(dataset);
-    int64_t seen = 0;
-    for (int64_t i = 0; i < SHAPES_SEEN; ++i) {
-        int64_t own_h = 0, own_w = 0;
-        if (moco_dataset_info(dataset, i * (count - 1) / (SHAPES_SEEN - 1), &own_h, &own_w, NULL) != MOCO_OK) continue;
-        if (seen++ > 0 && (own_h != *h || own_w != *w)) return 0;
-        *h = own_h;
-        *w = own_w;
-    }
-    return seen > 0;
-}
-
-moco_augment *open_augment(moco_context *context, const moco_dataset *dataset, const char *recipe, int64_t size,
-                           double crop_min, uint64_t seed, int32_t reduced_decoding) {
-    int32_t number = 0;
-    while (augment_names[number] != NULL && strcmp(augment_names[number], recipe) != 0) ++number;
-    if (augment_names[number] == NULL) stop("there is no augmentation recipe \"%s\"", recipe);
-    moco_augment_config config;
-    check(moco_augment_config_init(&config, sizeof config, number));
-    int64_t h = 0, w = 0;
-    const int are_alike = common_shape(dataset, &h, &w);
-    if (size > 0) {
-        config.height = config.width = (int32_t) size;
-    } else if (are_alike) {
-        config.height = (int32_t) h;
-        config.width = (int32_t) w;
-    }
-    /* Images of the views' own size are evaluated whole, as the official CIFAR demo does. */
-    if (are_alike && config.height == h && config.width == w) config.eval_resize = 1;
-    if (crop_min > 0) config.crop_min = crop_min;
-    config.seed = seed;
-    config.reduced_decoding = reduced_decoding;
+moco_augment *open_augment(const moco_dataset *dataset, const char *name, int64_t size) {
+    moco_recipe *recipe = NULL;
     moco_augment *augment = NULL;
-    check_choice(moco_augment_create(&augment, context, &config));
+    check(moco_recipe_create(&recipe, NULL, "quick"));
+    check_choice(moco_recipe_set(recipe, "augment", name));
+    moco_recipe_augment(recipe)->height = moco_recipe_augment(recipe)->width = (int32_t) size;
+    check_choice(moco_augment_create_for(&augment, dataset, recipe));
+    moco_recipe_destroy(recipe);
     return augment;
 }
 

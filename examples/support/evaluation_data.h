@@ -19,11 +19,9 @@ void open_data(evaluation_data *data, moco_context *context, const char *descrip
                int64_t test_count);
 void close_data(evaluation_data *data);
 
-/* The recipe called "v1", "v2", "cifar", "plain" or "v3" for views of size x size; 0: as large as the images,
- * where they are all alike, else as large as the recipe's. reduced_decoding as in moco_augment_config. */
-moco_augment *open_augment(moco_context *context, const moco_dataset *dataset, const char *recipe, int64_t size,
-                           double crop_min, uint64_t seed, int32_t reduced_decoding);
-extern const char *const augment_names[]; /* by MOCO_AUGMENT_*, NULL-terminated */
+/* The evaluation view of the augment recipe called `name`, size x size; 0: as large as the images, where they are all
+ * alike, else as large as the recipe's. */
+moco_augment *open_augment(const moco_dataset *dataset, const char *name, int64_t size);
 
 typedef struct knn_accuracy {
     double top1; /* fractions */

@@ -123,7 +123,7 @@ static moco_status refuse_unknown(const char *key) {
         moco_text_list_add(list, sizeof list, found.keys[i], i == found.count - 1);
     }
     if (found.count > 0) {
-        return moco_fail(MOCO_INVALID_ARGUMENT, "a recipe has no key \"%.64s\"; nearest are %s", key, list);
+        return moco_fail(MOCO_INVALID_ARGUMENT, "a recipe has no key \"%.64s\"; nearest: %s", key, list);
     }
     return moco_fail(MOCO_INVALID_ARGUMENT,
                      "a recipe has no key \"%.64s\"; it must be SECTION.FIELD, such as encoder.bn_groups "
