@@ -74,6 +74,38 @@ static void two_passes_give_what_one_after_the_other_gives(void **state) {
     }
 }
 
+/* Passes of one shape share planned layers, so that a layer that kept something of a forward outside of the pass's
+ * memory would be found out: networks whose channels the fast convolutions take, in both dtypes. */
+static void layers_keep_nothing_of_a_pass_themselves(void **state) {
+    (void) state;
+    static const struct {
+        const char *backend;
+        const char *architecture;
+        int32_t compute_dtype;
+    } cases[] = {{"auto", "resnet18", MOCO_COMPUTE_F32},
+                 {"auto", "resnet18", MOCO_COMPUTE_BF16},
+                 {"auto", "resnet50", MOCO_COMPUTE_F32},
+                 {"cblas", "resnet18", MOCO_COMPUTE_F32}};
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; ++c) {
+        moco_context *chain = make_context(cases[c].backend, 2);
+        moco_encoder_config config = small_config(cases[c].architecture);
+        config.compute_dtype = cases[c].compute_dtype;
+        moco_encoder *encoder = make_encoder(chain, &config), *twin = make_encoder(chain, &config);
+        float out[4 * DIM];
+        for (int32_t pass = 0; pass < 2; ++pass) {
+            assert_ok(moco_encoder_forward_pass(encoder, pass, views[pass], 4, 8, 8, out));
+        }
+        for (int32_t pass = 0; pass < 2; ++pass) {
+            assert_ok(moco_encoder_backward_pass(encoder, pass, gradients[pass], 4));
+            take_alone(twin, pass, 4, 8, 8);
+        }
+        assert_same_gradients(twin, encoder);
+        moco_encoder_destroy(encoder);
+        moco_encoder_destroy(twin);
+        moco_context_destroy(chain);
+    }
+}
+
 /* --- The sum is the gradient of the sum --- */
 
 static double inner_product(const float *a, const float *b, int64_t count) {
@@ -236,6 +268,7 @@ static void a_pass_may_be_repeated_or_forgotten(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_passes_give_what_one_after_the_other_gives),
+        cmocka_unit_test(layers_keep_nothing_of_a_pass_themselves),
         cmocka_unit_test(the_sum_is_the_gradient_of_the_sum),
         cmocka_unit_test(nothing_in_between_disturbs_them),
         cmocka_unit_test(a_clone_is_lent_the_first_passs_memory),
