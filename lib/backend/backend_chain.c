@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "backend/layer_kinds.h"
-
 #define MAX_BACKENDS 4
 
 struct moco_backend_chain {
@@ -73,6 +71,13 @@ void moco_backend_chain_destroy(moco_backend_chain *chain) {
 
 const char *moco_backend_chain_name(const moco_backend_chain *chain) {
     return chain->count > 0 ? chain->ops[0]->name : "";
+}
+
+const moco_backend_ops *moco_backend_at(const moco_context *context, int32_t place, void **self) {
+    const moco_backend_chain *chain = context->backends;
+    if (place >= chain->count) return NULL;
+    *self = chain->self[place];
+    return chain->ops[place];
 }
 
 /* Calls `member` of the first backend that has it. */
@@ -159,55 +164,6 @@ moco_status moco_tensor_convert(moco_context *context, const moco_tensor *target
 
 moco_status moco_tensor_add(moco_context *context, const moco_tensor *target, const moco_tensor *source) {
     DISPATCH(context, add, target, source);
-}
-
-/* --- Layers --- */
-
-moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *description, moco_planned_layer *out) {
-    const moco_backend_chain *chain = context->backends;
-    memset(out, 0, sizeof *out);
-    out->context = context;
-    out->desc = *description;
-    MOCO_TRY(moco_layer_infer(&out->desc));
-    const moco_layer_desc *desc = &out->desc;
-    for (int32_t i = 0; i < chain->count; ++i) {
-        if (chain->ops[i]->layer_create == NULL) continue;
-        moco_layer *layer = NULL;
-        moco_layer_info info = {.struct_size = sizeof info, .output_dtype = desc->dtype};
-        const moco_status status = chain->ops[i]->layer_create(chain->self[i], desc, &layer, &info);
-        if (status == MOCO_UNSUPPORTED) continue;
-        if (status != MOCO_OK) return status;
-        out->ops = chain->ops[i];
-        out->backend = chain->self[i];
-        out->layer = layer;
-        out->info = info;
-        return MOCO_OK;
-    }
-    return moco_fail(MOCO_UNSUPPORTED, "no backend in use has layer kind %d with dtype %d", desc->kind, desc->dtype);
-}
-
-int32_t moco_backends_compute(const moco_context *context, int32_t dtype) {
-    const moco_backend_chain *chain = context->backends;
-    for (int32_t i = 0; i < chain->count; ++i) {
-        const moco_backend_ops *ops = chain->ops[i];
-        if (ops->computes == NULL ? dtype == MOCO_DTYPE_F32 : ops->computes(chain->self[i], dtype)) return 1;
-    }
-    return 0;
-}
-
-void moco_layer_release(moco_planned_layer *layer) {
-    if (layer->layer != NULL) layer->ops->layer_destroy(layer->backend, layer->layer);
-    layer->layer = NULL;
-}
-
-moco_status moco_layer_forward(const moco_planned_layer *layer, const moco_layer_args *args) {
-    MOCO_TRY(moco_layer_check_forward(layer, args));
-    return layer->ops->layer_forward(layer->backend, layer->layer, args);
-}
-
-moco_status moco_layer_backward(const moco_planned_layer *layer, const moco_layer_args *args) {
-    MOCO_TRY(moco_layer_check_backward(layer, args));
-    return layer->ops->layer_backward(layer->backend, layer->layer, args);
 }
 
 /* --- Hot operators --- */

@@ -17,6 +17,8 @@ moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *co
                                       const moco_backend_ops *const *list, const char *name);
 void moco_backend_chain_destroy(moco_backend_chain *chain); /* NULL is a no-op */
 const char *moco_backend_chain_name(const moco_backend_chain *chain);
+/* The context's backend at `place` 0, 1, ... of its chain; NULL behind the last. */
+const moco_backend_ops *moco_backend_at(const moco_context *context, int32_t place, void **self);
 
 /* --- Buffers and tensors --- */
 moco_status moco_buffer_create(moco_context *context, uint64_t bytes, void **buffer);
@@ -40,31 +42,6 @@ moco_status moco_all_finite(moco_context *context, const moco_tensor *tensor, in
 moco_status moco_tensor_convert(moco_context *context, const moco_tensor *target, const moco_tensor *source);
 /* target += source, both 1-d. */
 moco_status moco_tensor_add(moco_context *context, const moco_tensor *target, const moco_tensor *source);
-
-/* --- Layers --- */
-
-/* A planned layer, with the backend that made it. */
-typedef struct moco_planned_layer {
-    moco_context *context;
-    const moco_backend_ops *ops;
-    void *backend;
-    moco_layer *layer; /* NULL: nothing planned */
-    moco_layer_desc desc;
-    moco_layer_info info;
-} moco_planned_layer;
-
-/* Checks `desc`, fills its output and plans it on the first backend that takes it. */
-moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *desc, moco_planned_layer *out);
-/* 1 if a backend in use computes layers in MOCO_DTYPE_* `dtype`. */
-int32_t moco_backends_compute(const moco_context *context, int32_t dtype);
-void moco_layer_release(moco_planned_layer *layer);
-/* Both check what the call brings before a backend sees it. */
-moco_status moco_layer_forward(const moco_planned_layer *layer, const moco_layer_args *args);
-moco_status moco_layer_backward(const moco_planned_layer *layer, const moco_layer_args *args);
-
-/* --- layer_arguments.c --- */
-moco_status moco_layer_check_forward(const moco_planned_layer *layer, const moco_layer_args *args);
-moco_status moco_layer_check_backward(const moco_planned_layer *layer, const moco_layer_args *args);
 
 /* --- Hot operators --- */
 moco_status moco_momentum_update(moco_context *context, const moco_tensor *target, const moco_tensor *source, double m);

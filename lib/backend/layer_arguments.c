@@ -1,9 +1,7 @@
-/* What a call of a planned layer must bring. The layers above pass what they planned: a tensor that does not fit is a bug
- * in them, INTERNAL before anything is read or written.
- */
+#include "backend/layer_arguments.h"
+
 #include <stdio.h>
 
-#include "backend/backend_chain.h"
 #include "backend/layer_kinds.h"
 
 static moco_status check_bytes(const moco_planned_layer *layer, const moco_tensor *tensor, const char *name,

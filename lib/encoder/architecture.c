@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backend/backend_chain.h"
+#include "backend/planned_layer.h"
 
 /* clang-format off */
 static const moco_architecture architectures[] = {

@@ -7,7 +7,7 @@
 #ifndef MOCO_ENCODER_GRAPH_PLAN_H
 #define MOCO_ENCODER_GRAPH_PLAN_H
 
-#include "backend/backend_chain.h"
+#include "backend/planned_layer.h"
 #include "encoder/arena.h"
 #include "encoder/encoder_internal.h"
 #include "encoder/graph.h"

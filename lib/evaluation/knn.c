@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "backend/backend_chain.h"
 #include "backend/host_tensor.h"
+#include "backend/planned_layer.h"
 #include "core/checked.h"
 #include "core/config.h"
 #include "evaluation/knn_select.h"

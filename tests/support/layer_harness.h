@@ -15,9 +15,9 @@
 
 #include <cmocka.h>
 
-#include "backend/backend_chain.h"
 #include "backend/image_layer.h"
 #include "backend/layer_kinds.h"
+#include "backend/planned_layer.h"
 #include "core/random.h"
 
 #define assert_ok(expression)                                                                         \

@@ -5,7 +5,7 @@
 #include "context/backend_list.c"
 #undef moco_backend_cblas
 
-#include "backend/backend_chain.h"
+#include "backend/planned_layer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
