@@ -137,6 +137,13 @@ moco_status moco_host_gather_rows(void *self, const moco_tensor *target, const m
 DEFINE_FIRST_NOT_FINITE(float, first_not_finite_float)
 DEFINE_FIRST_NOT_FINITE(double, first_not_finite_double)
 
+/* An exponent of ones, the eight bits below the sign, is an infinity or a NaN. */
+static int64_t first_not_finite_bf16(const uint16_t *values, int64_t count) {
+    for (int64_t i = 0; i < count; ++i)
+        if ((values[i] & 0x7F80u) == 0x7F80u) return i;
+    return -1;
+}
+
 moco_status moco_host_all_finite(void *self, const moco_tensor *tensor, int32_t *finite, int64_t *first) {
     (void) self;
     const int64_t count = moco_tensor_elements(tensor);
@@ -146,8 +153,11 @@ moco_status moco_host_all_finite(void *self, const moco_tensor *tensor, int32_t 
         culprit = first_not_finite_float((const float *) values, count);
     } else if (tensor->dtype == MOCO_DTYPE_F64) {
         culprit = first_not_finite_double((const double *) values, count);
+    } else if (tensor->dtype == MOCO_DTYPE_BF16) {
+        culprit = first_not_finite_bf16((const uint16_t *) values, count);
     } else {
-        return moco_fail(MOCO_UNSUPPORTED, "all_finite takes float32 and float64, not dtype %d", tensor->dtype);
+        return moco_fail(MOCO_UNSUPPORTED, "all_finite takes float32, float64 and bfloat16, not dtype %d",
+                         tensor->dtype);
     }
     *finite = culprit < 0;
     if (first != NULL && culprit >= 0) *first = culprit;

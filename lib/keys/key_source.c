@@ -42,6 +42,12 @@ moco_status moco_key_source_update_tensor(moco_key_source *source, const moco_te
     return source->kind->update(source, k, sample_ids);
 }
 
+moco_status moco_key_source_visit(moco_key_source *source, const moco_state *state) {
+    if (source->kind->visit != NULL) return source->kind->visit(source, state);
+    return moco_fail(MOCO_UNSUPPORTED, "the state of a %s is the program's own; only it can save and load it",
+                     source->kind->name);
+}
+
 moco_status moco_key_source_update(moco_key_source *source, const float *k, const int64_t *sample_ids, int64_t n) {
     MOCO_REQUIRE_POINTER(source);
     MOCO_REQUIRE(n >= 0, "n is %lld; it must be at least 0", (long long) n);

@@ -7,6 +7,7 @@
 #include <moco/sys/key_source_ops.h>
 
 #include "backend/backend_chain.h"
+#include "core/state.h"
 #include "keys/key_view.h"
 
 /* What one kind of source does. `self` is a struct that begins with moco_key_source. */
@@ -15,6 +16,8 @@ typedef struct moco_key_source_kind {
     moco_status (*view)(moco_key_source *self, const int64_t *sample_ids, int64_t n, moco_key_view *view);
     /* k: n x dim float32 in the backend's memory; sample_ids may be NULL. */
     moco_status (*update)(moco_key_source *self, const moco_tensor *k, const int64_t *sample_ids);
+    /* All that decides how it goes on, see core/state.h. NULL: the state is the host's, who alone can keep it. */
+    moco_status (*visit)(moco_key_source *self, const moco_state *state);
     /* Frees what the kind added, and the struct. */
     void (*destroy)(moco_key_source *self);
 } moco_key_source_kind;
@@ -39,5 +42,8 @@ moco_status moco_key_source_view(moco_key_source *source, const int64_t *sample_
 /* Takes in the batch's keys, k[n x dim] float32; INVALID_ARGUMENT, naming the row, unless all are
  * finite. */
 moco_status moco_key_source_update_tensor(moco_key_source *source, const moco_tensor *k, const int64_t *sample_ids);
+
+/* UNSUPPORTED for a source of the host's own. */
+moco_status moco_key_source_visit(moco_key_source *source, const moco_state *state);
 
 #endif

@@ -28,6 +28,10 @@ static moco_status enqueue(moco_key_source *self, const moco_tensor *k, const in
     return moco_queue_enqueue_tensor((moco_queue *) self, k, sample_ids);
 }
 
+static moco_status visit_queue(moco_key_source *self, const moco_state *state) {
+    return moco_queue_visit((moco_queue *) self, state);
+}
+
 static void destroy_queue(moco_key_source *self) {
     moco_queue *queue = (moco_queue *) self;
     moco_context *context = self->context;
@@ -40,5 +44,6 @@ const moco_key_source_kind moco_queue_kind = {
     .name = "queue",
     .view = view_queue,
     .update = enqueue,
+    .visit = visit_queue,
     .destroy = destroy_queue,
 };

@@ -1,4 +1,4 @@
-/* The queue's whole state: read, restore, checksum. */
+/* The queue's whole state: read, restore, visit, checksum. */
 #include <string.h>
 
 #include "backend/host_tensor.h"
@@ -34,10 +34,7 @@ moco_status moco_queue_read(const moco_queue *queue, int64_t first, int64_t coun
     return MOCO_OK;
 }
 
-moco_status moco_queue_restore(moco_queue *queue, const float *keys, const int64_t *ids, int64_t position,
-                               int64_t filled) {
-    MOCO_REQUIRE_POINTER(queue);
-    MOCO_REQUIRE_POINTER(keys);
+static moco_status check_numbers(const moco_queue *queue, int64_t position, int64_t filled) {
     const int64_t capacity = queue->capacity;
     MOCO_REQUIRE(position >= 0 && position < capacity, "position is %lld; it must be in 0..%lld", (long long) position,
                  (long long) (capacity - 1));
@@ -48,6 +45,15 @@ moco_status moco_queue_restore(moco_queue *queue, const float *keys, const int64
                  "position is %lld with filled %lld; a queue that started empty and is not full yet has position equal "
                  "to filled",
                  (long long) position, (long long) filled);
+    return MOCO_OK;
+}
+
+moco_status moco_queue_restore(moco_queue *queue, const float *keys, const int64_t *ids, int64_t position,
+                               int64_t filled) {
+    MOCO_REQUIRE_POINTER(queue);
+    MOCO_REQUIRE_POINTER(keys);
+    MOCO_TRY(check_numbers(queue, position, filled));
+    const int64_t capacity = queue->capacity;
     moco_host_tensor source;
     MOCO_TRY(moco_host_matrix_input(&source, queue->source.context, keys, capacity, queue->source.dim));
     moco_status status = moco_require_finite_rows(queue->source.context, &source.tensor, "keys");
@@ -55,6 +61,25 @@ moco_status moco_queue_restore(moco_queue *queue, const float *keys, const int64
     moco_host_tensor_release(&source, queue->source.context);
     MOCO_TRY(status);
     for (int64_t i = 0; i < capacity; ++i) queue->ids[i] = ids == NULL ? MOCO_QUEUE_NO_ID : ids[i];
+    queue->position = position;
+    queue->filled = filled;
+    return MOCO_OK;
+}
+
+moco_status moco_queue_visit(moco_queue *queue, const moco_state *state) {
+    const moco_tensor keys = moco_queue_rows(queue, 0, queue->capacity);
+    int64_t position = queue->position, filled = queue->filled;
+    MOCO_TRY(moco_state_fixed_number(state, "start", queue->start));
+    MOCO_TRY(moco_state_fixed_number(state, "storage", moco_queue_storage(queue)));
+    MOCO_TRY(moco_state_fixed_number(state, "capacity", queue->capacity));
+    MOCO_TRY(moco_state_fixed_number(state, "dim", queue->source.dim));
+    MOCO_TRY(moco_state_number(state, "position", &position));
+    MOCO_TRY(moco_state_number(state, "filled", &filled));
+    MOCO_TRY(check_numbers(queue, position, filled));
+    MOCO_TRY(moco_state_tensor(state, "keys", &keys));
+    MOCO_TRY(moco_state_numbers(state, "ids", queue->ids, queue->capacity));
+    if (!state->writes) return MOCO_OK;
+    MOCO_TRY(moco_require_finite_rows(queue->source.context, &keys, "the loaded keys"));
     queue->position = position;
     queue->filled = filled;
     return MOCO_OK;

@@ -27,6 +27,29 @@ static void check_not_finite(moco_context *context, int32_t dtype, int64_t count
     free(values);
 }
 
+static void check_not_finite_bf16(moco_context *context) {
+    static const uint16_t finite_values[] = {0x0000, 0x8000, 0x7F7F, 0xFF7F, 0x0001, 0x3F80}; /* with the largest */
+    static const uint16_t others[] = {0x7F80, 0xFF80, 0x7FC0, 0xFFFF, 0x7F81};                /* infinities and NaNs */
+    uint16_t values[301];
+    for (size_t i = 0; i < 301; ++i) values[i] = finite_values[i % 6];
+    void *buffer = NULL;
+    int32_t finite = -1;
+    int64_t first = -1;
+    assert_ok(moco_buffer_create(context, sizeof values, &buffer));
+    const moco_tensor tensor = moco_tensor_1d(buffer, 0, MOCO_DTYPE_BF16, 301);
+    assert_ok(moco_tensor_upload(context, &tensor, values));
+    assert_ok(moco_all_finite(context, &tensor, &finite, &first));
+    assert_int_equal(finite, 1);
+    for (size_t i = 0; i < 5; ++i) {
+        values[7 + 50 * (4 - i)] = others[i]; /* each before the last one */
+        assert_ok(moco_tensor_upload(context, &tensor, values));
+        assert_ok(moco_all_finite(context, &tensor, &finite, &first));
+        assert_int_equal(finite, 0);
+        assert_int_equal(first, 7 + 50 * (4 - i));
+    }
+    moco_buffer_destroy(context, buffer);
+}
+
 static void check_gather_copy_add(int64_t rows, int64_t columns, moco_random *random) {
     moco_context *context = suite.tested_threads;
     const int64_t count = rows * columns, picked = rows + 3;
@@ -118,6 +141,7 @@ static void test_memory_operators(void **state) {
         check_not_finite(suite.tested, MOCO_DTYPE_F32, 10007, 5001 + i, culprits[i]);
         check_not_finite(suite.tested, MOCO_DTYPE_F64, 17, 16, culprits[i]);
     }
+    check_not_finite_bf16(suite.tested);
     check_gather_copy_add(1, 1, &random);
     check_gather_copy_add(5, 3, &random);
     check_gather_copy_add(33, 129, &random);

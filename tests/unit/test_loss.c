@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "support/loss_oracle.h"
+#include "support/memory_bank.h"
 
 static const char *const backends[] = {"reference", "cblas"};
 
@@ -215,12 +216,13 @@ static void release(void *memory, void *user) {
     free(memory);
 }
 
-/* Each allocation of creation, enqueue, loss and checksum fails once: OUT_OF_MEMORY, nothing leaked, nothing changed.
+/* Each allocation of creation, enqueue, losses, key source and checksum fails once: OUT_OF_MEMORY, nothing leaked, nothing changed.
  */
 static void every_allocation_may_fail(void **state) {
     (void) state;
     enum { N = 3, DIM = 4, K = 8 };
-    float q[N * DIM], d_q[N * DIM];
+    float q[N * DIM], d_q[N * DIM], d_k[N * DIM], d_keys[N * DIM];
+    const int64_t ids[N] = {0, 3, 5};
     oracle_rows(q, N, DIM, 1, 1);
     for (int64_t fail = 0;; ++fail) {
         failing_allocator allocator = {-1, 0};
@@ -228,6 +230,9 @@ static void every_allocation_may_fail(void **state) {
         moco_context *context = NULL;
         moco_queue *queue = NULL;
         moco_loss *loss = NULL;
+        moco_key_source *source = NULL;
+        memory_bank *bank = memory_bank_create(K, DIM, 0.5, 1);
+        const moco_key_source_ops ops = memory_bank_ops();
         moco_loss_result result;
         moco_queue_config queue_config;
         uint64_t before = 0, after = 0;
@@ -245,6 +250,11 @@ static void every_allocation_may_fail(void **state) {
         if (status == MOCO_OK) status = moco_loss_create(&loss, context, NULL);
         if (status == MOCO_OK) status = moco_queue_checksum(queue, &before);
         if (status == MOCO_OK) status = moco_loss_compute(loss, q, q, N, queue, NULL, &result, d_q);
+        if (status == MOCO_OK)
+            status = moco_loss_compute_keys(loss, q, q, N, DIM, q, NULL, N, NULL, &result, d_q, d_k, d_keys);
+        if (status == MOCO_OK) status = moco_key_source_create(&source, context, &ops, bank, DIM);
+        if (status == MOCO_OK) status = moco_loss_compute_from(loss, q, q, N, source, ids, &result, d_q);
+        if (status == MOCO_OK) status = moco_key_source_update(source, q, ids, N);
         if (status == MOCO_OK) {
             status = moco_queue_enqueue(queue, q, NULL, N);
             if (status != MOCO_OK) {
@@ -256,6 +266,9 @@ static void every_allocation_may_fail(void **state) {
         }
         const int32_t none_failed = allocator.left >= 0;
         assert_int_equal(status, none_failed ? MOCO_OK : MOCO_OUT_OF_MEMORY);
+        moco_key_source_destroy(source);
+        assert_int_equal(bank->destroyed, source != NULL);
+        memory_bank_free(bank);
         moco_loss_destroy(loss);
         moco_queue_destroy(queue);
         moco_context_destroy(context);

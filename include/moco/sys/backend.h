@@ -233,7 +233,8 @@ typedef struct moco_backend_ops {
     /* target row i = source row rows[i] for i < n; rows are the tensors' last dims (PLAIN layout). */
     moco_status (*gather_rows)(void *self, const moco_tensor *target, const moco_tensor *source, const int64_t *rows,
                                int64_t n);
-    /* *finite = 1 if all elements are finite, else 0 and *first (may be NULL) the index of the first that is not. */
+    /* Of F32, F64 or BF16: *finite = 1 if all elements are finite, else 0 and *first (may be NULL) the index of the first
+     * that is not. */
     moco_status (*all_finite)(void *self, const moco_tensor *tensor, int32_t *finite, int64_t *first);
     /* target += source, elementwise: both 1-d, of one size and dtype, F32 or F64, or BF16 in the backend whose layout
      * it is. Sums the gradients of a value that several layers read; a tensor in an opaque layout is passed as the flat
