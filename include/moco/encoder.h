@@ -62,10 +62,10 @@ typedef struct moco_encoder_config {
     int32_t mlp_input_dim;      /* "mlp" only: channels * h * w of the input; required there (default 0) */
     int32_t mlp_hidden_dim;     /* "mlp" only: width of each hidden layer, and the feature dim; default 512 */
     int32_t mlp_layers;         /* "mlp" only: hidden Linear-BatchNorm-ReLU layers; default 2, >= 1 */
-    int32_t compute_dtype;      /* MOCO_COMPUTE_*; default F32. Of this run, not of the model: no file keeps it */
-    double bn_momentum;         /* default 0.1 */
-    double bn_eps;              /* default 1e-5 */
-    uint64_t seed;              /* of the initialisation, which is torchvision's; default 0 */
+    int32_t compute_dtype; /* MOCO_COMPUTE_*; default F32. It belongs to the run, not to the model: no file keeps it */
+    double bn_momentum;    /* default 0.1 */
+    double bn_eps;         /* default 1e-5 */
+    uint64_t seed;         /* of the initialisation, which is torchvision's; default 0 */
 } moco_encoder_config;
 
 enum {
@@ -138,7 +138,8 @@ typedef int32_t (*moco_gradients_ready_fn)(int64_t first, int64_t end, void *use
  * What it is told of is final for that call alone: where several add up to a step's gradient, set it before the last.
  * In moco_trainer_step the trainer sees to that. Inside, of this encoder's functions only the getters,
  * moco_encoder_read_gradient and moco_encoder_write_gradient may be called, the latter two for parameters that are
- * ready. A caller's own network has one range, told of after its backward. */
+ * ready: when `first` is 0 all are, and it is the time to wait for what was sent and to write the means back. A caller's
+ * own network has one range, told of after its backward. */
 MOCO_API moco_status moco_encoder_set_gradient_hook(moco_encoder *encoder, moco_gradients_ready_fn ready, void *user);
 
 /* Evaluation mode (running statistics, nothing is changed but working memory): embeddings after the head, normalised
