@@ -2,7 +2,7 @@
  * by hand. <moco/sys/encoder_ops.h> is all that libmoco asks of it; momentum encoder, loss, queue, optimizer and
  * trainer then work on it as on the built-in ones.
  *
- *   x (n x IN) -> h = relu(x W1^T + b1) (n x HIDDEN) -> y = h W2^T + b2 (n x DIM) -> libmoco normalises the rows
+ *   x (n x IN) -> h = relu(x W1^T + b1) (n x HIDDEN) -> y = h W2^T + b2 (n x DIM) -> libmoco normalizes the rows
  */
 #include <math.h>
 #include <moco/sys/encoder_ops.h>

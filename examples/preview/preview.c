@@ -58,7 +58,7 @@ static int read_picture(const moco_dataset *dataset, int64_t index, picture *p) 
     return 1;
 }
 
-static void without_normalisation(moco_augment_config *config) {
+static void without_normalization(moco_augment_config *config) {
     for (int32_t c = 0; c < 3; ++c) {
         config->mean[c] = 0;
         config->std[c] = 1;
@@ -71,7 +71,7 @@ static moco_augment *open_recipe(moco_context *context, int32_t recipe, int64_t 
     check(moco_augment_config_init(&config, sizeof config, recipe));
     if (size > 0) config.height = config.width = (int32_t) size;
     config.seed = seed;
-    without_normalisation(&config);
+    without_normalization(&config);
     check_choice(moco_augment_create(&augment, context, &config));
     return augment;
 }
@@ -86,7 +86,7 @@ static void place_original(sheet *s, int64_t row, moco_context *context, const p
     config.width = (int32_t) (p->w * s->cell / longer > 0 ? p->w * s->cell / longer : 1);
     config.crop_min = 1;
     config.ratio_min = config.ratio_max = (double) p->w / (double) p->h;
-    without_normalisation(&config);
+    without_normalization(&config);
     check(moco_augment_create(&augment, context, &config));
     check(moco_augment_apply_pixels(augment, p->pixels, p->h, p->w, 0, 0, 0, out));
     place(s, row, 0, out, config.height, config.width);
@@ -139,7 +139,7 @@ int main(int argc, char **argv) {
         .arguments = "[OPTION...]",
         .description =
             "Writes a contact sheet: each row an image, its query view and its key view, as training with this\n"
-            "recipe, epoch and seed would see them (but for the normalisation).",
+            "recipe, epoch and seed would see them (but for the normalization).",
         .rows = rows,
         .row_count = (int32_t) (sizeof rows / sizeof rows[0]),
     };

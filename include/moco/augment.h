@@ -15,7 +15,7 @@ enum {
     MOCO_AUGMENT_V1 = 0,    /* crop .2-1; grey p .2; jitter .4 .4 .4 .4 always; flip p .5; ImageNet mean and std */
     MOCO_AUGMENT_V2 = 1,    /* crop .2-1; jitter .4 .4 .4 .1 p .8; grey p .2; blur sigma .1-2 p .5; flip p .5 */
     MOCO_AUGMENT_CIFAR = 2, /* crop .08-1 to 32; flip p .5; jitter .4 .4 .4 .1 p .8; grey p .2; CIFAR mean and std */
-    MOCO_AUGMENT_PLAIN = 3, /* no randomness: evaluation resize, centre crop and normalisation only */
+    MOCO_AUGMENT_PLAIN = 3, /* no randomness: evaluation resize, centre crop and normalization only */
     /* Two unlike views: crop .08-1 (v3 takes .2 for ResNet-50); jitter .4 .4 .2 .1 p .8; grey p .2; blur sigma .1-2,
      * always in the query view, p .1 in the key view; solarize p .2 in the key view alone; flip p .5. */
     MOCO_AUGMENT_V3 = 4,
@@ -56,7 +56,7 @@ typedef struct moco_augment_config {
     double blur_p;     /* Gaussian blur */
     double blur_sigma_min;
     double blur_sigma_max; /* sigma uniform, in pixels */
-    double mean[3];        /* normalisation, (x - mean) / std by channel */
+    double mean[3];        /* normalization, (x - mean) / std by channel */
     double std[3];
     double eval_resize; /* evaluation: the shorter side becomes round(eval_resize * crop size); 256/224, CIFAR 1 */
     uint64_t seed;      /* default 0 */
@@ -84,12 +84,12 @@ MOCO_API void moco_augment_destroy(moco_augment *augment);
 MOCO_API int32_t moco_augment_height(const moco_augment *augment);
 MOCO_API int32_t moco_augment_width(const moco_augment *augment);
 
-/* One random view: image[3 x h x w] in [0, 1] -> out[3 x height x width], normalised. view: 0 for the query, 1 for the
+/* One random view: image[3 x h x w] in [0, 1] -> out[3 x height x width], normalized. view: 0 for the query, 1 for the
  * key (others up to 255 are more independent views). Const: many threads may use one augment at once. */
 MOCO_API moco_status moco_augment_apply(const moco_augment *augment, const float *image, int64_t h, int64_t w,
                                         int64_t epoch, int64_t sample, int32_t view, float *out);
 
-/* The evaluation view: resize the shorter side, centre crop, normalise. */
+/* The evaluation view: resize the shorter side, centre crop, normalize. */
 MOCO_API moco_status moco_augment_evaluate(const moco_augment *augment, const float *image, int64_t h, int64_t w,
                                            float *out);
 

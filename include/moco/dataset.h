@@ -55,9 +55,9 @@ typedef struct moco_image_dataset_config {
 
 MOCO_API moco_status moco_image_dataset_config_init(moco_image_dataset_config *config, uint32_t struct_size);
 
-/* moco_dataset_open with these settings; `config` NULL means the defaults. */
-MOCO_API moco_status moco_dataset_open_images(moco_dataset **out, moco_context *context, const char *description,
-                                              const moco_image_dataset_config *config);
+/* moco_dataset_open with these settings; `config` NULL means the defaults. Since 0.2. */
+MOCO_API moco_status moco_dataset_open_with(moco_dataset **out, moco_context *context, const char *description,
+                                            const moco_image_dataset_config *config);
 
 enum { MOCO_PIXELS_FLOAT32 = 0 /* 0..1 */, MOCO_PIXELS_UINT8 = 1 /* 0..255 */ };
 

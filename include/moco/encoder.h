@@ -91,7 +91,7 @@ typedef struct moco_parameter_info {
     int64_t dims[4]; /* PyTorch's order: convolutions are out x in/groups x kh x kw, linear layers out x in */
 } moco_parameter_info;
 
-/* v1's ResNet-50 with its linear head (v2 has MOCO_HEAD_MLP), as one of its processes normalises: in one group. */
+/* v1's ResNet-50 with its linear head (v2 has MOCO_HEAD_MLP), as one of its processes normalizes: in one group. */
 /* The built-in architectures: the name of number `index` (a family as "cifar_resnetD") and a phrase on what it is.
  * NULL outside of 0 .. how many there are - 1. */
 MOCO_API const char *moco_encoder_architecture_name(int64_t index);
@@ -142,12 +142,12 @@ typedef int32_t (*moco_gradients_ready_fn)(int64_t first, int64_t end, void *use
  * own network has one range, told of after its backward. */
 MOCO_API moco_status moco_encoder_set_gradient_hook(moco_encoder *encoder, moco_gradients_ready_fn ready, void *user);
 
-/* Evaluation mode (running statistics, nothing is changed but working memory): embeddings after the head, normalised
+/* Evaluation mode (running statistics, nothing is changed but working memory): embeddings after the head, normalized
  * as configured. A pending backward stays valid. */
 MOCO_API moco_status moco_encoder_evaluate(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
                                            float *embeddings);
 
-/* Evaluation mode: features[n x feature_dim] of the backbone before the head, not normalised. What linear probes and
+/* Evaluation mode: features[n x feature_dim] of the backbone before the head, not normalized. What linear probes and
  * kNN use. */
 MOCO_API moco_status moco_encoder_features(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
                                            float *features);

@@ -39,7 +39,7 @@ typedef struct moco_knn_config {
 
 MOCO_API moco_status moco_knn_config_init(moco_knn_config *config, uint32_t struct_size);
 
-/* A bank of features[count x dim] with labels in 0 .. classes - 1; both are copied, rows L2-normalised (a zero row
+/* A bank of features[count x dim] with labels in 0 .. classes - 1; both are copied, rows L2-normalized (a zero row
  * stays zero). Errors: INVALID_ARGUMENT (a label outside, a value not finite), OUT_OF_MEMORY. */
 MOCO_API moco_status moco_knn_create(moco_knn **out, moco_context *context, const float *features,
                                      const int32_t *labels, int64_t count, int64_t dim, int64_t classes,

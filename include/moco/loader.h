@@ -32,7 +32,7 @@ typedef struct moco_loader_config {
     uint64_t seed;      /* of the permutation and of replacements; default 0 */
     int32_t rank;       /* 0 (default) to world_size - 1 */
     int32_t world_size; /* default 1 */
-    int32_t output; /* MOCO_PIXELS_FLOAT32 (default): normalised; MOCO_PIXELS_UINT8: the same before normalisation */
+    int32_t output; /* MOCO_PIXELS_FLOAT32 (default): normalized; MOCO_PIXELS_UINT8: the same before normalization */
     int32_t cache;  /* MOCO_CACHE_*, what the cache holds */
     uint64_t cache_bytes; /* memory for the cache, its table of 8 bytes per image included; default 0: no cache */
     /* More broken samples than this fraction end the epoch with the last one's failure; 0..1, default 0.1. It is taken
@@ -67,7 +67,7 @@ typedef struct moco_batch {
 
 /* All since the loader was made. */
 typedef struct moco_loader_statistics {
-    uint32_t struct_size; /* set by the caller */
+    uint32_t struct_size; /* set by moco_loader_statistics_init, or by the caller */
     int32_t reserved;
     int64_t batches;      /* given by moco_loader_next */
     int64_t samples;      /* in them */
@@ -103,6 +103,9 @@ MOCO_API moco_status moco_loader_next(moco_loader *loader, moco_batch *batch);
 /* Of this rank. */
 MOCO_API int64_t moco_loader_batches_per_epoch(const moco_loader *loader);
 MOCO_API int64_t moco_loader_batch_size(const moco_loader *loader);
+
+/* Zeros, with struct_size set: as an output is before it is read. Since 0.2. */
+MOCO_API moco_status moco_loader_statistics_init(moco_loader_statistics *statistics, uint32_t struct_size);
 
 /* May be called between any two calls, in the middle of an epoch too. */
 MOCO_API moco_status moco_loader_read_statistics(moco_loader *loader, moco_loader_statistics *statistics);

@@ -42,7 +42,7 @@ MOCO_API moco_status moco_loss_create(moco_loss **out, moco_context *context, co
 MOCO_API void moco_loss_destroy(moco_loss *loss);
 
 /* q, k: n x dim float32 row-major, dim the queue's; n >= 1; every value finite, else INVALID_ARGUMENT. Rows need not be
- * normalised. sample_ids[n]: may be NULL unless mask_same_id. d_q[n x dim]: gets dL/dq (k and the queue are constants,
+ * normalized. sample_ids[n]: may be NULL unless mask_same_id. d_q[n x dim]: gets dL/dq (k and the queue are constants,
  * as in the paper); NULL leaves the gradient out. The queue is only read: enqueue afterwards.
  * d_q must not overlap q or k. The loss is summed in double and finite for all inputs; an element of dL/dq beyond
  * float32's range becomes an infinity. queue and loss must share one context.

@@ -21,7 +21,7 @@ typedef struct moco_momentum_encoder_config {
     int32_t bn_buffers; /* MOCO_BN_BUFFERS_*; default OWN */
     double momentum;    /* m; default 0.999; 0 <= m <= 1 */
     /* 1: encode() permutes the batch before the encoder and restores the order after, so that a query and its key are
-     * normalised among different samples. It needs bn_groups > 1: with one group it changes nothing and is refused with
+     * normalized among different samples. It needs bn_groups > 1: with one group it changes nothing and is refused with
      * INVALID_ARGUMENT. 0: it does not. -1 (default): 1 where the encoder has bn_groups > 1, else 0. */
     int32_t shuffle;
     int32_t reserved;

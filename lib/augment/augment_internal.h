@@ -58,7 +58,7 @@ typedef struct moco_augment_scratch {
 void moco_augment_scratch_release(const moco_augment *augment, moco_augment_scratch *scratch);
 
 /* The view that `draw` describes, out[3 x height x width] (NCHW): `pixels` MOCO_PIXELS_FLOAT32 (moco/dataset.h): float
- * and normalised, MOCO_PIXELS_UINT8: uint8, 0..255, not normalised. The image holds what moco_augment_wanted asks for.
+ * and normalized, MOCO_PIXELS_UINT8: uint8, 0..255, not normalized. The image holds what moco_augment_wanted asks for.
  * OUT_OF_MEMORY is the only failure. The parts round to 8 bits as those of Pillow do. */
 moco_status moco_augment_render_pixels(const moco_augment *augment, const moco_image_part *image,
                                        const moco_view_draw *draw, moco_augment_scratch *scratch, int32_t pixels,

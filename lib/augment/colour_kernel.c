@@ -1,7 +1,7 @@
 /* One source for every instruction set. MOCO_COLOUR_KERNEL names the table that it defines.
  *
  * A vector of pixels is read, goes through all steps as floats of 0..255 in registers, and leaves as bytes or as the
- * normalised view: the image is read and written once. Sums and products of the grey value stay below 2^24 and so are
+ * normalized view: the image is read and written once. Sums and products of the grey value stay below 2^24 and so are
  * exact.
  */
 #include "augment/colour_kernel.h"

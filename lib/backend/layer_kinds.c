@@ -205,7 +205,7 @@ static const moco_layer_kind kinds[] = {
         },
     [MOCO_LAYER_L2_NORMALIZE] =
         {
-            .name = "an L2 normalisation",
+            .name = "an L2 normalization",
             .least_inputs = 1,
             .most_inputs = 1,
             .of_rows = 1,

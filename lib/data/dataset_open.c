@@ -65,11 +65,11 @@ static moco_status require_path(const char *description, const char *rest, const
 }
 
 moco_status moco_dataset_open(moco_dataset **out, moco_context *context, const char *description) {
-    return moco_dataset_open_images(out, context, description, NULL);
+    return moco_dataset_open_with(out, context, description, NULL);
 }
 
-moco_status moco_dataset_open_images(moco_dataset **out, moco_context *context, const char *description,
-                                     const moco_image_dataset_config *config) {
+moco_status moco_dataset_open_with(moco_dataset **out, moco_context *context, const char *description,
+                                   const moco_image_dataset_config *config) {
     MOCO_REQUIRE_POINTER(out);
     MOCO_REQUIRE_POINTER(context);
     MOCO_REQUIRE_POINTER(description);

@@ -6,7 +6,7 @@
 
 #include "encoder/graph.h"
 
-/* Checks `config` (all fields filled, architecture not NULL) and builds backbone, head and normalisation. */
+/* Checks `config` (all fields filled, architecture not NULL) and builds backbone, head and normalization. */
 moco_status moco_architecture_build(moco_graph **out, moco_context *context, const moco_encoder_config *config,
                                     int64_t *feature_dim, int64_t *embedding_dim);
 

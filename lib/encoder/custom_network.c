@@ -1,5 +1,5 @@
 /* A caller's own network (<moco/sys/encoder_ops.h>) as an encoder's network: its parameter spans are wrapped as tensors,
- * images and embeddings pass through staging arrays in host memory, and the normalisation is ours. "Host" is the
+ * images and embeddings pass through staging arrays in host memory, and the normalization is ours. "Host" is the
  * processor's memory here, the program that brings the network is the caller. */
 #include <stddef.h>
 #include <string.h>
@@ -26,7 +26,7 @@ typedef struct custom_network {
     moco_parameter_table table;
     moco_graph *normalizer; /* one L2_NORMALIZE layer; NULL: not wanted */
     moco_plan_cache plans;
-    moco_grown_buffer raw;                /* embeddings before the normalisation, or their gradient */
+    moco_grown_buffer raw;                /* embeddings before the normalization, or their gradient */
     int64_t pending[MOCO_ENCODER_PASSES]; /* samples of the forward that waits for its backward; 0: none does */
     staging images;
     staging rows; /* embeddings, features, or gradients */

@@ -4,7 +4,7 @@
 
 #include "encoder/encoder_internal.h"
 
-/* Tensors are F32, PLAIN: images n x c x h x w, embeddings n x embedding_dim (normalised as configured), features
+/* Tensors are F32, PLAIN: images n x c x h x w, embeddings n x embedding_dim (normalized as configured), features
  * n x feature_dim. `weight_version` changes with the parameter values. */
 typedef struct moco_network_ops {
     /* `pass` is 0 .. MOCO_ENCODER_PASSES - 1: forwards in MODE_TRAIN of different passes wait for their backward side by

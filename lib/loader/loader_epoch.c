@@ -124,6 +124,11 @@ moco_status moco_loader_next(moco_loader *loader, moco_batch *batch) {
     return moco_output_write(batch, &made, sizeof made, OLDEST_BATCH, "moco_batch");
 }
 
+moco_status moco_loader_statistics_init(moco_loader_statistics *statistics, uint32_t struct_size) {
+    const moco_loader_statistics zeros = {.struct_size = sizeof zeros};
+    return moco_config_init(statistics, struct_size, &zeros, sizeof zeros, sizeof zeros, "moco_loader_statistics");
+}
+
 moco_status moco_loader_read_statistics(moco_loader *loader, moco_loader_statistics *statistics) {
     MOCO_REQUIRE_POINTER(loader);
     MOCO_REQUIRE_POINTER(statistics);

@@ -91,8 +91,6 @@ foreach(file IN LISTS files)
   list(REMOVE_DUPLICATES arrows_${file})
 endforeach()
 
-# To be mended: cpu_checks.c comes out of plain_layers.c.
-list(REMOVE_ITEM files backend/cpu/plain_layers.c)
 find_circle("${files}" circle)
 while(circle)
   list(GET circle 0 target)

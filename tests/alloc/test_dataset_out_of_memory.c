@@ -115,7 +115,7 @@ static void open_and_read(failing_allocator *allocator, const char *description,
     TWICE(context, moco_context_create(&context, &settings));
     assert_succeeds(moco_image_dataset_config_init(&config, sizeof config));
     config.index_file = index_file;
-    TWICE(dataset, moco_dataset_open_images(&dataset, context, description, &config));
+    TWICE(dataset, moco_dataset_open_with(&dataset, context, description, &config));
     assert_int_equal(moco_dataset_count(dataset), CLASSES * EACH);
     assert_int_equal(moco_dataset_classes(dataset), CLASSES);
     assert_string_equal(moco_dataset_class_name(dataset, 41), "class 41");

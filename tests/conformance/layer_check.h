@@ -80,7 +80,7 @@ static double least_row_norm(const image_layer *desc, const layer_data *data) {
 }
 
 /* The size that tensor `t`'s error is measured by: its own largest value, or where terms cancel, as in the
- * normalisations, that of the terms. */
+ * normalizations, that of the terms. */
 static double error_scale(const image_layer *desc, const layer_data *input, const layer_data *expected, int t,
                           int32_t mode) {
     const double own = greatest(expected->values[t], expected->elements[t]);

@@ -1,4 +1,4 @@
-/* InfoNCE's d_q, d_k and d_keys, and the whole way back from the loss through the normalisation and the projection heads, against
+/* InfoNCE's d_q, d_k and d_keys, and the whole way back from the loss through the normalization and the projection heads, against
  * finite differences in float64.
  */
 #include "gradient/finite_difference.h"
@@ -260,7 +260,7 @@ static void test_mlp_head(void **state) {
                           vector_layer(MOCO_LAYER_L2_NORMALIZE, 5, 5)};
     head[0].relu = 1;
     check_head(head, 3, 4);
-    check_head(head, 2, 5); /* not normalised */
+    check_head(head, 2, 5); /* not normalized */
 }
 
 static void test_mlp_with_batch_norm(void **state) {

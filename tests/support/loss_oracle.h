@@ -89,7 +89,7 @@ static inline void oracle_probabilities(const float *q, const float *k, int64_t 
     }
 }
 
-/* rows[count x dim]: Gaussian rows of length `length`, or not normalised and of that standard deviation (length < 0).
+/* rows[count x dim]: Gaussian rows of length `length`, or not normalized and of that standard deviation (length < 0).
  */
 static inline void oracle_rows(float *rows, int64_t count, int64_t dim, double length, uint64_t seed) {
     for (int64_t i = 0; i < count; ++i) {

@@ -153,7 +153,7 @@ static void test_identity(void **state) {
     }
 }
 
-static void test_normalisation(void **state) {
+static void test_normalization(void **state) {
     (void) state;
     enum { SIDE = 8, AREA = SIDE * SIDE };
     float image[3 * AREA], out[3 * AREA];
@@ -332,7 +332,7 @@ static void test_refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recipes),       cmocka_unit_test(test_older_struct),  cmocka_unit_test(test_custom_order),
-        cmocka_unit_test(test_identity),      cmocka_unit_test(test_normalisation), cmocka_unit_test(test_determinism),
+        cmocka_unit_test(test_identity),      cmocka_unit_test(test_normalization), cmocka_unit_test(test_determinism),
         cmocka_unit_test(test_bicubic_range), cmocka_unit_test(test_sizes),         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -123,7 +123,7 @@ static moco_encoder *make_custom(moco_context *context, const moco_encoder_ops *
 }
 
 /* Against the chain rule of y = x W / ||x W||, in double. */
-static void normalises_and_differentiates(void **state) {
+static void normalizes_and_differentiates(void **state) {
     (void) state;
     for (int32_t normalize = 0; normalize < 2; ++normalize) {
         moco_context *context = make_context(NULL, 1);
@@ -394,7 +394,7 @@ static void wrong_networks_stay_the_callers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(normalises_and_differentiates),          cmocka_unit_test(parameters_are_the_hosts_memory),
+        cmocka_unit_test(normalizes_and_differentiates),          cmocka_unit_test(parameters_are_the_hosts_memory),
         cmocka_unit_test(features_are_its_own_or_the_embeddings), cmocka_unit_test(the_momentum_encoder_works_on_it),
         cmocka_unit_test(its_failures_are_callback_failures),     cmocka_unit_test(wrong_networks_stay_the_callers),
         cmocka_unit_test(two_passes_wait_side_by_side),           cmocka_unit_test(a_shorter_table_has_one_pass),

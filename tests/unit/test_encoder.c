@@ -134,7 +134,7 @@ static void head_decides_the_dims(void **state) {
         float features[N * 64], embeddings[N * 64];
         assert_ok(moco_encoder_features(encoder, images, N, H, W, features));
         assert_ok(moco_encoder_evaluate(encoder, images, N, H, W, embeddings));
-        if (head == MOCO_HEAD_NONE) { /* the embedding is the normalised feature vector */
+        if (head == MOCO_HEAD_NONE) { /* the embedding is the normalized feature vector */
             double square = 0.0;
             for (int64_t j = 0; j < 64; ++j) square += (double) features[j] * (double) features[j];
             for (int64_t j = 0; j < 64; ++j) {

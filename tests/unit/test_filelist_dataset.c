@@ -170,7 +170,7 @@ static void test_wrong_lines(void **state) {
     moco_image_dataset_config config;
     assert_succeeds(moco_image_dataset_config_init(&config, sizeof config));
     config.index_file = "kept";
-    assert_refuses(moco_dataset_open_images(&dataset, context, "filelist:/x", &config), MOCO_INVALID_ARGUMENT,
+    assert_refuses(moco_dataset_open_with(&dataset, context, "filelist:/x", &config), MOCO_INVALID_ARGUMENT,
                    "index_file is \"kept\"");
     assert_null(dataset);
 }

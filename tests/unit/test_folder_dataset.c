@@ -356,30 +356,30 @@ static void test_limits(void **state) {
     assert_true(config.max_side == 65500 && config.max_pixels == 178956970 && config.max_seconds == 10.0);
     assert_true(config.max_memory == (uint64_t) 1 << 30 && config.index_file == NULL);
     config.max_side = 39;
-    assert_succeeds(moco_dataset_open_images(&dataset, context, description, &config));
+    assert_succeeds(moco_dataset_open_with(&dataset, context, description, &config));
     assert_refuses(moco_dataset_info(dataset, 0, NULL, NULL, NULL), MOCO_FORMAT, "a.png: ");
     moco_dataset_destroy(dataset);
     config.max_side = 40;
     config.max_pixels = 1199;
-    assert_succeeds(moco_dataset_open_images(&dataset, context, description, &config));
+    assert_succeeds(moco_dataset_open_with(&dataset, context, description, &config));
     assert_refuses(moco_dataset_info(dataset, 0, NULL, NULL, NULL), MOCO_FORMAT, "1199");
     moco_dataset_destroy(dataset);
     config.max_pixels = 1200;
     config.max_memory = 100; /* less than the file has */
-    assert_succeeds(moco_dataset_open_images(&dataset, context, description, &config));
+    assert_succeeds(moco_dataset_open_with(&dataset, context, description, &config));
     assert_refuses(moco_dataset_info(dataset, 0, NULL, NULL, NULL), MOCO_FORMAT, "max_memory");
     moco_dataset_destroy(dataset);
     config.max_memory = 1 << 20;
-    assert_succeeds(moco_dataset_open_images(&dataset, context, description, &config));
+    assert_succeeds(moco_dataset_open_with(&dataset, context, description, &config));
     assert_succeeds(moco_dataset_info(dataset, 0, NULL, NULL, NULL));
     moco_dataset_destroy(dataset);
 
     dataset = NULL;
-#define REFUSED(field, value, word)                                                                                    \
-    do {                                                                                                               \
-        moco_image_dataset_config wrong = config;                                                                      \
-        wrong.field = value;                                                                                           \
-        assert_refuses(moco_dataset_open_images(&dataset, context, description, &wrong), MOCO_INVALID_ARGUMENT, word); \
+#define REFUSED(field, value, word)                                                                                  \
+    do {                                                                                                             \
+        moco_image_dataset_config wrong = config;                                                                    \
+        wrong.field = value;                                                                                         \
+        assert_refuses(moco_dataset_open_with(&dataset, context, description, &wrong), MOCO_INVALID_ARGUMENT, word); \
     } while (0)
     REFUSED(max_side, 0, "max_side is 0");
     REFUSED(max_side, (int64_t) 1 << 31, "max_side is 2147483648");
@@ -391,10 +391,10 @@ static void test_limits(void **state) {
     REFUSED(struct_size, 8, "struct_size");
 #undef REFUSED
     config.index_file = "x";
-    assert_refuses(moco_dataset_open_images(&dataset, context, "synthetic", &config), MOCO_INVALID_ARGUMENT,
+    assert_refuses(moco_dataset_open_with(&dataset, context, "synthetic", &config), MOCO_INVALID_ARGUMENT,
                    "\"synthetic\" has no index");
     config.index_file = NULL;
-    assert_succeeds(moco_dataset_open_images(&dataset, context, "synthetic", &config));
+    assert_succeeds(moco_dataset_open_with(&dataset, context, "synthetic", &config));
     moco_dataset_destroy(dataset);
 }
 

@@ -92,7 +92,7 @@ static moco_dataset *open_folder(moco_context *context, const temporary_folder *
     assert_ok(moco_image_dataset_config_init(&config, sizeof config));
     config.max_memory = 64 << 20;
     snprintf(description, sizeof description, "folder:%s", folder->path);
-    assert_ok(moco_dataset_open_images(&dataset, context, description, &config));
+    assert_ok(moco_dataset_open_with(&dataset, context, description, &config));
     return dataset;
 }
 

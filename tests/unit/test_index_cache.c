@@ -63,7 +63,7 @@ static int opens(const char *kind, const char *name, int64_t images) {
     config.index_file = kept;
     snprintf(description, sizeof description, "%s:%s/%s", kind, folder.path, name);
     forget_log(&logged);
-    assert_succeeds(moco_dataset_open_images(&dataset, context, description, &config));
+    assert_succeeds(moco_dataset_open_with(&dataset, context, description, &config));
     assert_int_equal(moco_dataset_count(dataset), images);
     if (images == 3) {
         const char *const names[3] = {"a/1.png", "a/deep/2", "b/3.png"};
@@ -180,14 +180,14 @@ static void test_not_writable(void **state) {
     assert_succeeds(moco_image_dataset_config_init(&config, sizeof config));
     config.index_file = kept;
     snprintf(description, sizeof description, "folder:%s/set", folder.path);
-    assert_succeeds(moco_dataset_open_images(&dataset, context, description, &config));
+    assert_succeeds(moco_dataset_open_with(&dataset, context, description, &config));
     assert_int_equal(moco_dataset_count(dataset), 3);
     assert_non_null(strstr(logged.text, "1: the index is not kept for the next time: "));
     moco_dataset_destroy(dataset);
     /* A folder in its place. */
     path_in(&folder, "set", kept);
     forget_log(&logged);
-    assert_succeeds(moco_dataset_open_images(&dataset, context, description, &config));
+    assert_succeeds(moco_dataset_open_with(&dataset, context, description, &config));
     assert_non_null(strstr(logged.text, "1: the index is not kept for the next time: "));
     moco_dataset_destroy(dataset);
 }

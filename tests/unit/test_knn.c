@@ -54,7 +54,7 @@ static int compare_scored(const void *a, const void *b) {
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* The library's rows are float32 after normalisation; so are these, that ties between them are the same. */
+/* The library's rows are float32 after normalization; so are these, that ties between them are the same. */
 static void normalized(const float *row, int64_t dim, float *out) {
     double square = 0;
     for (int64_t c = 0; c < dim; ++c) square += (double) row[c] * (double) row[c];

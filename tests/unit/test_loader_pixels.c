@@ -1,4 +1,4 @@
-/* 8-bit batches hold what float batches hold before normalisation, and the statistics add up. */
+/* 8-bit batches hold what float batches hold before normalization, and the statistics add up. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,11 +51,11 @@ static moco_loader *create(moco_dataset *dataset, moco_augment *augment, int32_t
     return loader;
 }
 
-static void compare(const moco_augment *augment, const float *normalised, const uint8_t *bytes, int64_t n) {
+static void compare(const moco_augment *augment, const float *normalized, const uint8_t *bytes, int64_t n) {
     const moco_augment_config *config = &augment->config;
     for (int64_t i = 0; i < n * VIEW; ++i) {
         const int64_t c = i / AREA % 3;
-        const double value = 255.0 * ((double) normalised[i] * config->std[c] + config->mean[c]);
+        const double value = 255.0 * ((double) normalized[i] * config->std[c] + config->mean[c]);
         if (!(fabs(value - (double) bytes[i]) <= 0.502)) {
             fail_msg("element %lld is %d, not %g", (long long) i, bytes[i], value);
         }
@@ -112,7 +112,9 @@ static void test_pixels(void **state) {
 }
 
 static moco_loader_statistics statistics_of(moco_loader *loader) {
-    moco_loader_statistics statistics = {.struct_size = sizeof statistics};
+    moco_loader_statistics statistics;
+    assert_succeeds(moco_loader_statistics_init(&statistics, sizeof statistics));
+    assert_true(statistics.struct_size == sizeof statistics && statistics.batches == 0 && statistics.ns_wait == 0);
     assert_succeeds(moco_loader_read_statistics(loader, &statistics));
     return statistics;
 }
@@ -153,6 +155,8 @@ static void test_statistics(void **state) {
         assert_true(last.cache_bytes == 0);
         assert_refuses(moco_loader_read_statistics(NULL, &last), MOCO_INVALID_ARGUMENT, "loader is NULL");
         assert_refuses(moco_loader_read_statistics(loader, NULL), MOCO_INVALID_ARGUMENT, "statistics is NULL");
+        assert_refuses(moco_loader_statistics_init(NULL, sizeof last), MOCO_INVALID_ARGUMENT,
+                       "moco_loader_statistics is NULL");
         last.struct_size = 8;
         assert_refuses(moco_loader_read_statistics(loader, &last), MOCO_INVALID_ARGUMENT, "struct_size");
         moco_loader_destroy(loader);

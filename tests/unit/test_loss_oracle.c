@@ -18,7 +18,7 @@
 
 typedef struct scenario {
     int64_t n, dim, count;
-    double q_length, k_length, key_length; /* of rows; negative: standard deviation of the values, not normalised */
+    double q_length, k_length, key_length; /* of rows; negative: standard deviation of the values, not normalized */
     double temperature;
     int32_t masked;
     uint64_t seed;
@@ -201,7 +201,7 @@ static void random_shapes(void **state) {
             .masked = trial % 4 == 0,
             .seed = (uint64_t) trial * 10,
         };
-        if (trial % 2 == 1) { /* not normalised */
+        if (trial % 2 == 1) { /* not normalized */
             s.q_length = -moco_random_uniform(&random, 0.1, 2);
             s.k_length = -moco_random_uniform(&random, 0.1, 2);
             s.key_length = -moco_random_uniform(&random, 0.1, 2);

@@ -495,7 +495,7 @@ static void zeros_are_filled_in(void **state) {
     float whole[3 * SIDE * SIDE], evaluated[3 * SIDE * SIDE];
     assert_int_equal(moco_augment_create_for(&augment, dataset, recipe), MOCO_OK);
     assert_int_equal(moco_augment_height(augment), SIDE);
-    /* Views of the images' size are evaluated whole: normalised pixels, none of them cropped away. */
+    /* Views of the images' size are evaluated whole: normalized pixels, none of them cropped away. */
     assert_int_equal(moco_dataset_read(dataset, 3, whole, 3 * SIDE * SIDE), MOCO_OK);
     assert_int_equal(moco_augment_evaluate(augment, whole, SIDE, SIDE, evaluated), MOCO_OK);
     for (int i = 0; i < SIDE * SIDE; ++i) {

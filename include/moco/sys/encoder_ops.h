@@ -28,7 +28,7 @@ typedef struct moco_encoder_ops {
     uint32_t struct_size;
     uint32_t abi_version; /* MOCO_ENCODER_OPS_VERSION */
 
-    /* Required. images[n x channels x h x w] -> embeddings[n x embedding_dim], before any normalisation that
+    /* Required. images[n x channels x h x w] -> embeddings[n x embedding_dim], before any normalization that
      * moco_encoder_custom_config asks libmoco for. */
     int32_t (*forward)(void *self, int32_t mode, const float *images, int64_t n, int64_t h, int64_t w,
                        float *embeddings);
@@ -58,7 +58,7 @@ typedef struct moco_encoder_custom_config {
     int32_t channels;      /* default 3 */
     int32_t embedding_dim; /* required (default 0) */
     int32_t feature_dim;   /* of ops->features; 0 (default): embedding_dim */
-    int32_t normalize;     /* 1 (default): libmoco L2-normalises the output and back-propagates through it */
+    int32_t normalize;     /* 1 (default): libmoco L2-normalizes the output and back-propagates through it */
     int32_t bn_groups;     /* how many groups the network splits a batch into, which decides whether shuffling makes
                               sense; default 1 */
 } moco_encoder_custom_config;

@@ -1,4 +1,4 @@
-/* BatchNorm with statistics per group of samples, and the L2 normalisation of rows. A BatchNorm task is one channel;
+/* BatchNorm with statistics per group of samples, and the L2 normalization of rows. A BatchNorm task is one channel;
  * `saved` holds double mean[groups x c], then double rstd[groups x c].
  */
 
