@@ -11,6 +11,29 @@
 #include "conformance/layer_cases.h"
 #include "conformance/operator_cases.h"
 
+/* Layers are offered their inputs in the layout of what a convolution on an image makes. 0: there is no such backend
+ * here, or it doesn't compute in the dtype that is offered. */
+static inline int offer_own_layout(const char *backend) {
+    moco_context_config config;
+    moco_context *context = NULL;
+    moco_planned_layer layer;
+    if (moco_context_config_init(&config, sizeof config) != MOCO_OK) return 0;
+    config.backend = backend;
+    if (moco_context_create(&context, &config) != MOCO_OK) return 0;
+    image_layer desc = layer_desc(MOCO_LAYER_CONV2D, 1, 3, 8, 8);
+    desc.out_c = 64;
+    desc.skip_input_gradient = 1;
+    desc.compute_dtype = offered_compute_dtype;
+    set_window(&desc, 3, 1, 1);
+    if (plan_image_layer(context, &desc, &layer) == MOCO_OK) {
+        offered_layout = layer.info.output_layout;
+        moco_layer_release(&layer);
+    }
+    const int32_t found = moco_backends_compute(context, offered_compute_dtype);
+    moco_context_destroy(context);
+    return found || moco_fail(MOCO_UNSUPPORTED, "this processor has no bfloat16") == MOCO_OK;
+}
+
 static int suite_setup(void **state) {
     suite.tested = open_context(suite.name, 1);
     suite.tested_threads = open_context(suite.name, 3);

@@ -64,6 +64,26 @@
 #define CPU_POINTWISE_PARTS_BYTES (2 * CPU_MIB)
 #define CPU_POINTWISE_MOST_PARTS  8
 
+/* --- Direct convolutions, direct_plan.c and direct_convolution.c --- */
+
+/* Of the source, for all results of a unit: a quarter of the second-level cache; and of the weights, for the results
+ * that are made side by side. */
+#define CPU_DIRECT_COPY_BYTES   (256 * CPU_KIB)
+#define CPU_DIRECT_WEIGHT_BYTES (256 * CPU_KIB)
+
+/* Pixels of a unit, about: so many that its weights, which come from farther away, are fetched rarely; for the weight
+ * gradient so few that three blocks of x and one of dy fit in the first-level cache. */
+#define CPU_DIRECT_PIXELS          196
+#define CPU_DIRECT_GRADIENT_PIXELS 98
+
+/* Samples share a unit only if that leaves so many units, and results of few units are shared out to so many tasks. */
+#define CPU_DIRECT_UNITS 4
+#define CPU_DIRECT_TASKS 16
+
+/* As CPU_WINOGRAD_PARTS_BYTES and MOST_PARTS. */
+#define CPU_DIRECT_PARTS_BYTES (4 * CPU_MIB)
+#define CPU_DIRECT_MOST_PARTS  16
+
 /* --- Convolutions on PLAIN layout by tiles, conv_plan.c and tiled_convolution.c --- */
 
 /* Floats of a unit's copy, and of a matrix that is gathered from it for BLAS: a quarter of a MiB, for half of the

@@ -3,7 +3,9 @@
 #include "core/checked.h"
 
 const cpu_format *moco_cpu_format_of(const cpu_backend *backend, const image_layer *desc) {
-    const cpu_format *f32 = &backend->f32, *bf16 = backend->bf16.block == 0 ? NULL : &backend->bf16;
+    /* Only oneDNN has bfloat16 convolutions of all kinds. */
+    const int32_t has_bf16 = backend->bf16.block != 0 && backend->onednn != NULL;
+    const cpu_format *f32 = &backend->f32, *bf16 = has_bf16 ? &backend->bf16 : NULL;
     if (f32->block == 0) return NULL;
     if (desc->input_layout == f32->layout) return f32;
     if (bf16 != NULL && desc->input_layout == bf16->layout) return bf16;

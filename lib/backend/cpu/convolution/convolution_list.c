@@ -11,14 +11,16 @@
 static const cpu_convolution *const forward_ways[] = {
     &moco_winograd_weights_outer_forward,
     &moco_winograd_tiles_outer_forward,
-    ONEDNN(forward) & moco_tiles_forward,
+    ONEDNN(forward) & moco_direct_forward,
+    &moco_tiles_forward,
     NULL,
 };
 
 static const cpu_convolution *const input_gradient_ways[] = {
     &moco_winograd_weights_outer_input_gradient,
     &moco_winograd_tiles_outer_input_gradient,
-    ONEDNN(input_gradient) & moco_tiles_input_gradient,
+    ONEDNN(input_gradient) & moco_direct_input_gradient,
+    &moco_tiles_input_gradient,
     NULL,
 };
 
@@ -26,7 +28,8 @@ static const cpu_convolution *const weight_gradient_ways[] = {
     &moco_winograd_weights_outer_weight_gradient,
     &moco_winograd_tiles_outer_weight_gradient,
     &moco_pointwise_weight_gradient,
-    ONEDNN(weight_gradient) & moco_tiles_weight_gradient,
+    ONEDNN(weight_gradient) & moco_direct_weight_gradient,
+    &moco_tiles_weight_gradient,
     NULL,
 };
 

@@ -4,11 +4,8 @@
  */
 #include "backend/cpu/convolution/convolution_list.h"
 #include "backend/cpu/convolution/direct_plan.h"
+#include "backend/cpu/cpu_blocking.h"
 #include "core/checked.h"
-
-/* Results larger than this are written past the cache: they are gone from it before somebody reads them. */
-#define STREAMED_BYTES ((int64_t) 12 << 20)
-#define ENOUGH_TASKS   16
 
 typedef struct direct_convolution {
     direct_pass pass;
@@ -187,7 +184,7 @@ static moco_status plan(cpu_backend *backend, const image_layer *desc, int kind,
     moco_direct_plan(pass, backend, desc, kind);
     convolution->side_by_side = choose_side(pass);
     const int64_t per_group = pass->out_blocks / convolution->side_by_side, tasks = pass->units * pass->groups;
-    convolution->slices = moco_min_i64(per_group, moco_ceil_divide(ENOUGH_TASKS, tasks));
+    convolution->slices = moco_min_i64(per_group, moco_ceil_divide(CPU_DIRECT_TASKS, tasks));
     convolution->weight_floats = phase_offset(convolution, direct_phases(pass));
     for (int64_t phase = 0; phase < direct_phases(pass); ++phase) {
         convolution->steps = moco_max_i64(convolution->steps, pass->copy_blocks * moco_direct_places(pass, phase));
@@ -196,7 +193,7 @@ static moco_status plan(cpu_backend *backend, const image_layer *desc, int kind,
         aligned_floats(2 * convolution->steps) + aligned_floats(pass->copy_floats + pass->space_floats);
     const int64_t target = desc->n * pass->groups * pass->out_blocks * pass->kernels->block * pass->target_h *
                            pass->target_w * (int64_t) sizeof(float);
-    convolution->streaming = target >= STREAMED_BYTES;
+    convolution->streaming = target >= CPU_STREAMED_BYTES;
     const int64_t floats = convolution->weight_floats + context->threads * convolution->worker_floats;
     info->scratch_bytes = (uint64_t) floats * sizeof(float);
     info->adds = kind == CPU_INPUT_GRADIENT;

@@ -3,16 +3,11 @@
 #include <string.h>
 
 #include "backend/cpu/convolution/convolution_list.h"
+#include "backend/cpu/cpu_blocking.h"
 #include "core/checked.h"
 
-/* Sizes are for second-level caches from 1 MiB on; no result depends on the processor's. */
-#define COPY_BYTES        ((int64_t) 256 << 10) /* of the source, for all results of a unit */
-#define WEIGHT_BYTES      ((int64_t) 256 << 10) /* for the results that are made side by side */
-#define FORWARD_PIXELS    196                   /* enough for the weights to be fetched rarely */
-#define GRADIENT_PIXELS   98                    /* of three blocks of x and one of dy fit into a first-level cache */
-#define ENOUGH_UNITS      4                     /* of several samples */
-#define SIDE_BY_SIDE      4                     /* blocks of results */
-#define LARGEST_IMAGE_ROW 4096
+#define SIDE_BY_SIDE      4    /* blocks of results, at most */
+#define LARGEST_IMAGE_ROW 4096 /* rows of windows are in a worker's memory */
 
 static int64_t round_up(int64_t value, int64_t multiple) {
     return moco_ceil_divide(value, multiple) * multiple;
@@ -41,7 +36,7 @@ static void set_unit(direct_pass *pass, int64_t pixels) {
     pass->samples = 1;
     pass->rows = pass->grid_h;
     if (2 * area <= pixels) {
-        pass->samples = moco_max_i64(1, moco_min_i64(pixels / area, pass->n / ENOUGH_UNITS));
+        pass->samples = moco_max_i64(1, moco_min_i64(pixels / area, pass->n / CPU_DIRECT_UNITS));
     } else if (area > pixels) {
         const int64_t bands =
             moco_ceil_divide(pass->grid_h, moco_max_i64(1, (pixels + pass->grid_w / 2) / pass->grid_w));
@@ -57,7 +52,8 @@ static void set_copy(direct_pass *pass) {
     const int64_t pixels = pass->samples * (pass->rows + pass->reach) * pass->row_stride;
     const int64_t block_bytes = phases * pixels * block * (int64_t) sizeof(float);
     const int64_t step_bytes = places * block * SIDE_BY_SIDE * block * (int64_t) sizeof(float);
-    const int64_t most = moco_max_i64(1, moco_min_i64(COPY_BYTES / block_bytes, WEIGHT_BYTES / step_bytes));
+    const int64_t most =
+        moco_max_i64(1, moco_min_i64(CPU_DIRECT_COPY_BYTES / block_bytes, CPU_DIRECT_WEIGHT_BYTES / step_bytes));
     const int64_t chunks = pass->image_channels > 0 ? 1 : moco_ceil_divide(pass->in_blocks, most);
     pass->copy_blocks = moco_ceil_divide(pass->in_blocks, chunks);
     pass->plane = pixels * block;
@@ -150,7 +146,7 @@ void moco_direct_plan(direct_pass *pass, const cpu_backend *backend, const image
         describe_forward(pass, desc, format->block);
     }
     pass->row_stride = pass->grid_w + pass->reach;
-    set_unit(pass, kind == CPU_WEIGHT_GRADIENT ? GRADIENT_PIXELS : FORWARD_PIXELS);
+    set_unit(pass, kind == CPU_WEIGHT_GRADIENT ? CPU_DIRECT_GRADIENT_PIXELS : CPU_DIRECT_PIXELS);
     set_copy(pass);
 }
 

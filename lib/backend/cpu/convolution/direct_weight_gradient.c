@@ -7,11 +7,8 @@
 
 #include "backend/cpu/convolution/convolution_list.h"
 #include "backend/cpu/convolution/direct_plan.h"
+#include "backend/cpu/cpu_blocking.h"
 #include "core/checked.h"
-
-/* What all parts of the gradient may take, so that adding them up costs little. */
-#define PARTS_BYTES ((int64_t) 4 << 20)
-#define MOST_PARTS  16
 
 typedef struct direct_gradient {
     direct_pass pass;
@@ -136,9 +133,9 @@ static moco_status plan(cpu_backend *backend, const image_layer *desc, void **ou
     moco_direct_plan(pass, backend, desc, CPU_WEIGHT_GRADIENT);
     gradient->row = pass->in_blocks * pass->kernel * pass->kernel * pass->kernels->block;
     const int64_t bytes = out_channels(pass) * gradient->row * (int64_t) sizeof(float);
-    const int64_t most = moco_min_i64(MOST_PARTS, pass->units);
+    const int64_t most = moco_min_i64(CPU_DIRECT_MOST_PARTS, pass->units);
     gradient->parts = 1; /* a power of two, as the number of threads is mostly */
-    while (2 * gradient->parts <= most && 2 * gradient->parts * bytes <= PARTS_BYTES) gradient->parts *= 2;
+    while (2 * gradient->parts <= most && 2 * gradient->parts * bytes <= CPU_DIRECT_PARTS_BYTES) gradient->parts *= 2;
     const int64_t tasks = gradient->parts * pass->groups;
     gradient->shares = moco_min_i64(pass->out_blocks, moco_ceil_divide(context->threads, tasks));
     gradient->worker_floats =

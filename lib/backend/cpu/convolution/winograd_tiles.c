@@ -11,14 +11,14 @@ static int32_t pays_off(const winograd_kernels *kernels, const image_layer *desc
 }
 
 /* With fewer channels, transforming the tiles costs more than the multiplications saved; with few pixels, transforming
- * the weights does. Constant weights are left to a convolution that keeps its copy of them. */
+ * the weights does. Constant weights are left to oneDNN's convolution, which keeps its copy of them. */
 int32_t moco_winograd_supports(const cpu_backend *backend, const image_layer *desc) {
     const cpu_format *format = moco_cpu_format_of(backend, desc);
     const winograd_kernels *kernels = format->winograd;
-    return kernels != NULL && desc->input_layout == format->layout && !desc->constant_weights &&
-           !desc->direct_convolution && desc->kernel == 3 && desc->stride == 1 && desc->padding == 1 &&
-           desc->groups == 1 && desc->c % kernels->nr == 0 && desc->out_c % kernels->nr == 0 &&
-           desc->n * desc->h * desc->w >= desc->c && pays_off(kernels, desc);
+    return kernels != NULL && desc->input_layout == format->layout &&
+           (!desc->constant_weights || backend->onednn == NULL) && !desc->direct_convolution && desc->kernel == 3 &&
+           desc->stride == 1 && desc->padding == 1 && desc->groups == 1 && desc->c % kernels->nr == 0 &&
+           desc->out_c % kernels->nr == 0 && desc->n * desc->h * desc->w >= desc->c && pays_off(kernels, desc);
 }
 
 int32_t moco_winograd_weights_outer(const cpu_backend *backend, const image_layer *desc) {
