@@ -85,7 +85,8 @@ MOCO_API moco_queue_config *moco_recipe_queue(moco_recipe *recipe);
 MOCO_API moco_loss_config *moco_recipe_loss(moco_recipe *recipe);
 MOCO_API moco_optimizer_config *moco_recipe_optimizer(moco_recipe *recipe);
 MOCO_API moco_schedule *moco_recipe_schedule(moco_recipe *recipe);
-/* moco_trainer_create_for sets its learning_rate, to the recipe's schedule, and its steps_per_epoch, to the loader's. */
+/* moco_trainer_create_for sets its learning_rate, to the recipe's schedule; and with a dataset its steps_per_epoch, to the
+ * loader's. */
 MOCO_API moco_trainer_config *moco_recipe_trainer(moco_recipe *recipe);
 
 /* The recipe's views of a dataset's images. */
@@ -94,7 +95,8 @@ MOCO_API moco_status moco_augment_create_for(moco_augment **out, const moco_data
 
 /* Makes views, loader, both encoders, queue, loss and optimizer on the dataset's context, and a trainer that keeps them:
  * moco_trainer_run takes its own loader where it is given none, and moco_trainer_encoder and its like lend the parts.
- * The recipe is read and may be destroyed. Errors are those of the parts. */
+ * `dataset` NULL: without views and loader, on the recipe's context, for a program that calls moco_trainer_step with
+ * images of its own. The recipe is read and may be destroyed. Errors are those of the parts. */
 MOCO_API moco_status moco_trainer_create_for(moco_trainer **out, moco_dataset *dataset, const moco_recipe *recipe);
 
 MOCO_END_DECLS

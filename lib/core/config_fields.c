@@ -166,6 +166,7 @@ static const moco_config_field schedule_fields[] = {
 static const moco_config_field trainer_fields[] = {
     INT32(use_learning_rate_schedule, 0, 1),
     REAL(momentum_end, 0, 1),
+    INT64(steps_per_epoch, 1, I64), /* where no loader tells */
 };
 #undef CONFIG
 #undef SECTION

@@ -57,21 +57,26 @@ typedef struct trainer_parts {
     moco_optimizer *optimizer;
 } trainer_parts;
 
-static moco_status create_encoders(trainer_parts *parts, moco_context *context, const moco_recipe *recipe) {
-    moco_encoder_config config = recipe->encoder;
-    const int64_t pixels = (int64_t) moco_augment_height(parts->augment) * moco_augment_width(parts->augment);
-    if (config.mlp_input_dim == 0 && config.channels >= 1 && pixels <= INT32_MAX / config.channels) {
-        config.mlp_input_dim = (int32_t) pixels * config.channels;
-    }
-    MOCO_TRY(moco_encoder_create(&parts->encoder, context, &config));
-    return moco_momentum_encoder_create(&parts->momentum_encoder, parts->encoder, &recipe->momentum_encoder);
+static moco_status create_loader(trainer_parts *parts, moco_dataset *dataset, const moco_recipe *recipe) {
+    MOCO_TRY(moco_augment_create_for(&parts->augment, dataset, recipe));
+    return moco_loader_create(&parts->loader, dataset, parts->augment, &recipe->loader);
 }
 
-static moco_status create_parts(trainer_parts *parts, moco_dataset *dataset, const moco_recipe *recipe) {
-    moco_context *context = dataset->context;
-    MOCO_TRY(moco_augment_create_for(&parts->augment, dataset, recipe));
-    MOCO_TRY(moco_loader_create(&parts->loader, dataset, parts->augment, &recipe->loader));
-    MOCO_TRY(create_encoders(parts, context, recipe));
+/* The MLP's input is a view, as large as the recipe or else the dataset has it. */
+static void fit_mlp(const trainer_parts *parts, const moco_recipe *recipe, moco_encoder_config *config) {
+    const int64_t height = parts->augment == NULL ? recipe->augment.height : moco_augment_height(parts->augment);
+    const int64_t width = parts->augment == NULL ? recipe->augment.width : moco_augment_width(parts->augment);
+    if (config->mlp_input_dim != 0 || config->channels < 1 || height < 1 || width < 1) return;
+    if (height * width <= INT32_MAX / config->channels) {
+        config->mlp_input_dim = (int32_t) (height * width) * config->channels;
+    }
+}
+
+static moco_status create_parts(trainer_parts *parts, moco_context *context, const moco_recipe *recipe) {
+    moco_encoder_config encoder = recipe->encoder;
+    fit_mlp(parts, recipe, &encoder);
+    MOCO_TRY(moco_encoder_create(&parts->encoder, context, &encoder));
+    MOCO_TRY(moco_momentum_encoder_create(&parts->momentum_encoder, parts->encoder, &recipe->momentum_encoder));
     moco_queue_config queue = recipe->queue;
     if (queue.dim == 0) queue.dim = moco_encoder_embedding_dim(parts->encoder);
     MOCO_TRY(moco_queue_create(&parts->queue, context, &queue));
@@ -79,21 +84,29 @@ static moco_status create_parts(trainer_parts *parts, moco_dataset *dataset, con
     return moco_optimizer_create(&parts->optimizer, parts->encoder, &recipe->optimizer);
 }
 
+static moco_status create_trainer(moco_trainer **out, const trainer_parts *parts, const moco_recipe *recipe) {
+    moco_trainer_config config = recipe->trainer;
+    config.learning_rate = &recipe->schedule;
+    if (parts->loader != NULL) config.steps_per_epoch = moco_loader_batches_per_epoch(parts->loader);
+    return moco_trainer_create(out, parts->encoder, parts->momentum_encoder, parts->queue, parts->loss,
+                               parts->optimizer, &config);
+}
+
 moco_status moco_trainer_create_for(moco_trainer **out, moco_dataset *dataset, const moco_recipe *recipe) {
     MOCO_REQUIRE_POINTER(out);
-    MOCO_REQUIRE_POINTER(dataset);
     MOCO_REQUIRE_POINTER(recipe);
+    moco_context *context = dataset == NULL ? recipe->context : dataset->context;
+    MOCO_REQUIRE(context != NULL,
+                 "dataset is NULL, and so was the recipe's context; one of them must say where the parts "
+                 "are made");
     trainer_parts parts = {.augment = NULL};
     moco_trainer *trainer = NULL;
-    moco_status status = create_parts(&parts, dataset, recipe);
-    if (status == MOCO_OK) {
-        moco_trainer_config config = recipe->trainer;
-        config.learning_rate = &recipe->schedule;
-        config.steps_per_epoch = moco_loader_batches_per_epoch(parts.loader);
-        status = moco_trainer_create(&trainer, parts.encoder, parts.momentum_encoder, parts.queue, parts.loss,
-                                     parts.optimizer, &config);
+    moco_status status = dataset == NULL ? MOCO_OK : create_loader(&parts, dataset, recipe);
+    if (status == MOCO_OK) status = create_parts(&parts, context, recipe);
+    if (status == MOCO_OK) status = create_trainer(&trainer, &parts, recipe);
+    if (status == MOCO_OK && dataset != NULL) {
+        status = moco_trainer_keep_loader(trainer, parts.loader, parts.augment);
     }
-    if (status == MOCO_OK) status = moco_trainer_keep_loader(trainer, parts.loader, parts.augment);
     /* The trainer keeps the parts now, or nobody does. */
     moco_optimizer_destroy(parts.optimizer);
     moco_loss_destroy(parts.loss);

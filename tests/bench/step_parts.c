@@ -6,41 +6,45 @@
 
 #include "measure.h"
 
-moco_status step_parts_create_encoder(step_parts *p, const step_settings *s) {
+/* v1 on one device and at a constant learning rate, for the settings' network, queue and batch. */
+static moco_status create_recipe(moco_recipe **out, moco_context *context, const step_settings *s) {
+    moco_recipe *recipe = NULL;
+    moco_status status = moco_recipe_create(&recipe, context, "v1:bn_groups=1,use_learning_rate_schedule=0");
+    if (status != MOCO_OK) return status;
+    moco_encoder_config *encoder = moco_recipe_encoder(recipe);
+    encoder->embedding_dim = (int32_t) s->dim;
+    if (strcmp(s->dtype, "bf16") == 0) encoder->compute_dtype = MOCO_COMPUTE_BF16_REQUIRED;
+    if (strcmp(s->dtype, "f32_direct") == 0) encoder->compute_dtype = MOCO_COMPUTE_F32_DIRECT;
+    moco_recipe_queue(recipe)->capacity = s->queue_size;
+    moco_recipe_loader(recipe)->batch_size = s->n;
+    moco_recipe_loader(recipe)->workers = s->workers;
+    if (s->arch != NULL) status = moco_recipe_set(recipe, "arch", s->arch);
+    if (status == MOCO_OK) status = moco_recipe_set(recipe, "stem", s->stem);
+    if (status == MOCO_OK) status = moco_recipe_set(recipe, "augment", s->size <= 64 ? "cifar" : "v2");
+    moco_recipe_augment(recipe)->height = moco_recipe_augment(recipe)->width = (int32_t) s->size;
+    if (status == MOCO_OK) {
+        *out = recipe;
+    } else {
+        moco_recipe_destroy(recipe);
+    }
+    return status;
+}
+
+static moco_status create_context(step_parts *p, const step_settings *s) {
     moco_context_config context;
-    moco_encoder_config encoder;
-    moco_status status = moco_context_config_init(&context, sizeof context);
-    if (status == MOCO_OK) status = moco_encoder_config_init(&encoder, sizeof encoder);
+    const moco_status status = moco_context_config_init(&context, sizeof context);
     if (status != MOCO_OK) return status;
     context.threads = s->threads;
     context.backend = s->backend;
-    encoder.architecture = s->arch;
-    encoder.stem = strcmp(s->stem, "cifar") == 0 ? MOCO_STEM_CIFAR : MOCO_STEM_IMAGENET;
-    encoder.embedding_dim = (int32_t) s->dim;
-    if (strcmp(s->dtype, "bf16") == 0) encoder.compute_dtype = MOCO_COMPUTE_BF16_REQUIRED;
-    if (strcmp(s->dtype, "f32_direct") == 0) encoder.compute_dtype = MOCO_COMPUTE_F32_DIRECT;
-    status = moco_context_create(&p->context, &context);
-    return status == MOCO_OK ? moco_encoder_create(&p->encoder, p->context, &encoder) : status;
+    return moco_context_create(&p->context, &context);
 }
 
-static moco_status create_loader(step_parts *p, const step_settings *s) {
-    moco_dataset *dataset = NULL;
-    moco_augment *augment = NULL;
-    moco_augment_config views;
-    moco_loader_config loader;
-    moco_status status =
-        moco_augment_config_init(&views, sizeof views, s->size <= 64 ? MOCO_AUGMENT_CIFAR : MOCO_AUGMENT_V2);
-    if (status == MOCO_OK) status = moco_loader_config_init(&loader, sizeof loader);
-    if (status != MOCO_OK) return status;
-    views.height = views.width = (int32_t) s->size;
-    loader.batch_size = s->n;
-    loader.workers = s->workers;
-    status = moco_dataset_open(&dataset, p->context, s->data);
-    if (status == MOCO_OK) status = moco_augment_create(&augment, p->context, &views);
-    if (status == MOCO_OK) status = moco_loader_create(&p->loader, dataset, augment, &loader);
-    if (status == MOCO_OK) status = moco_loader_start_epoch(p->loader, 0);
-    moco_augment_destroy(augment);
-    moco_dataset_destroy(dataset);
+moco_status step_parts_create_encoder(step_parts *p, const step_settings *s) {
+    moco_recipe *recipe = NULL;
+    moco_status status = create_context(p, s);
+    if (status == MOCO_OK) status = create_recipe(&recipe, p->context, s);
+    if (status == MOCO_OK) status = moco_encoder_create(&p->encoder, p->context, moco_recipe_encoder(recipe));
+    moco_recipe_destroy(recipe);
     return status;
 }
 
@@ -63,34 +67,21 @@ static moco_status create_images(step_parts *p, const step_settings *s) {
 }
 
 moco_status step_parts_create(step_parts *p, const step_settings *s) {
-    moco_queue_config queue;
-    moco_trainer_config trainer;
-    moco_status status = step_parts_create_encoder(p, s);
-    if (status == MOCO_OK) status = moco_queue_config_init(&queue, sizeof queue);
-    if (status == MOCO_OK) status = moco_trainer_config_init(&trainer, sizeof trainer);
+    moco_recipe *recipe = NULL;
+    moco_dataset *dataset = NULL;
+    moco_status status = create_context(p, s);
+    if (status == MOCO_OK) status = create_recipe(&recipe, p->context, s);
+    if (status == MOCO_OK && s->data != NULL) status = moco_dataset_open(&dataset, p->context, s->data);
+    if (status == MOCO_OK) status = moco_trainer_create_for(&p->trainer, dataset, recipe);
+    moco_dataset_destroy(dataset);
+    moco_recipe_destroy(recipe);
     if (status != MOCO_OK) return status;
-    queue.dim = s->dim;
-    queue.capacity = s->queue_size;
-    trainer.use_learning_rate_schedule = 0;
-    status = moco_momentum_encoder_create(&p->momentum_encoder, p->encoder, NULL);
-    if (status == MOCO_OK) status = moco_queue_create(&p->queue, p->context, &queue);
-    if (status == MOCO_OK) status = moco_loss_create(&p->loss, p->context, NULL);
-    if (status == MOCO_OK) status = moco_optimizer_create(&p->optimizer, p->encoder, NULL);
-    if (status == MOCO_OK) {
-        status = moco_trainer_create(&p->trainer, p->encoder, p->momentum_encoder, p->queue, p->loss, p->optimizer,
-                                     &trainer);
-    }
-    if (status != MOCO_OK) return status;
-    return s->data != NULL ? create_loader(p, s) : create_images(p, s);
+    p->loader = moco_trainer_loader(p->trainer);
+    return p->loader != NULL ? moco_loader_start_epoch(p->loader, 0) : create_images(p, s);
 }
 
 void step_parts_destroy(step_parts *p) {
-    moco_loader_destroy(p->loader);
     moco_trainer_destroy(p->trainer);
-    moco_optimizer_destroy(p->optimizer);
-    moco_loss_destroy(p->loss);
-    moco_queue_destroy(p->queue);
-    moco_momentum_encoder_destroy(p->momentum_encoder);
     moco_encoder_destroy(p->encoder);
     moco_context_destroy(p->context);
     free(p->query_images);

@@ -8,15 +8,11 @@
 
 typedef struct step_parts {
     moco_context *context;
-    moco_encoder *encoder;
-    moco_momentum_encoder *momentum_encoder;
-    moco_queue *queue;
-    moco_loss *loss;
-    moco_optimizer *optimizer;
-    moco_trainer *trainer;
-    moco_loader *loader; /* with settings.data only */
-    int64_t epoch;       /* of the loader */
-    float *query_images; /* without it */
+    moco_encoder *encoder; /* of step_parts_create_encoder */
+    moco_trainer *trainer; /* of step_parts_create */
+    moco_loader *loader;   /* the trainer's; with settings.data only */
+    int64_t epoch;         /* of the loader */
+    float *query_images;   /* without it */
     float *key_images;
 } step_parts;
 

@@ -65,7 +65,6 @@ static const hole holes[] = {
     {MOCO_CONFIG_MOMENTUM_ENCODER, offsetof(moco_momentum_encoder_config, reserved), 4},
     {MOCO_CONFIG_QUEUE, offsetof(moco_queue_config, reserved), 4},
     {MOCO_CONFIG_TRAINER, offsetof(moco_trainer_config, learning_rate), sizeof(void *)}, /* the section "schedule" */
-    {MOCO_CONFIG_TRAINER, offsetof(moco_trainer_config, steps_per_epoch), 8},            /* the loader tells */
 };
 
 static void mark(unsigned char *bytes, size_t offset, size_t count) {

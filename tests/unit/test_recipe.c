@@ -507,6 +507,38 @@ static void zeros_are_filled_in(void **state) {
     moco_context_destroy(context);
 }
 
+/* Without a dataset: the same parts, for a program's own images. */
+static void own_images_need_no_dataset(void **state) {
+    (void) state;
+    static float query[8 * 3 * SIDE * SIDE], key[8 * 3 * SIDE * SIDE];
+    uint64_t bits[2];
+    moco_context *context = make_context();
+    moco_dataset *dataset = make_images(context);
+    fill_uniform(query, 8 * 3 * SIDE * SIDE, "query");
+    fill_uniform(key, 8 * 3 * SIDE * SIDE, "key");
+    for (int with = 0; with < 2; ++with) {
+        static const char settings[] = SMALL ",arch=mlp,mlp_hidden_dim=24,size=8,steps_per_epoch=3";
+        moco_recipe *recipe = NULL;
+        moco_trainer *trainer = NULL;
+        assert_int_equal(moco_recipe_create(&recipe, context, settings), MOCO_OK);
+        assert_int_equal(moco_trainer_create_for(&trainer, with ? dataset : NULL, recipe), MOCO_OK);
+        moco_recipe_destroy(recipe);
+        assert_int_equal(moco_trainer_augment(trainer) != NULL, with);
+        assert_int_equal(moco_trainer_loader(trainer) != NULL, with);
+        for (int step = 0; step < 4; ++step) {
+            moco_step_stats stats = {.struct_size = sizeof stats};
+            assert_int_equal(moco_trainer_step(trainer, query, key, NULL, 8, SIDE, SIDE, &stats), MOCO_OK);
+            assert_int_equal(stats.epoch, step / 3); /* the dataset has 3 batches of 8, too */
+        }
+        bits[with] = encoder_checksum(moco_trainer_encoder(trainer));
+        assert_int_equal(moco_trainer_run(trainer, NULL, 0, 5, NULL, NULL), with ? MOCO_OK : MOCO_INVALID_ARGUMENT);
+        moco_trainer_destroy(trainer);
+    }
+    assert_true(bits[0] == bits[1]);
+    moco_dataset_destroy(dataset);
+    moco_context_destroy(context);
+}
+
 static int32_t odd_size(int64_t index, int64_t *h, int64_t *w, int32_t *label, void *user) {
     (void) user;
     *h = 40 + index % 3;
@@ -573,6 +605,7 @@ static void trainers_that_cannot_be_are_refused(void **state) {
     moco_augment *augment = NULL;
     assert_int_equal(moco_trainer_create_for(NULL, dataset, recipe), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_trainer_create_for(&trainer, NULL, recipe), MOCO_INVALID_ARGUMENT);
+    assert_non_null(strstr(moco_last_error(), "context"));
     assert_int_equal(moco_trainer_create_for(&trainer, dataset, NULL), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_augment_create_for(&augment, dataset, NULL), MOCO_INVALID_ARGUMENT);
     assert_null(moco_trainer_encoder(NULL));
@@ -593,6 +626,7 @@ int main(void) {
         cmocka_unit_test(damaged_text_is_refused_or_understood),
         cmocka_unit_test(trainer_has_the_bits_of_parts_by_hand),
         cmocka_unit_test(zeros_are_filled_in),
+        cmocka_unit_test(own_images_need_no_dataset),
         cmocka_unit_test(unlike_images_take_the_recipes_size),
         cmocka_unit_test(trainers_that_cannot_be_are_refused),
     };
