@@ -52,13 +52,19 @@ int main(int argc, char **argv) {
     open_encoder_input(&input, context, path, data, test_data, augment, size, test_count);
     if (input.data.test == NULL) stop("%s has no test images of its own; give --test-data", input.description);
     if (!can_measure_knn(&input.data)) stop("%s has no labels, which kNN needs", input.description);
-    knn_accuracy accuracy;
-    check(measure_knn(context, output == MOCO_OUTPUT_PIXELS ? NULL : input.encoder, &input.data, input.augment, output,
-                      bank, k, temperature, &accuracy));
+    const double start = seconds_now();
+    moco_knn_accuracy accuracy = {.struct_size = sizeof accuracy};
+    moco_knn_measure_config config;
+    check(moco_knn_measure_config_init(&config, sizeof config));
+    config.output = output;
+    config.bank = bank;
+    config.k = (int32_t) k;
+    config.temperature = temperature;
+    check(moco_knn_measure(input.encoder, input.data.train, input.data.test, input.augment, &config, &accuracy));
     printf("%s: kNN top-1 %.2f %%, top-5 %.2f %% of %lld test images of %s (k %lld, t %g, %lld-d %s, %.1f s)\n", path,
            100 * accuracy.top1, 100 * accuracy.top5, (long long) accuracy.tested, input.description, (long long) k,
            temperature, (long long) moco_extract_dim(input.encoder, input.augment, output),
-           moco_enum_name("output", output), accuracy.seconds);
+           moco_enum_name("output", output), seconds_now() - start);
     if (accuracy.broken > 0) printf("%lld broken images were left out\n", (long long) accuracy.broken);
     close_encoder_input(&input);
     moco_context_destroy(context);

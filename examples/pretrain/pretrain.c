@@ -68,11 +68,17 @@ static int32_t on_step(const moco_step_stats *stats, void *user) {
     return 0;
 }
 
-static knn_accuracy knn_of(run_state *run, moco_encoder *encoder, int32_t output) {
+static moco_knn_accuracy knn_of(run_state *run, moco_encoder *encoder, int32_t output) {
     const pretrain_options *options = run->options;
-    knn_accuracy accuracy = {0};
-    check(measure_knn(run->parts.context, encoder, &run->parts.data, run->parts.augment, output, options->knn_bank,
-                      options->knn_k, options->knn_temperature, &accuracy));
+    moco_knn_accuracy accuracy = {.struct_size = sizeof accuracy};
+    moco_knn_measure_config config;
+    check(moco_knn_measure_config_init(&config, sizeof config));
+    config.output = output;
+    config.bank = options->knn_bank;
+    config.k = (int32_t) options->knn_k;
+    config.temperature = options->knn_temperature;
+    check(
+        moco_knn_measure(encoder, run->parts.data.train, run->parts.data.test, run->parts.augment, &config, &accuracy));
     return accuracy;
 }
 
@@ -105,7 +111,7 @@ static void finish_epoch(run_state *run, int32_t measure) {
         check(save_encoder(&run->parts, run->options, -1)); /* first: a failing measurement loses nothing */
     }
     if (measure && can_measure_knn(&run->parts.data)) {
-        const knn_accuracy accuracy = knn_of(run, run->parts.encoder, run->options->knn_output);
+        const moco_knn_accuracy accuracy = knn_of(run, run->parts.encoder, run->options->knn_output);
         means->knn_top1 = run->last_top1 = accuracy.top1;
         means->knn_top5 = accuracy.top5;
         snprintf(knn_text, sizeof knn_text, "  kNN %.1f %%", 100 * accuracy.top1);

@@ -38,6 +38,13 @@ typedef struct moco_dataset moco_dataset;
  * label, line of a list, place in a tar). */
 MOCO_API moco_status moco_dataset_open(moco_dataset **out, moco_context *context, const char *description);
 
+/* The test images that belong to the training images of `description`, by the custom of its kind: "cifar10:DIR" and
+ * "cifar100:DIR" have the -test kind; "folder:SET/train" has SET/val or, without that, SET/test, and so has
+ * "tar:FILE/train"; "synthetic" has its test split, `synthetic_count` images (>= 1) of it. *out is NULL, which is no
+ * failure, where the custom knows none: other folders, lists. Errors: as moco_dataset_open's. */
+MOCO_API moco_status moco_dataset_open_test(moco_dataset **out, moco_context *context, const char *description,
+                                            int64_t synthetic_count);
+
 /* For the kinds that hold image files; the others leave it aside. What one image may cost: more is FORMAT, before it is
  * spent. */
 typedef struct moco_image_dataset_config {

@@ -54,6 +54,36 @@ MOCO_API moco_status moco_knn_classify(const moco_knn *knn, const float *feature
 MOCO_API moco_status moco_knn_evaluate(const moco_knn *knn, const float *features, const int32_t *labels, int64_t n,
                                        double *top1, double *top5);
 
+/* --- kNN accuracy of a dataset in one call --- */
+
+typedef struct moco_knn_measure_config {
+    uint32_t struct_size;
+    int32_t output; /* MOCO_OUTPUT_*, what is compared; default FEATURES */
+    int32_t k;      /* as in moco_knn_config; default 200 */
+    int32_t reserved;
+    double temperature; /* as in moco_knn_config; default 0.1 */
+    int64_t bank;       /* the first so many images of `train` are compared with; default 0: all */
+    int64_t batch_size; /* images in a pass of the encoder; default 256 */
+} moco_knn_measure_config;
+
+typedef struct moco_knn_accuracy {
+    uint32_t struct_size; /* set by the caller */
+    int32_t reserved;
+    double top1; /* fractions in 0..1 of the tested images */
+    double top5;
+    int64_t tested; /* test images that could be read and have a label */
+    int64_t broken; /* images of both datasets that could not be read */
+} moco_knn_accuracy;
+
+MOCO_API moco_status moco_knn_measure_config_init(moco_knn_measure_config *config, uint32_t struct_size);
+
+/* moco_extract of both datasets, then moco_knn_evaluate of `test` against `train`, without broken images and those that
+ * have no label. `encoder` may be NULL for PIXELS, `config` for the defaults. INVALID_ARGUMENT where the labels don't
+ * mean the same in both: no classes, or other ones, by number or name. */
+MOCO_API moco_status moco_knn_measure(moco_encoder *encoder, moco_dataset *train, moco_dataset *test,
+                                      moco_augment *augment, const moco_knn_measure_config *config,
+                                      moco_knn_accuracy *accuracy);
+
 MOCO_END_DECLS
 
 #endif
