@@ -1,7 +1,7 @@
 # The layers of lib/ and what each may include and call, beside itself: the one place that says so (CONTRIBUTING.md has the
 # picture). check_includes.cmake reads the includes by it, check_layers.cmake the object files. A layer is a folder with all
-# folders below it that are no layers of their own. They come in an order in which each uses earlier ones alone, so that
-# they have no circle.
+# that lies below it and is no layer of its own; or a file, where a folder has both a front door and what its rooms share.
+# They come in an order in which each uses earlier ones alone, so that they have no circle.
 set(layers)
 macro(layer folder)
   foreach(below ${ARGN})
@@ -23,8 +23,14 @@ layer(backend core)
 layer(backend/reference core backend)
 layer(backend/cpu/kernels core backend)
 layer(backend/cpu/blas core backend)
-layer(backend/cpu core backend backend/cpu/kernels backend/cpu/blas)
-layer(context core backend backend/reference backend/cpu) # makes a chain of them
+layer(backend/cpu core backend backend/cpu/kernels) # what its rooms share
+layer(backend/cpu/onednn core backend backend/cpu backend/cpu/kernels)
+layer(backend/cpu/info_nce core backend backend/cpu backend/cpu/kernels)
+layer(backend/cpu/layers core backend backend/cpu backend/cpu/kernels backend/cpu/blas)
+layer(backend/cpu/convolution core backend backend/cpu backend/cpu/kernels backend/cpu/blas backend/cpu/onednn)
+layer(backend/cpu/cpu_backend.c core backend backend/cpu backend/cpu/onednn backend/cpu/info_nce backend/cpu/layers
+                                backend/cpu/convolution)
+layer(context core backend backend/reference backend/cpu/cpu_backend.c) # makes a chain of them
 layer(data core io)
 layer(augment core io)
 layer(loader core data augment)
@@ -45,17 +51,17 @@ foreach(part data augment loader encoder keys loss optimizer trainer evaluation 
   only_headers(recipe ${part} "_internal\\.h$")
 endforeach()
 
-# The layer of a folder below lib/: the longest that it begins with.
-function(layer_of folder out)
-  while(folder AND NOT folder IN_LIST layers)
-    string(FIND "${folder}" "/" at REVERSE)
+# The layer of a file, by its path below lib/: the longest that it begins with.
+function(layer_of path out)
+  while(path AND NOT path IN_LIST layers)
+    string(FIND "${path}" "/" at REVERSE)
     if(at EQUAL -1)
-      set(folder "")
+      set(path "")
     else()
-      string(SUBSTRING "${folder}" 0 ${at} folder)
+      string(SUBSTRING "${path}" 0 ${at} path)
     endif()
   endwhile()
-  set(${out} "${folder}" PARENT_SCOPE)
+  set(${out} "${path}" PARENT_SCOPE)
 endfunction()
 
 # Of `nodes`, those from which a circle is reached along the arrows (arrows_<node>: nodes): what is left when nodes without

@@ -1,5 +1,6 @@
 #include "backend/cpu/convolution/convolution_list.h"
 
+#include "backend/cpu/onednn/onednn_provider.h"
 #include "core/checked.h"
 
 #ifdef MOCO_HAVE_ONEDNN

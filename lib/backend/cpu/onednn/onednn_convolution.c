@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
-#include "backend/cpu/convolution/convolution_list.h"
 #include "backend/cpu/onednn/onednn_api.h"
+#include "backend/cpu/onednn/onednn_provider.h"
 #include "backend/cpu/onednn/onednn_weights.h"
 #include "core/checked.h"
 

@@ -4,9 +4,11 @@
 
 #include <moco/status.h>
 
-#include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/cpu_convolution.h"
 
 moco_status moco_onednn_open(onednn_provider **out, moco_context *context);
 void moco_onednn_close(onednn_provider *provider); /* NULL is a no-op */
+
+extern const cpu_convolution moco_onednn_forward, moco_onednn_input_gradient, moco_onednn_weight_gradient;
 
 #endif
