@@ -23,7 +23,8 @@ static const char description[] =
     "  pretrain --data folder:SET/train --augment v2 --arch resnet18 --stem imagenet\n"
     "or any folder, list or tar of JPEG, PNG and WebP files.\n\n"
     "ARCH: resnet18, resnet34, resnet50, resnet101, resnet152, resnext50_32x8d, wide_resnet50_2, wide_resnet50_4,\n"
-    "cifar_resnet20, cifar_resnet56 (any depth 6n+2), or mlp on the flattened pixels.";
+    "resnet50_w2, resnet50_w4 (every layer wider), cifar_resnet20, cifar_resnet56 (any depth 6n+2), or mlp on the\n"
+    "flattened pixels.";
 
 /* What no part of the library can see alone. */
 static void check_recipe(pretrain_options *options, const command_line *line) {
@@ -76,7 +77,7 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
         CHOICE("cache", "how it keeps them", "loader.cache", "cache"),
         SETTING("max-broken", "fraction of broken images that stops the run", "loader.max_broken_fraction"),
         SETTING("arch", "ARCH, see above", "arch"),
-        CHOICE("stem", "first layers of resnet18 to wide_resnet50_4", "encoder.stem", "stem"),
+        CHOICE("stem", "first layers of resnet18 to resnet50_w4", "encoder.stem", "stem"),
         CHOICE("head", "linear is v1's, mlp v2's", "encoder.head", "head"),
         SETTING("dim", "embedding dim", "dim"),
         SETTING("bn-groups", "BatchNorm groups per batch; 1: no shuffled BatchNorm", "encoder.bn_groups"),

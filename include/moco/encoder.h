@@ -47,9 +47,10 @@ typedef struct moco_encoder_config {
     /* torchvision's "resnet18", "resnet34", "resnet50" (default), "resnet101", "resnet152"; "resnext50_32x8d", the RX50
      * of arXiv 1911.05722's table 1; its R50w2x and R50w4x, "resnet50_w2" and "resnet50_w4", in which every layer is 2
      * or 4 times as wide (backbones of 93.9 M and 375.4 M parameters); torchvision's "wide_resnet50_2", in which the
-     * 3x3 convolutions alone are, and so "wide_resnet50_4"; "cifar_resnetD" with D = 6 n + 2 up to 1202, such as cifar_resnet20 (16-32-64 channels);
-     * "mlp" (hidden layers under the names of an nn.Sequential: layers.0 the first Linear, layers.1 its BatchNorm,
-     * layers.3 the second Linear ...). NULL means the default, an unknown name is NOT_FOUND. Copied. */
+     * 3x3 convolutions alone are, and so "wide_resnet50_4"; "cifar_resnetD" with D = 6 n + 2 up to 1202, such as
+     * cifar_resnet20 (16-32-64 channels); "mlp" (hidden layers under the names of an nn.Sequential: layers.0 the first
+     * Linear, layers.1 its BatchNorm, layers.3 the second Linear ...). NULL means the default, an unknown name is
+     * NOT_FOUND. Copied. */
     const char *architecture;
     int32_t head;               /* MOCO_HEAD_*; default LINEAR */
     int32_t embedding_dim;      /* dim; default 128; ignored with HEAD_NONE */
@@ -116,9 +117,9 @@ MOCO_API moco_status moco_encoder_forward(moco_encoder *encoder, const float *im
  * After another failure the gradients are undefined until they are zeroed. */
 MOCO_API moco_status moco_encoder_backward(moco_encoder *encoder, const float *d_embeddings, int64_t n);
 
-/* Two views at a time: forwards of pass 0 and of pass 1 wait for their backward side by side, each in memory of its own,
- * which pass 1 takes at its first use. The backward passes may come in any order, and each adds to the gradients; a
- * pass whose forward is repeated, or never followed by a backward, leaves the other one alone. Pass 0 is
+/* Two views at a time: forwards of pass 0 and of pass 1 wait for their backward side by side, each in memory of its
+ * own, which pass 1 takes at its first use. The backward passes may come in any order, and each adds to the gradients;
+ * a pass whose forward is repeated, or never followed by a backward, leaves the other one alone. Pass 0 is
  * moco_encoder_forward and moco_encoder_backward. Errors are theirs, and INVALID_ARGUMENT for another pass; a caller's
  * own network may have no pass 1: UNSUPPORTED. */
 MOCO_API moco_status moco_encoder_forward_pass(moco_encoder *encoder, int32_t pass, const float *images, int64_t n,
@@ -133,13 +134,13 @@ MOCO_API moco_status moco_encoder_zero_gradients(moco_encoder *encoder);
  * table and follow each other down to 0: every parameter is in exactly one. Non-zero stops the pass with CALLBACK. */
 typedef int32_t (*moco_gradients_ready_fn)(int64_t first, int64_t end, void *user);
 
-/* For a program that sends gradients to other machines while the rest of the backward pass runs: `ready` is called, in the
- * calling thread, in every moco_encoder_backward and moco_encoder_backward_pass from now on, until it is set to NULL.
- * What it is told of is final for that call alone: where several add up to a step's gradient, set it before the last.
- * In moco_trainer_step the trainer sees to that. Inside, of this encoder's functions only the getters,
+/* For a program that sends gradients to other machines while the rest of the backward pass runs: `ready` is called, in
+ * the calling thread, in every moco_encoder_backward and moco_encoder_backward_pass from now on, until it is set to
+ * NULL. What it is told of is final for that call alone: where several add up to a step's gradient, set it before the
+ * last. In moco_trainer_step the trainer sees to that. Inside, of this encoder's functions only the getters,
  * moco_encoder_read_gradient and moco_encoder_write_gradient may be called, the latter two for parameters that are
- * ready: when `first` is 0 all are, and it is the time to wait for what was sent and to write the means back. A caller's
- * own network has one range, told of after its backward. */
+ * ready: when `first` is 0 all are, and it is the time to wait for what was sent and to write the means back. A
+ * caller's own network has one range, told of after its backward. */
 MOCO_API moco_status moco_encoder_set_gradient_hook(moco_encoder *encoder, moco_gradients_ready_fn ready, void *user);
 
 /* Evaluation mode (running statistics, nothing is changed but working memory): embeddings after the head, normalized
@@ -180,8 +181,8 @@ MOCO_API moco_status moco_encoder_read_parameter(const moco_encoder *encoder, in
 MOCO_API moco_status moco_encoder_write_parameter(moco_encoder *encoder, int64_t index, const float *values);
 MOCO_API moco_status moco_encoder_read_gradient(const moco_encoder *encoder, int64_t index, float *values);
 
-/* Replaces a learnable parameter's gradient, by the mean over several machines, say. Any values: as backward's own, they
- * are not checked. INVALID_STATE for a frozen parameter. */
+/* Replaces a learnable parameter's gradient, by the mean over several machines, say. Any values: as backward's own,
+ * they are not checked. INVALID_STATE for a frozen parameter. */
 MOCO_API moco_status moco_encoder_write_gradient(moco_encoder *encoder, int64_t index, const float *values);
 
 /* How many training-mode forwards updated the running statistics (torchvision's num_batches_tracked). */

@@ -4,8 +4,9 @@
  *   f_q backward;  optimizer step;  enqueue k
  *
  * The momentum update and k depend on nothing that f_q's forward changes but its BatchNorm buffers. Where the momentum
- * encoder has buffers of its own (MOCO_BN_BUFFERS_OWN, the default), k may so come before q with the same bits, and with
- * a built-in encoder it does: f_k then runs in the memory that afterwards keeps f_q's activations for the backward pass.
+ * encoder has buffers of its own (MOCO_BN_BUFFERS_OWN, the default), k may so come before q with the same bits, and
+ * with a built-in encoder it does: f_k then runs in the memory that afterwards keeps f_q's activations for the backward
+ * pass.
  */
 #ifndef MOCO_TRAINER_H
 #define MOCO_TRAINER_H

@@ -1,6 +1,6 @@
-/* A caller's own network (<moco/sys/encoder_ops.h>) as an encoder's network: its parameter spans are wrapped as tensors,
- * images and embeddings pass through staging arrays in host memory, and the normalization is ours. "Host" is the
- * processor's memory here, the program that brings the network is the caller. */
+/* A caller's own network (<moco/sys/encoder_ops.h>) as an encoder's network: its parameter spans are wrapped as
+ * tensors, images and embeddings pass through staging arrays in host memory, and the normalization is ours. "Host" is
+ * the processor's memory here, the program that brings the network is the caller. */
 #include <stddef.h>
 #include <string.h>
 

@@ -59,8 +59,8 @@ moco_status moco_parameter_cuts(moco_context *context, const moco_parameter_tabl
 /* The cut's part of a 1-d tensor that lies as its run does. */
 moco_tensor moco_cut_part(const moco_tensor *run, const moco_parameter_cut *cut);
 
-/* How a backward pass tells which gradients are final; moco_encoder_set_gradient_hook says when. Parameters from `first`
- * on are, in a built-in network, the flat gradient from items[first].gradient.offset on. */
+/* How a backward pass tells which gradients are final; moco_encoder_set_gradient_hook says when. Parameters from
+ * `first` on are, in a built-in network, the flat gradient from items[first].gradient.offset on. */
 typedef struct moco_gradient_hook {
     moco_gradients_ready_fn ready;
     void *user;

@@ -108,8 +108,8 @@ moco_status moco_encoder_settle_gradients(moco_encoder *encoder) {
     return MOCO_OK;
 }
 
-/* Clearing is left to the next backward, which then overwrites instead of adding; where a caller sees the memory itself,
- * it is cleared at once. */
+/* Clearing is left to the next backward, which then overwrites instead of adding; where a caller sees the memory
+ * itself, it is cleared at once. */
 moco_status moco_encoder_zero_gradients(moco_encoder *encoder) {
     MOCO_REQUIRE_POINTER(encoder);
     encoder->gradients_are_zero = 1;

@@ -8,8 +8,8 @@
 /* As moco_momentum_encoder_encode, with images n x c x h x w and keys n x dim float32 in backend memory. */
 moco_status moco_momentum_encoder_encode_tensor(moco_momentum_encoder *momentum_encoder, const moco_tensor *images,
                                                 const moco_tensor *keys);
-/* The rest of moco_momentum_encoder_update, for callers that have updated the learnable parameters themselves: BatchNorm
- * buffers by policy. */
+/* The rest of moco_momentum_encoder_update, for callers that have updated the learnable parameters themselves:
+ * BatchNorm buffers by policy. */
 moco_status moco_momentum_encoder_finish_update(moco_momentum_encoder *momentum_encoder);
 void moco_momentum_encoder_retain(moco_momentum_encoder *momentum_encoder);
 /* The encoder it averages; borrowed. */

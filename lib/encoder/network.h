@@ -7,8 +7,8 @@
 /* Tensors are F32, PLAIN: images n x c x h x w, embeddings n x embedding_dim (normalized as configured), features
  * n x feature_dim. `weight_version` changes with the parameter values. */
 typedef struct moco_network_ops {
-    /* `pass` is 0 .. MOCO_ENCODER_PASSES - 1: forwards in MODE_TRAIN of different passes wait for their backward side by
-     * side. In other modes it is 0. UNSUPPORTED where the network has but one pass. */
+    /* `pass` is 0 .. MOCO_ENCODER_PASSES - 1: forwards in MODE_TRAIN of different passes wait for their backward side
+     * by side. In other modes it is 0. UNSUPPORTED where the network has but one pass. */
     moco_status (*forward)(void *network, int32_t pass, int32_t mode, uint64_t weight_version,
                            const moco_tensor *images, const moco_tensor *embeddings);
     /* Evaluation mode. */

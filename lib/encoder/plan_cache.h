@@ -27,12 +27,13 @@ typedef struct moco_plan_cache {
 
 /* Prepares a zeroed cache. The graph must outlive it. */
 moco_status moco_plan_cache_init(moco_plan_cache *cache, const moco_graph *graph, int32_t input_gradient);
-/* Lends the workspace of pass 0 of `source`, which may then run in another thread at the same time and just takes turns. */
+/* Lends the workspace of pass 0 of `source`, which may then run in another thread at the same time and just takes
+ * turns. */
 void moco_plan_cache_lend(moco_plan_cache *cache, const moco_plan_cache *source);
 void moco_plan_cache_release(moco_plan_cache *cache);
 
-/* As moco_graph_plan_forward, for the shape of `input` (n x c x h x w). `pass` (0 .. MOCO_ENCODER_PASSES - 1) matters in
- * mode TRAIN alone. A failure in planning or for want of memory leaves the pass's pending backward valid; another
+/* As moco_graph_plan_forward, for the shape of `input` (n x c x h x w). `pass` (0 .. MOCO_ENCODER_PASSES - 1) matters
+ * in mode TRAIN alone. A failure in planning or for want of memory leaves the pass's pending backward valid; another
  * pass's stays so in any case. */
 moco_status moco_plan_cache_forward(moco_plan_cache *cache, int32_t pass, int32_t mode, int32_t features,
                                     const moco_parameter_table *parameters, uint64_t weight_version,

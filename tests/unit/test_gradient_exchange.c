@@ -1,5 +1,5 @@
-/* Training on two machines with public functions alone: trainers in two threads, each with images of its own, step by the
- * mean of their gradients, which they exchange in the gradient hook. */
+/* Training on two machines with public functions alone: trainers in two threads, each with images of its own, step by
+ * the mean of their gradients, which they exchange in the gradient hook. */
 #include "support/encoder_fixture.h"
 #include "support/training_parts.h"
 

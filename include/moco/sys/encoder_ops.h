@@ -13,7 +13,8 @@ MOCO_BEGIN_DECLS
 
 #define MOCO_ENCODER_OPS_VERSION 1
 
-/* One parameter or buffer in the caller's host memory, float32 and contiguous, at a fixed address while the network lives. */
+/* One parameter or buffer in the caller's host memory, float32 and contiguous, at a fixed address while the network
+ * lives. */
 typedef struct moco_parameter_span {
     const char *name; /* unique within the network; lives as long as the network */
     float *values;
