@@ -12,6 +12,7 @@
 MOCO_BEGIN_DECLS
 
 typedef struct moco_context moco_context;
+struct moco_backend_ops;
 
 /* Returns `size` bytes aligned to `alignment` (a power of two, at least 64), or NULL. Called from any thread. */
 typedef void *(*moco_allocate_fn)(uint64_t size, uint64_t alignment, void *user);
@@ -34,6 +35,10 @@ typedef struct moco_context_config {
     void *log_user;
     int32_t log_level; /* most verbose level passed on; default MOCO_LOG_WARNING */
     int32_t reserved;
+    /* The host's own backends (<moco/sys/backend.h>), tried in this order before the library's; NULL ends the array. The
+     * tables must live as long as the context, the array need not. NULL (default): none. The chain has the backends of
+     * one kind of memory, the first one's; its last must be complete, else INVALID_ARGUMENT names what it lacks. */
+    const struct moco_backend_ops *const *backends;
 } moco_context_config;
 
 /* Fills the defaults for a struct of `struct_size` bytes (pass sizeof). INVALID_ARGUMENT: NULL or too small. All

@@ -2,23 +2,39 @@
 
 #include <string.h>
 
-#define MAX_BACKENDS 4
+#include "backend/backend_table.h"
+
+#define MAX_BACKENDS 16
 
 struct moco_backend_chain {
     moco_context *context;
     int32_t count;
     const moco_backend_ops *ops[MAX_BACKENDS];
+    const moco_backend_ops_v1 *version_1[MAX_BACKENDS]; /* whose ops were made from, or NULL */
     void *self[MAX_BACKENDS];
+    moco_backend_ops read[MAX_BACKENDS]; /* tables of a host, as this library's version has them */
 };
 
 /* --- Lifetime --- */
 
-static moco_status chain_add(moco_backend_chain *chain, const moco_backend_ops *ops, int32_t must_run) {
+static const char *memory_name(int32_t memory) {
+    return memory == MOCO_MEMORY_HOST ? "the host's memory" : "a device's memory";
+}
+
+static moco_status chain_add(moco_backend_chain *chain, const moco_backend_ops *ops,
+                             const moco_backend_ops_v1 *version_1, int32_t must_run) {
     void *self = NULL;
+    if (chain->count > 0 && ops->memory != chain->ops[0]->memory) {
+        if (!must_run) return MOCO_OK; /* of another kind of chain */
+        return moco_fail(MOCO_INVALID_ARGUMENT,
+                         "backend '%s' works in %s, the chain's first, '%s', in %s; all of a chain must share one kind",
+                         ops->name, memory_name(ops->memory), chain->ops[0]->name, memory_name(chain->ops[0]->memory));
+    }
     const moco_status status = ops->create(&self, chain->context);
     if (status == MOCO_UNSUPPORTED && !must_run) return MOCO_OK; /* this machine lacks it; the next one works */
     if (status != MOCO_OK) return status;
     chain->ops[chain->count] = ops;
+    chain->version_1[chain->count] = version_1;
     chain->self[chain->count] = self;
     chain->count++;
     return MOCO_OK;
@@ -32,32 +48,63 @@ static int32_t is_there(const moco_backend_chain *chain, const moco_backend_ops 
     return 0;
 }
 
-moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *context,
-                                      const moco_backend_ops *const *list, const char *name) {
-    const int32_t any = name == NULL || strcmp(name, "auto") == 0;
-    moco_backend_chain *chain = (moco_backend_chain *) moco_allocate_zeroed(context, 1, sizeof *chain);
-    if (chain == NULL) return MOCO_OUT_OF_MEMORY;
-    chain->context = context;
+/* Those that the host brings. One that this machine can't run is left out. */
+static moco_status add_host_backends(moco_backend_chain *chain, const moco_backend_ops *const *brought, int32_t room) {
+    for (int32_t i = 0; brought != NULL && brought[i] != NULL; ++i) {
+        MOCO_REQUIRE(i < room, "backends has more than %d entries; it must end in NULL after at most that many", room);
+        const moco_backend_ops_v1 *version_1 = NULL;
+        moco_backend_ops *ops = &chain->read[i];
+        MOCO_TRY(moco_backend_table_read(ops, &version_1, brought[i], i));
+        if (chain->count > 0 && ops->memory != chain->ops[0]->memory) {
+            return moco_fail(
+                MOCO_INVALID_ARGUMENT,
+                "backends[%d] ('%s') works in %s, the first one ('%s') in %s; all of a chain must share one "
+                "kind",
+                i, ops->name, memory_name(ops->memory), chain->ops[0]->name, memory_name(chain->ops[0]->memory));
+        }
+        MOCO_TRY(chain_add(chain, ops, version_1, 0));
+    }
+    return MOCO_OK;
+}
 
+static moco_status add_listed_backends(moco_backend_chain *chain, const moco_backend_ops *const *list,
+                                       const char *name) {
+    const int32_t any = name == NULL || strcmp(name, "auto") == 0;
     int32_t found = any;
     for (const moco_backend_ops *const *ops = list; *ops != NULL; ++ops) {
         const int32_t named = !any && strcmp((*ops)->name, name) == 0;
         found |= named;
         if (!found || is_there(chain, *ops)) continue;
-        const moco_status status = chain_add(chain, *ops, named);
-        if (status != MOCO_OK) {
-            moco_backend_chain_destroy(chain);
-            return status;
-        }
+        MOCO_TRY(chain_add(chain, *ops, NULL, named));
     }
-    if (!found) {
-        char known[128] = "auto";
-        for (const moco_backend_ops *const *ops = list; *ops != NULL; ++ops) {
-            strncat(known, ", ", sizeof known - strlen(known) - 1);
-            strncat(known, (*ops)->name, sizeof known - strlen(known) - 1);
-        }
+    if (found) return MOCO_OK;
+    char known[128] = "auto";
+    for (const moco_backend_ops *const *ops = list; *ops != NULL; ++ops) {
+        strncat(known, ", ", sizeof known - strlen(known) - 1);
+        strncat(known, (*ops)->name, sizeof known - strlen(known) - 1);
+    }
+    return moco_fail(MOCO_NOT_FOUND, "backend is \"%s\"; this build has: %s", name, known);
+}
+
+static moco_status fill(moco_backend_chain *chain, const moco_backend_ops *const *brought,
+                        const moco_backend_ops *const *list, const char *name) {
+    int32_t listed = 0;
+    while (list[listed] != NULL) listed++;
+    MOCO_TRY(add_host_backends(chain, brought, MAX_BACKENDS - listed));
+    MOCO_TRY(add_listed_backends(chain, list, name));
+    return moco_backend_table_check_complete(chain->ops[chain->count - 1]);
+}
+
+moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *context,
+                                      const moco_backend_ops *const *brought, const moco_backend_ops *const *list,
+                                      const char *name) {
+    moco_backend_chain *chain = (moco_backend_chain *) moco_allocate_zeroed(context, 1, sizeof *chain);
+    if (chain == NULL) return MOCO_OUT_OF_MEMORY;
+    chain->context = context;
+    const moco_status status = fill(chain, brought, list, name);
+    if (status != MOCO_OK) {
         moco_backend_chain_destroy(chain);
-        return moco_fail(MOCO_NOT_FOUND, "backend is \"%s\"; this build has: %s", name, known);
+        return status;
     }
     *out = chain;
     return MOCO_OK;
@@ -78,6 +125,19 @@ const moco_backend_ops *moco_backend_at(const moco_context *context, int32_t pla
     if (place >= chain->count) return NULL;
     *self = chain->self[place];
     return chain->ops[place];
+}
+
+const moco_backend_ops_v1 *moco_backend_version_1_at(const moco_context *context, int32_t place) {
+    return context->backends->version_1[place];
+}
+
+uint64_t moco_buffer_alignment(const moco_context *context) {
+    uint64_t alignment = 64;
+    for (int32_t i = 0; i < context->backends->count; ++i) {
+        const uint64_t wanted = context->backends->ops[i]->buffer_alignment;
+        if (wanted > alignment) alignment = wanted;
+    }
+    return alignment;
 }
 
 /* Calls `member` of the first backend that has it. */
@@ -123,14 +183,6 @@ void moco_buffer_unmap(moco_context *context, void *buffer, void *address) {
         if (chain->ops[i]->unmap != NULL) chain->ops[i]->unmap(chain->self[i], buffer, address);
         return;
     }
-}
-
-moco_status moco_backends_synchronize(moco_context *context) {
-    const moco_backend_chain *chain = context->backends;
-    for (int32_t i = 0; i < chain->count; ++i) {
-        if (chain->ops[i]->synchronize != NULL) MOCO_TRY(chain->ops[i]->synchronize(chain->self[i]));
-    }
-    return MOCO_OK;
 }
 
 moco_status moco_tensor_upload(moco_context *context, const moco_tensor *tensor, const void *source) {
@@ -190,5 +242,39 @@ moco_status moco_sgd_momentum_update(moco_context *context, const moco_sgd_args 
 }
 
 moco_status moco_info_nce(moco_context *context, moco_info_nce_args *args) {
-    DISPATCH(context, info_nce, args);
+    const moco_backend_chain *chain = context->backends;
+    const int32_t of_keys = args->d_k.buffer != NULL || args->d_keys.buffer != NULL;
+    for (int32_t i = 0; i < chain->count; ++i) {
+        if (chain->ops[i]->info_nce == NULL) continue;
+        if (of_keys && chain->version_1[i] != NULL) continue; /* version 1 knew no gradients of keys */
+        const moco_status status = chain->ops[i]->info_nce(chain->self[i], args);
+        if (status != MOCO_UNSUPPORTED || i + 1 == chain->count) return status;
+    }
+    return moco_fail(MOCO_UNSUPPORTED, "no backend in use has the operator info_nce");
+}
+
+/* --- What backends of a host call --- */
+
+moco_status moco_backend_map(moco_context *context, const moco_tensor *tensor, uint64_t bytes, void **address) {
+    MOCO_REQUIRE_POINTER(context);
+    MOCO_REQUIRE_POINTER(tensor);
+    MOCO_REQUIRE_POINTER(address);
+    MOCO_REQUIRE(tensor->buffer != NULL, "the tensor is absent: its buffer is NULL");
+    return moco_buffer_map(context, tensor->buffer, tensor->offset, bytes > 0 ? bytes : moco_tensor_bytes(tensor),
+                           address);
+}
+
+void moco_backend_unmap(moco_context *context, const moco_tensor *tensor, void *address) {
+    if (context != NULL && tensor != NULL && tensor->buffer != NULL) {
+        moco_buffer_unmap(context, tensor->buffer, address);
+    }
+}
+
+moco_status moco_backend_synchronize(moco_context *context) {
+    MOCO_REQUIRE_POINTER(context);
+    const moco_backend_chain *chain = context->backends;
+    for (int32_t i = 0; i < chain->count; ++i) {
+        if (chain->ops[i]->synchronize != NULL) MOCO_TRY(chain->ops[i]->synchronize(chain->self[i]));
+    }
+    return MOCO_OK;
 }

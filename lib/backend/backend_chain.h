@@ -4,21 +4,24 @@
 #ifndef MOCO_BACKEND_CHAIN_H
 #define MOCO_BACKEND_CHAIN_H
 
-#include <moco/sys/backend.h>
+#include <moco/sys/backend_v1.h>
 
 #include "backend/tensor.h"
 #include "core/context_internal.h"
 
 /* --- Lifetime --- */
 
-/* The chain of backends of `list` (fastest first, a complete one last, then NULL) that begins with the one called `name`;
- * NULL or "auto": with the first that this machine runs. */
+/* The chain of the host's backends (`brought`: NULL, or ended by NULL) and behind them those of `list` (fastest first, a
+ * complete one last, then NULL) from the one called `name` on; NULL or "auto": from the first that this machine runs. */
 moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *context,
-                                      const moco_backend_ops *const *list, const char *name);
+                                      const moco_backend_ops *const *brought, const moco_backend_ops *const *list,
+                                      const char *name);
 void moco_backend_chain_destroy(moco_backend_chain *chain); /* NULL is a no-op */
 const char *moco_backend_chain_name(const moco_backend_chain *chain);
 /* The context's backend at `place` 0, 1, ... of its chain; NULL behind the last. */
 const moco_backend_ops *moco_backend_at(const moco_context *context, int32_t place, void **self);
+/* The version 1 table that those ops were made from, which creates its layers; NULL: they do. */
+const moco_backend_ops_v1 *moco_backend_version_1_at(const moco_context *context, int32_t place);
 
 /* --- Buffers and tensors --- */
 moco_status moco_buffer_create(moco_context *context, uint64_t bytes, void **buffer);
@@ -28,8 +31,8 @@ void moco_buffer_destroy(moco_context *context, void *buffer); /* NULL is a no-o
 /* The address of `bytes` bytes from `offset` on, until unmap; UNSUPPORTED where the memory is a device's. */
 moco_status moco_buffer_map(moco_context *context, void *buffer, uint64_t offset, uint64_t bytes, void **address);
 void moco_buffer_unmap(moco_context *context, void *buffer, void *address);
-/* Waits until all that was asked of the backends is done. */
-moco_status moco_backends_synchronize(moco_context *context);
+/* Of buffers, and of the places of tensors in them: what the strictest backend in use demands, 64 bytes at least. */
+uint64_t moco_buffer_alignment(const moco_context *context);
 
 moco_status moco_tensor_upload(moco_context *context, const moco_tensor *tensor, const void *source);
 moco_status moco_tensor_download(moco_context *context, const moco_tensor *tensor, void *target);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backend/backend_table.h"
 #include "backend/layer_arguments.h"
 #include "backend/layer_kinds.h"
 
@@ -14,10 +15,13 @@ moco_status moco_layer_plan(moco_context *context, const moco_layer_desc *descri
     const moco_backend_ops *ops;
     void *self;
     for (int32_t place = 0; (ops = moco_backend_at(context, place, &self)) != NULL; ++place) {
-        if (ops->layer_create == NULL) continue;
+        const moco_backend_ops_v1 *version_1 = moco_backend_version_1_at(context, place);
+        if (ops->layer_create == NULL && version_1 == NULL) continue;
         moco_layer *layer = NULL;
         moco_layer_info info = {.struct_size = sizeof info, .output_dtype = desc->dtype};
-        const moco_status status = ops->layer_create(self, desc, &layer, &info);
+        const moco_status status = version_1 != NULL
+                                       ? moco_layer_create_version_1(version_1, self, context, desc, &layer, &info)
+                                       : ops->layer_create(self, desc, &layer, &info);
         if (status == MOCO_UNSUPPORTED) continue;
         if (status != MOCO_OK) return status;
         out->ops = ops;

@@ -6,27 +6,31 @@
 #include "core/memory.h"
 #include "core/threads.h"
 
+/* Version 0.1 had no `backends`. */
+#define OLDEST_SIZE offsetof(moco_context_config, backends)
+
 static const moco_context_config default_config = {
     .struct_size = sizeof(moco_context_config),
     .log_level = MOCO_LOG_WARNING,
 };
 
 moco_status moco_context_config_init(moco_context_config *config, uint32_t struct_size) {
-    return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,
+    return moco_config_init(config, struct_size, &default_config, sizeof default_config, OLDEST_SIZE,
                             "moco_context_config");
 }
 
 /* The backends that the context works with; core only knows how to give them back. */
 static moco_status make_chain(moco_context *context, const moco_context_config *settings) {
     context->release_backends = moco_backend_chain_destroy;
-    return moco_backend_chain_create(&context->backends, context, moco_backend_list(), settings->backend);
+    return moco_backend_chain_create(&context->backends, context, settings->backends, moco_backend_list(),
+                                     settings->backend);
 }
 
 moco_status moco_context_create(moco_context **out, const moco_context_config *config) {
     moco_context_config settings = default_config;
     MOCO_REQUIRE_POINTER(out);
     if (config != NULL) {
-        MOCO_TRY(moco_config_read(&settings, config, sizeof settings, sizeof settings, "moco_context_config"));
+        MOCO_TRY(moco_config_read(&settings, config, sizeof settings, OLDEST_SIZE, "moco_context_config"));
     }
     MOCO_REQUIRE(settings.threads >= 0 && settings.threads <= MOCO_MAX_THREADS,
                  "threads is %d; it must be 0 (one per processor) to %d", settings.threads, MOCO_MAX_THREADS);

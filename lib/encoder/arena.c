@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "backend/backend_chain.h"
+
 /* Largest first; among equals the earlier one. */
 static int32_t precedes(const moco_arena_block *blocks, int64_t a, int64_t b) {
     if (blocks[a].bytes != blocks[b].bytes) return blocks[a].bytes > blocks[b].bytes;
@@ -34,15 +36,16 @@ static void sort_by_size(int64_t *order, int64_t count, const moco_arena_block *
     }
 }
 
-static uint64_t aligned(uint64_t bytes) {
-    return (bytes + MOCO_ARENA_ALIGNMENT - 1) / MOCO_ARENA_ALIGNMENT * MOCO_ARENA_ALIGNMENT;
+static uint64_t aligned(uint64_t bytes, uint64_t alignment) {
+    return (bytes + alignment - 1) / alignment * alignment;
 }
 
 moco_status moco_arena_assign(moco_context *context, moco_arena_block *blocks, int64_t count, uint64_t *arena_bytes) {
+    const uint64_t alignment = moco_buffer_alignment(context);
     uint64_t total = 0; /* an upper bound of every offset: if it can be counted, nothing below overflows */
     for (int64_t i = 0; i < count; ++i) {
         uint64_t rounded;
-        if (__builtin_add_overflow(blocks[i].bytes, MOCO_ARENA_ALIGNMENT - 1, &rounded) ||
+        if (__builtin_add_overflow(blocks[i].bytes, alignment - 1, &rounded) ||
             __builtin_add_overflow(total, rounded, &total) || total > SIZE_MAX / 2) {
             return moco_fail(MOCO_OUT_OF_MEMORY, "out of memory: the layers' working memory is more than can be "
                                                  "addressed; use a smaller batch or smaller images");
@@ -60,15 +63,16 @@ moco_status moco_arena_assign(moco_context *context, moco_arena_block *blocks, i
         for (int64_t j = 0; j < i; ++j) {
             const moco_arena_block *other = &blocks[placed[j]];
             if (other->first > block->last || block->first > other->last) continue;
-            if (other->offset >= block->offset + aligned(block->bytes)) break; /* the gap before `other` is enough */
-            const uint64_t end = other->offset + aligned(other->bytes);
+            if (other->offset >= block->offset + aligned(block->bytes, alignment))
+                break; /* the gap before `other` is enough */
+            const uint64_t end = other->offset + aligned(other->bytes, alignment);
             if (end > block->offset) block->offset = end;
         }
         int64_t position = i;
         while (position > 0 && blocks[placed[position - 1]].offset > block->offset) position--;
         memmove(&placed[position + 1], &placed[position], (size_t) (i - position) * sizeof *placed);
         placed[position] = order[i];
-        const uint64_t end = block->offset + aligned(block->bytes);
+        const uint64_t end = block->offset + aligned(block->bytes, alignment);
         if (end > size) size = end;
     }
     moco_deallocate(context, order);

@@ -4,8 +4,6 @@
 
 #include "core/context_internal.h"
 
-#define MOCO_ARENA_ALIGNMENT ((uint64_t) 64)
-
 typedef struct moco_arena_block {
     uint64_t bytes;
     int64_t first; /* time of the first write */
@@ -13,7 +11,7 @@ typedef struct moco_arena_block {
     uint64_t offset;
 } moco_arena_block;
 
-/* Fills the offsets (multiples of 64) and the arena's size. Largest blocks first, each at the lowest offset that is
+/* Fills the offsets (multiples of the backends' alignment) and the arena's size. Largest blocks first, each at the lowest offset that is
  * free during its whole life: simple, and near the optimum for the nested lifetimes of a network. */
 moco_status moco_arena_assign(moco_context *context, moco_arena_block *blocks, int64_t count, uint64_t *arena_bytes);
 

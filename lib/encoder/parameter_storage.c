@@ -5,16 +5,14 @@
 #include "backend/backend_chain.h"
 #include "core/checked.h"
 
-#define ALIGNMENT 64
-
 /* Gives the next parameter its place in a buffer of which *bytes are taken. */
-static moco_status place(int64_t elements, const char *name, uint64_t *bytes, uint64_t *offset) {
+static moco_status place(int64_t elements, const char *name, uint64_t alignment, uint64_t *bytes, uint64_t *offset) {
     int64_t end;
     MOCO_TRY(moco_checked_multiply(elements, (int64_t) sizeof(float), name, &end));
-    MOCO_REQUIRE(!__builtin_add_overflow(end, (int64_t) *bytes + ALIGNMENT - 1, &end),
+    MOCO_REQUIRE(!__builtin_add_overflow(end, (int64_t) (*bytes + alignment - 1), &end),
                  "the parameters up to %s need more than 2^63 - 1 bytes", name);
     *offset = *bytes;
-    *bytes = (uint64_t) end / ALIGNMENT * ALIGNMENT;
+    *bytes = (uint64_t) end / alignment * alignment;
     return MOCO_OK;
 }
 
@@ -28,10 +26,11 @@ static moco_status create_zeroed(moco_context *context, uint64_t bytes, void **b
  * between parameters must be zero, since the optimizer goes through all of it in one run. */
 static moco_status create_gradients(moco_context *context, const moco_parameter_table *table, uint64_t bytes,
                                     void **buffer) {
+    const uint64_t alignment = moco_buffer_alignment(context);
     MOCO_TRY(moco_buffer_create(context, bytes, buffer));
     for (int64_t i = 0; i < table->count; ++i) {
         const moco_parameter *item = &table->items[i];
-        const uint64_t gap = (ALIGNMENT - (uint64_t) item->elements * sizeof(float) % ALIGNMENT) % ALIGNMENT;
+        const uint64_t gap = (alignment - (uint64_t) item->elements * sizeof(float) % alignment) % alignment;
         if (item->kind != MOCO_PARAMETER_LEARNABLE || gap == 0) continue;
         const moco_tensor rest = moco_tensor_1d(*buffer, item->value.offset + (uint64_t) item->elements * sizeof(float),
                                                 MOCO_DTYPE_F32, (int64_t) (gap / sizeof(float)));
@@ -43,6 +42,7 @@ static moco_status create_gradients(moco_context *context, const moco_parameter_
 /* Gives each declared parameter a row of the table and a place, but no memory yet. */
 static moco_status place_parameters(moco_parameter_table *table, const moco_graph *graph, uint64_t *learnable_bytes,
                                     uint64_t *statistics_bytes) {
+    const uint64_t alignment = moco_buffer_alignment(graph->context);
     for (int32_t i = 0; i < graph->parameter_count; ++i) {
         const moco_graph_parameter *declared = &graph->parameters[i];
         moco_parameter *item = &table->items[i];
@@ -54,7 +54,7 @@ static moco_status place_parameters(moco_parameter_table *table, const moco_grap
         MOCO_TRY(moco_checked_product(item->dims, 4, item->name, &item->elements));
         const int32_t learnable = item->kind == MOCO_PARAMETER_LEARNABLE;
         uint64_t offset = 0;
-        MOCO_TRY(place(item->elements, item->name, learnable ? learnable_bytes : statistics_bytes, &offset));
+        MOCO_TRY(place(item->elements, item->name, alignment, learnable ? learnable_bytes : statistics_bytes, &offset));
         item->value = moco_tensor_1d(NULL, offset, MOCO_DTYPE_F32, 1);
         item->value.rank = item->rank;
         memcpy(item->value.dims, item->dims, sizeof item->dims);

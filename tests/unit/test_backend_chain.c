@@ -149,16 +149,16 @@ static void test_backend_that_cannot_run(void **state) {
     moco_context *base = open_chain("reference");
     moco_backend_chain *chain = NULL;
     fake.create = MOCO_UNSUPPORTED; /* "auto" goes without it; asked for by name, it is an error */
-    assert_int_equal(moco_backend_chain_create(&chain, base, moco_backend_list(), "auto"), MOCO_OK);
+    assert_int_equal(moco_backend_chain_create(&chain, base, NULL, moco_backend_list(), "auto"), MOCO_OK);
     assert_string_equal(moco_backend_chain_name(chain), "reference");
     moco_backend_chain_destroy(chain);
     chain = NULL;
-    assert_int_equal(moco_backend_chain_create(&chain, base, moco_backend_list(), "fake"), MOCO_UNSUPPORTED);
+    assert_int_equal(moco_backend_chain_create(&chain, base, NULL, moco_backend_list(), "fake"), MOCO_UNSUPPORTED);
     assert_string_equal(moco_last_error(), "the fake does not run here");
     fake.create = MOCO_OUT_OF_MEMORY;
-    assert_int_equal(moco_backend_chain_create(&chain, base, moco_backend_list(), "auto"), MOCO_OUT_OF_MEMORY);
+    assert_int_equal(moco_backend_chain_create(&chain, base, NULL, moco_backend_list(), "auto"), MOCO_OUT_OF_MEMORY);
     fake.create = MOCO_OK;
-    assert_int_equal(moco_backend_chain_create(&chain, base, moco_backend_list(), "nonesuch"), MOCO_NOT_FOUND);
+    assert_int_equal(moco_backend_chain_create(&chain, base, NULL, moco_backend_list(), "nonesuch"), MOCO_NOT_FOUND);
     assert_string_equal(moco_last_error(), "backend is \"nonesuch\"; this build has: auto, fake, reference");
     assert_null(chain);
     moco_backend_chain_destroy(NULL);

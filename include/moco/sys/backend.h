@@ -220,7 +220,7 @@ typedef struct moco_backend_ops {
     moco_status (*create)(void **self, moco_context *context);
     void (*destroy)(void *self);
 
-    /* Memory: (last). Buffers are 64-byte aligned. */
+    /* Memory: (last). Buffers are aligned to buffer_alignment. */
     moco_status (*buffer_create)(void *self, uint64_t bytes, void **buffer);
     /* A buffer over the host's memory, without a copy; NULL where memory is not the host's. */
     moco_status (*buffer_wrap)(void *self, void *memory, uint64_t bytes, void **buffer);
@@ -266,9 +266,26 @@ typedef struct moco_backend_ops {
      * where memory is a device's; INTERNAL where they leave the buffer. */
     moco_status (*map)(void *self, void *buffer, uint64_t offset, uint64_t bytes, void **address);
     void (*unmap)(void *self, void *buffer, void *address); /* NULL: nothing to do */
-    /* Waits until all that was asked of the backend is done. NULL: every call returns when its work is done. */
+    /* Waits until all that was asked of the backend is done. NULL: every call returns when its work is done. Else only
+     * those must that hand something to the host: download, all_finite, info_nce, map. Work is done in the order that
+     * it was asked for. */
     moco_status (*synchronize)(void *self);
+    /* Of the buffers that it creates; the places of tensors in buffers are multiples of the largest in the chain. A power of
+     * two; 0: 64. */
+    uint64_t buffer_alignment;
 } moco_backend_ops;
+
+/* --- For a host's own backend: moco_context_config.backends takes its table --------------------------------------- */
+
+/* The address of a tensor's elements, where the context's backends work in the host's memory; UNSUPPORTED where they don't.
+ * A backend that takes layers, but has no memory of its own, reads and writes its tensors so. `bytes` 0: those of a PLAIN
+ * tensor; else so many from its offset on, as moco_layer_info has them of an opaque one. INTERNAL: they leave the buffer.
+ * The address is valid until unmap. */
+MOCO_API moco_status moco_backend_map(moco_context *context, const moco_tensor *tensor, uint64_t bytes, void **address);
+MOCO_API void moco_backend_unmap(moco_context *context, const moco_tensor *tensor, void *address);
+
+/* Waits until all that was asked of the context's backends is done: before a clock is read. */
+MOCO_API moco_status moco_backend_synchronize(moco_context *context);
 
 MOCO_END_DECLS
 
