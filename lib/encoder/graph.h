@@ -36,15 +36,6 @@ typedef struct moco_graph_norm {
     int32_t running_var;
 } moco_graph_norm;
 
-/* What a layer's kind alone needs, as in moco_layer_desc. */
-typedef union moco_graph_part {
-    moco_conv2d_desc conv2d;
-    moco_linear_desc linear;
-    moco_norm_desc norm;
-    moco_pool_desc pool;
-    uint64_t room[16];
-} moco_graph_part;
-
 /* Values are what flows between layers: value 0 is the input, value i + 1 the output of node i. */
 typedef struct moco_graph_node {
     int32_t kind; /* MOCO_LAYER_* */
@@ -54,7 +45,7 @@ typedef struct moco_graph_node {
     int32_t parameter_count;
     int32_t parameters[MOCO_LAYER_PARAMETERS]; /* indices */
     int64_t channels;                          /* of its output; 0: those of its first input */
-    moco_graph_part of;
+    moco_layer_part of;
 } moco_graph_node;
 
 typedef struct moco_graph {

@@ -105,7 +105,7 @@ static moco_status try_layer(planner *p, const moco_graph_node *node, const int3
     moco_layer_desc desc = describe_inputs(p, node->kind, inputs, node->input_count);
     desc.epilogue = node->epilogue;
     desc.parameter_count = node->parameter_count;
-    memcpy(&desc.of, &node->of, sizeof desc.of);
+    desc.of = node->of;
     MOCO_TRY(p->plan_layer(p->plan->context, &desc, layer));
     const moco_status status = moco_layer_check_mode(&layer->desc, p->plan->key.mode);
     if (status != MOCO_OK) moco_layer_release(layer);

@@ -185,6 +185,20 @@ static void test_l2_normalize(void **state) {
     }
 }
 
+/* Each kind of the table behind REORDER. */
+static void test_later_kinds(void **state) {
+    (void) state;
+    for (int32_t kind = MOCO_LAYER_REORDER + 1; kind < moco_layer_kind_count(); ++kind) {
+        static const int64_t rows[][2] = {{1, 1}, {1, 128}, {5, 3}, {33, 17}, {64, 96}, {2, 1030}};
+        moco_random random = suite_random(30 + (uint64_t) kind, 0);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+            const image_layer desc = layer_desc(kind, rows[i][0], rows[i][1], 1, 1);
+            check_layer_all_ways(&desc, &random, 0.25);
+        }
+        if (!moco_layer_kind_of(kind)->of_rows) check_shapes(kind, 60 + (uint64_t) kind, 12);
+    }
+}
+
 /* As PyTorch: a group with one value per channel has no variance to train on. */
 static void test_small_groups_refused(void **state) {
     (void) state;

@@ -58,6 +58,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_max_pool),
         cmocka_unit_test(test_average_pool),
         cmocka_unit_test(test_l2_normalize),
+        cmocka_unit_test(test_later_kinds),
         cmocka_unit_test(test_blocked_layers),
         cmocka_unit_test(test_small_groups_refused),
         cmocka_unit_test(test_float64_layers),

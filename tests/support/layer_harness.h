@@ -76,13 +76,15 @@ static inline image_layer layer_desc(int32_t kind, int64_t n, int64_t c, int64_t
         .bn_groups = 1,
         .bn_eps = 1e-5,
         .bn_momentum = 0.1,
+        .residual = moco_layer_kind_of(kind) != NULL && moco_layer_kind_of(kind)->least_inputs > 1,
     };
     return desc;
 }
 
 /* The same as a backend is told it. */
 static inline moco_layer_desc describe_layer(const image_layer *image) {
-    const int32_t of_rows = image->kind == MOCO_LAYER_LINEAR || image->kind == MOCO_LAYER_L2_NORMALIZE;
+    const moco_layer_kind *kind = moco_layer_kind_of(image->kind);
+    const int32_t of_rows = kind != NULL && kind->of_rows;
     const moco_value_desc input = {.dtype = image->dtype,
                                    .rank = of_rows && image->h == 1 && image->w == 1 ? 2 : 4,
                                    .dims = {image->n, image->c, image->h, image->w},
@@ -97,7 +99,7 @@ static inline moco_layer_desc describe_layer(const image_layer *image) {
         .skip_input_gradient = image->skip_input_gradient,
         .epilogue = image->relu ? MOCO_EPILOGUE_RELU : MOCO_EPILOGUE_NONE,
         .input_count = image->residual ? 2 : 1,
-        .parameter_count = moco_layer_kind_of(image->kind) ? moco_layer_kind_of(image->kind)->most_parameters : 0,
+        .parameter_count = kind == NULL ? 0 : kind->most_parameters,
         .inputs = {input, input},
     };
     desc.inputs[MOCO_RESIDUAL].layout = image->residual_layout;
@@ -144,15 +146,13 @@ static inline layer_data layer_data_create(const image_layer *desc) {
     data.elements[X] = x;
     data.elements[DX] = desc->skip_input_gradient ? 0 : x;
     data.elements[Y] = data.elements[DY] = y;
-    if (desc->kind == MOCO_LAYER_CONV2D) {
-        data.elements[WEIGHT] = desc->out_c * (desc->c / desc->groups) * desc->kernel * desc->kernel;
-    } else if (desc->kind == MOCO_LAYER_LINEAR) {
-        data.elements[WEIGHT] = desc->out_c * desc->c;
-        data.elements[BIAS] = desc->out_c;
-    } else if (desc->kind == MOCO_LAYER_BATCH_NORM) {
-        for (int t = WEIGHT; t <= RUNNING_VAR; ++t) data.elements[t] = desc->c;
-        if (desc->residual) data.elements[RESIDUAL] = data.elements[D_RESIDUAL] = y;
+    const moco_layer_kind *kind = moco_layer_kind_of(desc->kind);
+    moco_layer_desc described = describe_layer(desc);
+    const int32_t makes_sense = kind != NULL && moco_layer_infer(&described) == MOCO_OK;
+    for (int32_t i = 0; makes_sense && i < described.parameter_count; ++i) {
+        data.elements[WEIGHT + i] = kind->elements(&described, i);
     }
+    if (desc->residual) data.elements[RESIDUAL] = data.elements[D_RESIDUAL] = y;
     data.elements[DWEIGHT] = data.elements[WEIGHT];
     data.elements[DBIAS] = data.elements[BIAS];
     for (int t = 0; t < LAYER_TENSORS; ++t) {
@@ -360,7 +360,8 @@ static inline live_layer live_layer_open(moco_context *context, const image_laye
     live.context = context;
     plan_offered(&live, desc);
     const moco_layer_info *info = &live.layer.info;
-    live.in_place = run->in_place && info->output_layout == live.layer.desc.inputs[MOCO_INPUT].layout;
+    live.in_place =
+        run->in_place && info->works_in_place && info->output_layout == live.layer.desc.inputs[MOCO_INPUT].layout;
     assert_true(info->wanted_input_layout == live.layer.desc.inputs[MOCO_INPUT].layout);
     for (int t = 0; t < LAYER_TENSORS; ++t) {
         if (data->elements[t] == 0) continue;

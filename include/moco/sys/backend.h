@@ -106,8 +106,16 @@ typedef struct moco_pool_desc {
     int32_t reserved;
 } moco_pool_desc;
 
-/* Everything that fixes a layer's shape and arithmetic. `of` has a part for each kind that needs one and room for
- * those to come; what a kind doesn't use is 0. */
+/* What only one kind needs, with room for the kinds to come; the rest is 0. */
+typedef union moco_layer_part {
+    moco_conv2d_desc conv2d;
+    moco_linear_desc linear;
+    moco_norm_desc norm;
+    moco_pool_desc pool;
+    uint64_t room[16];
+} moco_layer_part;
+
+/* Everything that fixes a layer's shape and arithmetic. */
 typedef struct moco_layer_desc {
     uint32_t struct_size;
     int32_t kind;                /* MOCO_LAYER_* */
@@ -122,13 +130,7 @@ typedef struct moco_layer_desc {
     int32_t parameter_count;
     moco_value_desc inputs[MOCO_LAYER_INPUTS];
     moco_value_desc output; /* PLAIN, of `dtype`; computed from the rest before a backend sees it */
-    union {
-        moco_conv2d_desc conv2d;
-        moco_linear_desc linear;
-        moco_norm_desc norm;
-        moco_pool_desc pool;
-        uint64_t room[16];
-    } of;
+    moco_layer_part of;
 } moco_layer_desc;
 
 /* What the backend answers when it plans a layer. All of it is 0 before, but struct_size. */
