@@ -143,6 +143,18 @@ static moco_status infer_average_pool(moco_layer_desc *desc) {
     return MOCO_OK;
 }
 
+/* --- LAYER_NORM --- */
+
+static moco_status infer_layer_norm(moco_layer_desc *desc) {
+    MOCO_REQUIRE(desc->of.layer_norm.eps >= 0.0, "eps is %g; it must be at least 0", desc->of.layer_norm.eps);
+    return same_as_input(desc);
+}
+
+static int64_t layer_norm_elements(const moco_layer_desc *desc, int32_t parameter) {
+    (void) parameter;
+    return row_size(desc);
+}
+
 /* --- The table --- */
 
 static const moco_layer_kind kinds[] = {
@@ -217,6 +229,17 @@ static const moco_layer_kind kinds[] = {
             .least_inputs = 1,
             .most_inputs = 1,
             .infer = same_as_input,
+        },
+    [MOCO_LAYER_LAYER_NORM] =
+        {
+            .name = "a LayerNorm",
+            .least_inputs = 1,
+            .most_inputs = 1,
+            .least_parameters = 2,
+            .most_parameters = 2,
+            .of_rows = 1,
+            .infer = infer_layer_norm,
+            .elements = layer_norm_elements,
         },
 };
 

@@ -366,6 +366,8 @@ static const layout_row rows[] = {
     FIELD(moco_pool_desc, stride, 4),
     FIELD(moco_pool_desc, padding, 8),
     FIELD(moco_pool_desc, reserved, 12),
+    SIZE(moco_layer_norm_desc, 8),
+    FIELD(moco_layer_norm_desc, eps, 0),
     SIZE(moco_layer_desc, 360),
     FIELD(moco_layer_desc, struct_size, 0),
     FIELD(moco_layer_desc, kind, 4),

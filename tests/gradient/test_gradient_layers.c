@@ -147,6 +147,16 @@ static void test_l2_normalize(void **state) {
     check_layer_gradients(layer_desc(MOCO_LAYER_L2_NORMALIZE, 1, 33, 1, 1), 51, 1e-5, 1e-8);
 }
 
+static void test_layer_norm(void **state) {
+    (void) state;
+    static const int64_t rows[][2] = {{1, 1}, {3, 2}, {4, 7}, {2, 33}};
+    for (uint64_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        image_layer desc = layer_desc(MOCO_LAYER_LAYER_NORM, rows[i][0], rows[i][1], 1, 1);
+        desc.bn_eps = 1e-2; /* large enough to be seen */
+        check_layer_gradients(desc, 60 + i, 1e-5, 1e-7);
+    }
+}
+
 /* Rows shorter than 1e-12 are divided by that: the layer is linear there. */
 static void test_l2_normalize_below_bound(void **state) {
     (void) state;
@@ -178,10 +188,15 @@ static int close_all(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_convolution),  cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_batch_norm),   cmocka_unit_test(test_relu),
-        cmocka_unit_test(test_max_pool),     cmocka_unit_test(test_average_pool),
-        cmocka_unit_test(test_l2_normalize), cmocka_unit_test(test_l2_normalize_below_bound),
+        cmocka_unit_test(test_convolution),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_batch_norm),
+        cmocka_unit_test(test_relu),
+        cmocka_unit_test(test_max_pool),
+        cmocka_unit_test(test_average_pool),
+        cmocka_unit_test(test_l2_normalize),
+        cmocka_unit_test(test_layer_norm),
+        cmocka_unit_test(test_l2_normalize_below_bound),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

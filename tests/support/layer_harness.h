@@ -122,6 +122,8 @@ static inline moco_layer_desc describe_layer(const image_layer *image) {
     } else if (image->kind == MOCO_LAYER_MAX_POOL) {
         const moco_pool_desc pool = {.kernel = image->kernel, .stride = image->stride, .padding = image->padding};
         desc.of.pool = pool;
+    } else if (image->kind == MOCO_LAYER_LAYER_NORM) {
+        desc.of.layer_norm.eps = image->bn_eps;
     }
     return desc;
 }

@@ -49,7 +49,8 @@ enum {
     MOCO_LAYER_MAX_POOL = 4,     /* of.pool; padding never wins */
     MOCO_LAYER_AVERAGE_POOL = 5, /* global: n x c x h x w -> n x c */
     MOCO_LAYER_L2_NORMALIZE = 6, /* of each row: y = x / max(||x||, 1e-12), as torch.nn.functional.normalize */
-    MOCO_LAYER_REORDER = 7       /* from the layout of its input to PLAIN; created by the backend that owns that */
+    MOCO_LAYER_REORDER = 7,      /* from the layout of its input to PLAIN; created by the backend that owns that */
+    MOCO_LAYER_LAYER_NORM = 8    /* of.layer_norm; of each row, as torch.nn.LayerNorm; weight and bias: c */
 };
 
 /* Places of moco_layer_desc.inputs, and of the tensors that belong to them. */
@@ -106,12 +107,17 @@ typedef struct moco_pool_desc {
     int32_t reserved;
 } moco_pool_desc;
 
+typedef struct moco_layer_norm_desc {
+    double eps; /* y = (x - mean) / sqrt(variance + eps) * weight + bias, with the row's biased variance */
+} moco_layer_norm_desc;
+
 /* What only one kind needs, with room for the kinds to come; the rest is 0. */
 typedef union moco_layer_part {
     moco_conv2d_desc conv2d;
     moco_linear_desc linear;
     moco_norm_desc norm;
     moco_pool_desc pool;
+    moco_layer_norm_desc layer_norm;
     uint64_t room[16];
 } moco_layer_part;
 

@@ -6,6 +6,7 @@
 
 #include "backend/reference/reference_conv.inc.h"
 #include "backend/reference/reference_info_nce.inc.h"
+#include "backend/reference/reference_layer_norm.inc.h"
 #include "backend/reference/reference_linear.inc.h"
 #include "backend/reference/reference_norm.inc.h"
 #include "backend/reference/reference_pool.inc.h"
@@ -87,6 +88,14 @@ static const reference_layer_kernels NAME(layers)[] = {
             .forward = {NAME(l2_normalize_forward), REFERENCE_PER_SAMPLE},
             .backward_inputs = {NAME(l2_normalize_backward), REFERENCE_PER_SAMPLE},
             .needs_inputs = 1 << MOCO_INPUT,
+        },
+    [MOCO_LAYER_LAYER_NORM] =
+        {
+            .forward = {NAME(layer_norm_forward), REFERENCE_PER_SAMPLE},
+            .backward_inputs = {NAME(layer_norm_backward_input), REFERENCE_PER_SAMPLE},
+            .backward_parameters = {NAME(layer_norm_backward_parameters), REFERENCE_PER_CHANNEL},
+            .needs_inputs = 1 << MOCO_INPUT,
+            .saved_bytes = NAME(layer_norm_saved_bytes),
         },
 };
 
