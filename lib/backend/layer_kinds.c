@@ -241,6 +241,13 @@ static const moco_layer_kind kinds[] = {
             .infer = infer_layer_norm,
             .elements = layer_norm_elements,
         },
+    [MOCO_LAYER_GELU] =
+        {
+            .name = "a GELU",
+            .least_inputs = 1,
+            .most_inputs = 1,
+            .infer = same_as_input,
+        },
 };
 
 const moco_layer_kind *moco_layer_kind_of(int32_t kind) {

@@ -157,6 +157,12 @@ static void test_layer_norm(void **state) {
     }
 }
 
+static void test_gelu(void **state) {
+    (void) state;
+    check_layer_gradients(layer_desc(MOCO_LAYER_GELU, 2, 3, 4, 3), 70, 1e-5, 1e-8);
+    check_layer_gradients(layer_desc(MOCO_LAYER_GELU, 5, 7, 1, 1), 71, 1e-5, 1e-8);
+}
+
 /* Rows shorter than 1e-12 are divided by that: the layer is linear there. */
 static void test_l2_normalize_below_bound(void **state) {
     (void) state;
@@ -188,15 +194,11 @@ static int close_all(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_convolution),
-        cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_batch_norm),
-        cmocka_unit_test(test_relu),
-        cmocka_unit_test(test_max_pool),
-        cmocka_unit_test(test_average_pool),
-        cmocka_unit_test(test_l2_normalize),
-        cmocka_unit_test(test_layer_norm),
-        cmocka_unit_test(test_l2_normalize_below_bound),
+        cmocka_unit_test(test_convolution),  cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_batch_norm),   cmocka_unit_test(test_relu),
+        cmocka_unit_test(test_max_pool),     cmocka_unit_test(test_average_pool),
+        cmocka_unit_test(test_l2_normalize), cmocka_unit_test(test_layer_norm),
+        cmocka_unit_test(test_gelu),         cmocka_unit_test(test_l2_normalize_below_bound),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

@@ -5,6 +5,7 @@
 #include "backend/reference/reference_kernels.h"
 
 #include "backend/reference/reference_conv.inc.h"
+#include "backend/reference/reference_gelu.inc.h"
 #include "backend/reference/reference_info_nce.inc.h"
 #include "backend/reference/reference_layer_norm.inc.h"
 #include "backend/reference/reference_linear.inc.h"
@@ -96,6 +97,13 @@ static const reference_layer_kernels NAME(layers)[] = {
             .backward_parameters = {NAME(layer_norm_backward_parameters), REFERENCE_PER_CHANNEL},
             .needs_inputs = 1 << MOCO_INPUT,
             .saved_bytes = NAME(layer_norm_saved_bytes),
+        },
+    [MOCO_LAYER_GELU] =
+        {
+            .forward = {NAME(gelu_forward), REFERENCE_PER_SAMPLE},
+            .backward_inputs = {NAME(gelu_backward), REFERENCE_PER_SAMPLE},
+            .needs_inputs = 1 << MOCO_INPUT,
+            .works_in_place = 1,
         },
 };
 
