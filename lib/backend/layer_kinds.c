@@ -248,6 +248,14 @@ static const moco_layer_kind kinds[] = {
             .most_inputs = 1,
             .infer = same_as_input,
         },
+    [MOCO_LAYER_ADD] =
+        {
+            .name = "an addition",
+            .least_inputs = 2,
+            .most_inputs = 2,
+            .same_shape = 1,
+            .infer = same_as_input,
+        },
 };
 
 const moco_layer_kind *moco_layer_kind_of(int32_t kind) {

@@ -163,6 +163,12 @@ static void test_gelu(void **state) {
     check_layer_gradients(layer_desc(MOCO_LAYER_GELU, 5, 7, 1, 1), 71, 1e-5, 1e-8);
 }
 
+static void test_add(void **state) {
+    (void) state;
+    check_layer_gradients(layer_desc(MOCO_LAYER_ADD, 2, 3, 4, 3), 80, 1e-3, 1e-9);
+    check_layer_gradients(layer_desc(MOCO_LAYER_ADD, 5, 7, 1, 1), 81, 1e-3, 1e-9);
+}
+
 /* Rows shorter than 1e-12 are divided by that: the layer is linear there. */
 static void test_l2_normalize_below_bound(void **state) {
     (void) state;
@@ -194,11 +200,17 @@ static int close_all(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_convolution),  cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_batch_norm),   cmocka_unit_test(test_relu),
-        cmocka_unit_test(test_max_pool),     cmocka_unit_test(test_average_pool),
-        cmocka_unit_test(test_l2_normalize), cmocka_unit_test(test_layer_norm),
-        cmocka_unit_test(test_gelu),         cmocka_unit_test(test_l2_normalize_below_bound),
+        cmocka_unit_test(test_convolution),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_batch_norm),
+        cmocka_unit_test(test_relu),
+        cmocka_unit_test(test_max_pool),
+        cmocka_unit_test(test_average_pool),
+        cmocka_unit_test(test_l2_normalize),
+        cmocka_unit_test(test_layer_norm),
+        cmocka_unit_test(test_gelu),
+        cmocka_unit_test(test_add),
+        cmocka_unit_test(test_l2_normalize_below_bound),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

@@ -51,7 +51,8 @@ enum {
     MOCO_LAYER_L2_NORMALIZE = 6, /* of each row: y = x / max(||x||, 1e-12), as torch.nn.functional.normalize */
     MOCO_LAYER_REORDER = 7,      /* from the layout of its input to PLAIN; created by the backend that owns that */
     MOCO_LAYER_LAYER_NORM = 8,   /* of.layer_norm; of each row, as torch.nn.LayerNorm; weight and bias: c */
-    MOCO_LAYER_GELU = 9          /* elementwise and exact: y = x (1 + erf(x / sqrt 2)) / 2, as torch.nn.GELU */
+    MOCO_LAYER_GELU = 9,         /* elementwise and exact: y = x (1 + erf(x / sqrt 2)) / 2, as torch.nn.GELU */
+    MOCO_LAYER_ADD = 10          /* two inputs of one shape and their sum; a BatchNorm adds its residual itself */
 };
 
 /* Places of moco_layer_desc.inputs, and of the tensors that belong to them. */

@@ -4,6 +4,7 @@
 #include "backend/host_memory.h"
 #include "backend/reference/reference_kernels.h"
 
+#include "backend/reference/reference_add.inc.h"
 #include "backend/reference/reference_conv.inc.h"
 #include "backend/reference/reference_gelu.inc.h"
 #include "backend/reference/reference_info_nce.inc.h"
@@ -103,6 +104,12 @@ static const reference_layer_kernels NAME(layers)[] = {
             .forward = {NAME(gelu_forward), REFERENCE_PER_SAMPLE},
             .backward_inputs = {NAME(gelu_backward), REFERENCE_PER_SAMPLE},
             .needs_inputs = 1 << MOCO_INPUT,
+            .works_in_place = 1,
+        },
+    [MOCO_LAYER_ADD] =
+        {
+            .forward = {NAME(add_forward), REFERENCE_PER_SAMPLE},
+            .backward_inputs = {NAME(add_backward), REFERENCE_PER_SAMPLE},
             .works_in_place = 1,
         },
 };
