@@ -1,5 +1,9 @@
 /* The kinds of layers: one row each, with what a description and a call of it must be. Shapes are checked and outputs
  * inferred here, once; a backend only answers whether a layer is one of its own.
+ *
+ * A new kind is its MOCO_LAYER_*, and a part of moco_layer_desc if it needs one, in <moco/sys/backend.h>; a row in
+ * layer_kinds.c; its kernels in a file of backend/reference, with a row in reference_kernels.inc.h. The conformance suite
+ * then runs it by itself; its formula and its gradients need tests (tests/unit/test_gelu.c, test_gradient_layers.c).
  */
 #ifndef MOCO_LAYER_KINDS_H
 #define MOCO_LAYER_KINDS_H
