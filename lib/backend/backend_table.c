@@ -61,6 +61,32 @@ static int32_t has_layers_whole_or_none(const moco_backend_ops *table) {
            (table->layer_destroy != NULL && table->layer_forward != NULL && table->layer_backward != NULL);
 }
 
+/* In the host's memory the library's own backends come behind, which know no buffers but theirs. */
+static moco_status check_host_memory(const moco_backend_ops *table, int32_t index) {
+    const struct {
+        int32_t present;
+        const char *name;
+    } members[] = {
+        {table->buffer_create != NULL, "buffer_create"},
+        {table->buffer_wrap != NULL, "buffer_wrap"},
+        {table->buffer_destroy != NULL, "buffer_destroy"},
+        {table->upload != NULL, "upload"},
+        {table->download != NULL, "download"},
+        {table->copy != NULL, "copy"},
+        {table->fill_zero != NULL, "fill_zero"},
+        {table->map != NULL, "map"},
+        {table->unmap != NULL, "unmap"},
+    };
+    for (size_t i = 0; i < sizeof members / sizeof *members; ++i) {
+        MOCO_REQUIRE(
+            !members[i].present,
+            "backends[%d] ('%s') works in the host's memory and has the member %s; it must be NULL there, since "
+            "the library has the buffers (moco_backend_map gives their addresses)",
+            index, table->name, members[i].name);
+    }
+    return MOCO_OK;
+}
+
 moco_status moco_backend_table_read(moco_backend_ops *out, const moco_backend_ops_v1 **version_1,
                                     const moco_backend_ops *table, int32_t index) {
     MOCO_TRY(check_size(table, index));
@@ -88,7 +114,7 @@ moco_status moco_backend_table_read(moco_backend_ops *out, const moco_backend_op
                      (out->buffer_alignment >= 64 && (out->buffer_alignment & (out->buffer_alignment - 1)) == 0),
                  "backends[%d]->buffer_alignment is %llu; it must be 0, or a power of two from 64 on", index,
                  (unsigned long long) out->buffer_alignment);
-    return MOCO_OK;
+    return out->memory == MOCO_MEMORY_HOST ? check_host_memory(out, index) : MOCO_OK;
 }
 
 moco_status moco_backend_table_check_complete(const moco_backend_ops *table) {

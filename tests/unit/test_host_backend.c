@@ -406,6 +406,17 @@ static moco_backend_ops device_table(void) {
         refuse(alone, MOCO_INVALID_ARGUMENT, "ends in 'my device', which lacks the member " #member); \
     } while (0)
 
+/* The library's backends, which come behind, know no buffers but their own. */
+static void host_memory_is_the_librarys(void **state) {
+    (void) state;
+    REFUSE(bad.buffer_create = device_buffer_create, MOCO_INVALID_ARGUMENT, "has the member buffer_create");
+    REFUSE(bad.buffer_destroy = device_buffer_destroy, MOCO_INVALID_ARGUMENT, "has the member buffer_destroy");
+    REFUSE(bad.upload = device_upload, MOCO_INVALID_ARGUMENT, "has the member upload");
+    REFUSE(bad.download = device_download, MOCO_INVALID_ARGUMENT, "has the member download");
+    REFUSE(bad.copy = device_copy, MOCO_INVALID_ARGUMENT, "has the member copy");
+    REFUSE(bad.fill_zero = device_fill_zero, MOCO_INVALID_ARGUMENT, "has the member fill_zero");
+}
+
 static void a_device_must_be_complete(void **state) {
     (void) state;
     REFUSE_WITHOUT(buffer_create);
@@ -468,6 +479,7 @@ int main(void) {
         cmocka_unit_test(a_backend_may_want_more_alignment),
         cmocka_unit_test(tables_that_make_no_sense),
         cmocka_unit_test(one_that_cannot_run_is_left_out),
+        cmocka_unit_test(host_memory_is_the_librarys),
         cmocka_unit_test(a_device_must_be_complete),
         cmocka_unit_test(a_device_is_a_chain_of_its_own),
     };

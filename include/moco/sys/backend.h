@@ -230,7 +230,8 @@ typedef struct moco_backend_ops {
     moco_status (*create)(void **self, moco_context *context);
     void (*destroy)(void *self);
 
-    /* Memory: (last). Buffers are aligned to buffer_alignment. */
+    /* Memory: (last). Buffers are aligned to buffer_alignment. A host's backend that works in the host's memory leaves these
+     * up to fill_zero, and map and unmap, NULL: the library has the buffers. */
     moco_status (*buffer_create)(void *self, uint64_t bytes, void **buffer);
     /* A buffer over the host's memory, without a copy; NULL where memory is not the host's. */
     moco_status (*buffer_wrap)(void *self, void *memory, uint64_t bytes, void **buffer);
