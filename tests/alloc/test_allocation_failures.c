@@ -107,6 +107,12 @@ static void evaluate(scenario *s, training_parts *p, training_loader *data) {
     TWICE(s, NOTHING, moco_knn_evaluate(knn, features, labels, LOADER_IMAGES, &top1, NULL));
     assert_true(top1 >= 0.0 && top1 <= 1.0);
     moco_knn_destroy(knn);
+    moco_knn_accuracy accuracy = {.struct_size = sizeof accuracy};
+    TWICE(s, NOTHING, moco_knn_measure(p->encoder, data->dataset, data->dataset, data->augment, NULL, &accuracy));
+    assert_true(accuracy.top1 == top1); /* the same features in one call */
+    moco_dataset *test = NULL;
+    TWICE(s, test, moco_dataset_open_test(&test, p->context, "synthetic:size=8", 3));
+    moco_dataset_destroy(test);
 }
 
 static void train_and_evaluate(scenario *s, long long fail_at) {
