@@ -93,7 +93,7 @@ static moco_status check_sizes(const conv_pass *pass, int64_t kernel, int64_t st
     int64_t product;
     MOCO_TRY(moco_checked_product(copy, 4, "a convolution's copy", &product));
     if (product > LARGEST_COPY || pass->channels * kernel * kernel > LARGEST_COPY || stride > LARGEST_STRIDE) {
-        return moco_fail(MOCO_UNSUPPORTED, "the cblas backend's convolutions take windows of up to 2^30 values and "
+        return moco_fail(MOCO_UNSUPPORTED, "the cpu backend's convolutions take windows of up to 2^30 values and "
                                            "strides of up to 64");
     }
     return MOCO_OK;
@@ -157,7 +157,7 @@ static moco_status plan_pass(conv_pass *pass, cpu_backend *backend, const image_
         cut_units(pass, backend->conv->lanes);
     }
     if (pass->copy_floats > LARGEST_COPY) {
-        return moco_fail(MOCO_UNSUPPORTED, "the cblas backend's convolutions take windows of up to 2^30 values");
+        return moco_fail(MOCO_UNSUPPORTED, "the cpu backend's convolutions take windows of up to 2^30 values");
     }
     int64_t places = 0, offsets = 0;
     for (int64_t y = 0; y < phases; ++y)
