@@ -47,4 +47,11 @@ moco_status moco_host_all_finite(void *self, const moco_tensor *tensor, int32_t 
 moco_status moco_host_convert(void *self, const moco_tensor *target, const moco_tensor *source);
 moco_status moco_host_add(void *self, const moco_tensor *target, const moco_tensor *source);
 
+/* Those members of a host backend's table, but `add`, which most backends have a faster one of. */
+#define MOCO_HOST_MEMORY_OPS                                                                                    \
+    .memory = MOCO_MEMORY_HOST, .buffer_create = moco_host_buffer_create, .buffer_wrap = moco_host_buffer_wrap, \
+    .buffer_destroy = moco_host_buffer_destroy, .upload = moco_host_upload, .download = moco_host_download,     \
+    .copy = moco_host_copy, .fill_zero = moco_host_fill_zero, .gather_rows = moco_host_gather_rows,             \
+    .all_finite = moco_host_all_finite, .convert = moco_host_convert, .map = moco_host_map
+
 #endif

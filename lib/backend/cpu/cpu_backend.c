@@ -100,15 +100,12 @@ static moco_status create(void **self, moco_context *context) {
 }
 
 /* What the two names share: all but create. */
-#define CPU_BACKEND_MEMBERS                                                                                           \
-    .struct_size = sizeof(moco_backend_ops), .abi_version = MOCO_BACKEND_VERSION, .memory = MOCO_MEMORY_HOST,         \
-    .destroy = destroy, .buffer_create = moco_host_buffer_create, .buffer_wrap = moco_host_buffer_wrap,               \
-    .buffer_destroy = moco_host_buffer_destroy, .upload = moco_host_upload, .download = moco_host_download,           \
-    .copy = moco_host_copy, .fill_zero = moco_host_fill_zero, .gather_rows = moco_host_gather_rows,                   \
-    .all_finite = moco_host_all_finite, .add = moco_cpu_add, .convert = moco_host_convert, .map = moco_host_map,      \
-    .layer_create = layer_create, .layer_destroy = layer_destroy, .layer_forward = layer_forward,                     \
-    .layer_backward = layer_backward, .momentum_update = moco_cpu_momentum_update, .sgd_update = moco_cpu_sgd_update, \
-    .sgd_momentum_update = moco_cpu_sgd_momentum_update, .info_nce = moco_cpu_info_nce, .computes = computes
+#define CPU_BACKEND_MEMBERS                                                                             \
+    .struct_size = sizeof(moco_backend_ops), .abi_version = MOCO_BACKEND_VERSION, MOCO_HOST_MEMORY_OPS, \
+    .destroy = destroy, .add = moco_cpu_add, .computes = computes, .layer_create = layer_create,        \
+    .layer_destroy = layer_destroy, .layer_forward = layer_forward, .layer_backward = layer_backward,   \
+    .momentum_update = moco_cpu_momentum_update, .sgd_update = moco_cpu_sgd_update,                     \
+    .sgd_momentum_update = moco_cpu_sgd_momentum_update, .info_nce = moco_cpu_info_nce
 
 extern const moco_backend_ops moco_backend_cblas;
 const moco_backend_ops moco_backend_cblas = {.name = "cblas", .create = create, CPU_BACKEND_MEMBERS};

@@ -20,7 +20,7 @@
 /* Activations of this size have left the third-level cache before anybody reads them again: results bypass it. */
 #define CPU_STREAMED_BYTES (12 * CPU_MIB)
 
-/* Blocked BatchNorm reads x twice, for statistics and to normalise: for so much of it at a time, it is still in the
+/* Blocked BatchNorm reads x twice, for statistics and to normalize: for so much of it at a time, it is still in the
  * third-level cache at the second reading. */
 #define CPU_NORM_BYTES (8 * CPU_MIB)
 

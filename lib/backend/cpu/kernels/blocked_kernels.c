@@ -149,7 +149,7 @@ static void moments(const void *x, int64_t spatial, float *mean, float *squares)
 
 typedef void (*store_fn)(void *y, int64_t i, vec value);
 
-static inline void normalise_to(store_fn to, const void *x, const void *residual, int32_t relu, const float *mean,
+static inline void normalize_to(store_fn to, const void *x, const void *residual, int32_t relu, const float *mean,
                                 const float *scale, const float *shift, int64_t spatial, void *y,
                                 pixel_bits *positive) {
     const vec m = *CONST_VECTORS(mean), a = *CONST_VECTORS(scale), b = *CONST_VECTORS(shift);
@@ -170,13 +170,13 @@ static inline void normalise_to(store_fn to, const void *x, const void *residual
     }
 }
 
-static void normalise(const void *x, const void *residual, int32_t relu, const float *mean, const float *scale,
+static void normalize(const void *x, const void *residual, int32_t relu, const float *mean, const float *scale,
                       const float *shift, int64_t spatial, void *y, void *positive, int32_t streaming) {
     if (streaming) {
-        normalise_to(stream, x, residual, relu, mean, scale, shift, spatial, y, (pixel_bits *) positive);
+        normalize_to(stream, x, residual, relu, mean, scale, shift, spatial, y, (pixel_bits *) positive);
         _mm_sfence();
     } else {
-        normalise_to(store, x, residual, relu, mean, scale, shift, spatial, y, (pixel_bits *) positive);
+        normalize_to(store, x, residual, relu, mean, scale, shift, spatial, y, (pixel_bits *) positive);
     }
 }
 
@@ -351,7 +351,7 @@ extern const blocked_kernels MOCO_BLOCKED_KERNELS;
 const blocked_kernels MOCO_BLOCKED_KERNELS = {
     .element_bytes = sizeof(element),
     .moments = moments,
-    .normalise = normalise,
+    .normalize = normalize,
     .gradient_sums = gradient_sums,
     .gradient_apply = gradient_apply,
     .max_pool = max_pool,

@@ -23,7 +23,7 @@ typedef struct blocked_kernels {
 
     /* y = (x - mean) * scale + shift [+ residual]; with `relu` 0 where that is negative (NaN stays NaN). residual may be NULL. `positive` (may be
      * NULL; with residual and relu only): B bits a pixel, where y > 0. `streaming`: y bypasses the cache. */
-    void (*normalise)(const void *x, const void *residual, int32_t relu, const float *mean, const float *scale,
+    void (*normalize)(const void *x, const void *residual, int32_t relu, const float *mean, const float *scale,
                       const float *shift, int64_t spatial, void *y, void *positive, int32_t streaming);
 
     /* Both gradients know dz, the gradient behind the relu: dz = dy where `positive` says so, or where that is NULL,

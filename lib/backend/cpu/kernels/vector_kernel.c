@@ -93,7 +93,7 @@ static double squares(const float *x, float mean, const vector_planes *shape) {
 
 /* --- BatchNorm forward --- */
 
-INLINE void normalise_planes(const float *x, const float *residual, const float mean, const float scale,
+INLINE void normalize_planes(const float *x, const float *residual, const float mean, const float scale,
                              const float shift, const int rectified, const vector_planes *shape, float *y) {
     for (int64_t plane = 0; plane < shape->planes; ++plane, x += shape->stride, y += shape->stride) {
         int64_t i = 0;
@@ -112,16 +112,16 @@ INLINE void normalise_planes(const float *x, const float *residual, const float 
     }
 }
 
-static void normalise(const float *x, const float *residual, float mean, float scale, float shift, int32_t rectified,
+static void normalize(const float *x, const float *residual, float mean, float scale, float shift, int32_t rectified,
                       const vector_planes *shape, float *y) {
     if (residual != NULL && rectified) {
-        normalise_planes(x, residual, mean, scale, shift, 1, shape, y);
+        normalize_planes(x, residual, mean, scale, shift, 1, shape, y);
     } else if (residual != NULL) {
-        normalise_planes(x, residual, mean, scale, shift, 0, shape, y);
+        normalize_planes(x, residual, mean, scale, shift, 0, shape, y);
     } else if (rectified) {
-        normalise_planes(x, NULL, mean, scale, shift, 1, shape, y);
+        normalize_planes(x, NULL, mean, scale, shift, 1, shape, y);
     } else {
-        normalise_planes(x, NULL, mean, scale, shift, 0, shape, y);
+        normalize_planes(x, NULL, mean, scale, shift, 0, shape, y);
     }
 }
 
@@ -302,5 +302,5 @@ static void sgd(float *parameter, const float *gradient, float *velocity, float 
 
 extern const vector_kernel MOCO_VECTOR_KERNEL;
 const vector_kernel MOCO_VECTOR_KERNEL = {
-    sum, squares, normalise, gradient_sums, gradient_apply, relu, mask, dot, lerp, add, sgd,
+    sum, squares, normalize, gradient_sums, gradient_apply, relu, mask, dot, lerp, add, sgd,
 };

@@ -17,7 +17,7 @@ typedef struct vector_kernel {
     double (*sum)(const float *x, const vector_planes *shape);
     double (*squares)(const float *x, float mean, const vector_planes *shape); /* of x - mean */
     /* y = [relu] ((x - mean) * scale + shift [+ residual]); residual may be NULL. NaN stays NaN. */
-    void (*normalise)(const float *x, const float *residual, float mean, float scale, float shift, int32_t relu,
+    void (*normalize)(const float *x, const float *residual, float mean, float scale, float shift, int32_t relu,
                       const vector_planes *shape, float *y);
     /* With dz = dy where y > 0 (everywhere if y is NULL): sums of dz and of dz * (x - mean). */
     void (*gradient_sums)(const float *dy, const float *y, const float *x, float mean, const vector_planes *shape,

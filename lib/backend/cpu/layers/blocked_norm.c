@@ -229,13 +229,13 @@ static void scale_of(const norm_work *work, int64_t channel, int64_t at, float s
     for (int64_t c = 0; c < work->block; ++c) scale[c] = work->weight[channel + c] * work->rstd[at + c];
 }
 
-static void normalise(const norm_work *work, int64_t task) {
+static void normalize(const norm_work *work, int64_t task) {
     _Alignas(64) float scale[MAX_BLOCK];
     const int64_t channel = task % work->blocks * work->block;
     const int64_t at = statistics_of(work, task);
     const int64_t offset = task * work->run_bytes;
     scale_of(work, channel, at, scale);
-    work->kernels->normalise(work->x + offset, work->residual == NULL ? NULL : work->residual + offset,
+    work->kernels->normalize(work->x + offset, work->residual == NULL ? NULL : work->residual + offset,
                              work->desc->relu, work->mean + at, scale, work->bias + channel, work->spatial,
                              work->y + offset, positive_of(work, task), work->streaming && work->y != work->x);
 }
@@ -245,10 +245,10 @@ static moco_status forward(cpu_backend *backend, const moco_layer *layer, const 
     if (work.evaluate) {
         norm_pass pass = {.work = &work, .count = work.blocks};
         use_running(&work);
-        run_pass(backend, &pass, normalise, 0);
+        run_pass(backend, &pass, normalize, 0);
         return MOCO_OK;
     }
-    run_both(backend, &work, moments_of, combine_moments, normalise);
+    run_both(backend, &work, moments_of, combine_moments, normalize);
     return MOCO_OK;
 }
 

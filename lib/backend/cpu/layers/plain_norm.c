@@ -1,5 +1,5 @@
 /* BatchNorm with statistics per group of samples. A task is one channel: its values in a group, read for the mean, stay
- * in the cache for the variance and the normalisation. `saved` holds float mean[groups x c], then rstd[groups x c].
+ * in the cache for the variance and the normalization. `saved` holds float mean[groups x c], then rstd[groups x c].
  */
 #include <math.h>
 
@@ -60,7 +60,7 @@ static norm_group group_of(const image_layer *desc, int64_t group, int64_t chann
 }
 
 static void write_output(const norm_work *work, const norm_group *group, int64_t channel, float mean, float rstd) {
-    work->kernel->normalise(work->x + group->first, work->residual == NULL ? NULL : work->residual + group->first, mean,
+    work->kernel->normalize(work->x + group->first, work->residual == NULL ? NULL : work->residual + group->first, mean,
                             rstd * work->weight[channel], work->bias[channel], work->desc->relu, &group->planes,
                             work->y + group->first);
 }

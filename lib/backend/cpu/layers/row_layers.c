@@ -1,4 +1,4 @@
-/* What one loop per row or plane does: ReLU, global average pooling, L2 normalisation, on PLAIN layout. */
+/* What one loop per row or plane does: ReLU, global average pooling, L2 normalization, on PLAIN layout. */
 #include <math.h>
 
 #include "backend/cpu/cpu_backend.h"
@@ -140,7 +140,7 @@ const cpu_layer_ops moco_cpu_plain_average_pool = {
     .backward = average_run_gradient,
 };
 
-/* --- L2 normalisation --- */
+/* --- L2 normalization --- */
 
 static moco_status normalize_plan(cpu_backend *backend, moco_layer *layer, moco_layer_info *info) {
     (void) backend;
