@@ -77,7 +77,7 @@ typedef struct winograd_kernels {
     void (*transform_pixels)(const winograd_planes *planes, const winograd_run *run, uint32_t *v, int64_t next_position,
                              int64_t next_tile);
     /* m[t * next_m + o] = [m[..] +] sum over k < words of v[t * next_tile + k] * u[k * nr + o], for t < mr, o < nr; in
-     * bfloat16 each product is the sum of a pair's two. */
+     * bfloat16 each product is the sum of a pair's two. `u` is aligned to B words. */
     void (*gemm)(const uint32_t *v, int64_t next_tile, const uint32_t *u, int64_t words, int32_t accumulate, float *m,
                  int64_t next_m);
     /* Y = [Y +] A' M A of B channels. */
