@@ -3,16 +3,13 @@
 #include "backend/cpu/onednn/onednn_provider.h"
 #include "core/checked.h"
 
-#ifdef MOCO_HAVE_ONEDNN
-#define ONEDNN(pass) &moco_onednn_##pass,
-#else
-#define ONEDNN(pass)
-#endif
-
 static const cpu_convolution *const forward_ways[] = {
     &moco_winograd_weights_outer_forward,
     &moco_winograd_tiles_outer_forward,
-    ONEDNN(forward) & moco_direct_forward,
+#ifdef MOCO_HAVE_ONEDNN
+    &moco_onednn_forward,
+#endif
+    &moco_direct_forward,
     &moco_tiles_forward,
     NULL,
 };
@@ -20,7 +17,10 @@ static const cpu_convolution *const forward_ways[] = {
 static const cpu_convolution *const input_gradient_ways[] = {
     &moco_winograd_weights_outer_input_gradient,
     &moco_winograd_tiles_outer_input_gradient,
-    ONEDNN(input_gradient) & moco_direct_input_gradient,
+#ifdef MOCO_HAVE_ONEDNN
+    &moco_onednn_input_gradient,
+#endif
+    &moco_direct_input_gradient,
     &moco_tiles_input_gradient,
     NULL,
 };
@@ -29,7 +29,10 @@ static const cpu_convolution *const weight_gradient_ways[] = {
     &moco_winograd_weights_outer_weight_gradient,
     &moco_winograd_tiles_outer_weight_gradient,
     &moco_pointwise_weight_gradient,
-    ONEDNN(weight_gradient) & moco_direct_weight_gradient,
+#ifdef MOCO_HAVE_ONEDNN
+    &moco_onednn_weight_gradient,
+#endif
+    &moco_direct_weight_gradient,
     &moco_tiles_weight_gradient,
     NULL,
 };
