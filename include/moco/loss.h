@@ -2,8 +2,8 @@
  *
  *   L = mean over i of  -log( exp(q_i . k_i / T) / (exp(q_i . k_i / T) + sum over j of exp(q_i . queue_j / T)) )
  *
- * the (K+1)-way cross-entropy with label 0, the positive. The logits are never stored: value, statistics and gradient
- * come from one streaming pass over the queue with O(n * dim) extra memory, bit-identical for any number of threads.
+ * the (K+1)-way cross-entropy with label 0, the positive. The logits are never stored: value, statistics and dL/dq
+ * come from one streaming pass over the keys with O(n * dim) extra memory, bit-identical for any number of threads.
  */
 #ifndef MOCO_LOSS_H
 #define MOCO_LOSS_H
@@ -17,7 +17,7 @@ typedef struct moco_loss moco_loss;
 
 typedef struct moco_loss_config {
     uint32_t struct_size;
-    int32_t mask_same_id; /* 1: a queue row whose id equals the sample's id is no negative for it; default 0 */
+    int32_t mask_same_id; /* 1: a key whose id equals the sample's id is no negative for it; default 0 */
     double temperature;   /* T; default 0.07 (v1), v2 uses 0.2; |T| >= 1e-8, finite; negative is allowed */
 } moco_loss_config;
 
@@ -30,8 +30,8 @@ typedef struct moco_loss_result {
     double top1;                     /* fraction in 0..1 of samples whose positive logit is above every negative's */
     double top5;                     /* fraction with fewer than 5 negatives' logits at or above the positive's */
     double chance_loss;              /* ln(K + 1), K the number of negatives: the loss of equal logits */
-    int64_t negatives;               /* K: rows of the queue in use */
-    int64_t masked;                  /* pairs left out by mask_same_id */
+    int64_t negatives;               /* K: keys in use, masked ones included */
+    int64_t masked;                  /* pairs of a sample and a key left out by their ids */
 } moco_loss_result;
 
 /* v1's: T 0.07. */
