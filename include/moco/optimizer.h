@@ -3,7 +3,8 @@
  *   g = grad + weight_decay * p;   v = g on the first step, else momentum * v + (1 - dampening) * g;
  *   p = p - lr * (nesterov ? g + momentum * v : v)
  *
- * Weight decay applies to all parameters, BatchNorm's and biases too, as in the reference.
+ * Weight decay applies to all parameters, BatchNorm's and biases too, as in the reference, but for those whose flags
+ * say MOCO_PARAMETER_NO_DECAY; MOCO_PARAMETER_FROZEN ones stay as they are, states too.
  */
 #ifndef MOCO_OPTIMIZER_H
 #define MOCO_OPTIMIZER_H
@@ -15,6 +16,9 @@ MOCO_BEGIN_DECLS
 
 typedef struct moco_optimizer moco_optimizer;
 
+/* Update rules. */
+enum { MOCO_OPTIMIZER_SGD = 0 };
+
 typedef struct moco_optimizer_config {
     uint32_t struct_size;
     int32_t nesterov;     /* 0 (default) or 1, which needs momentum > 0 and dampening 0 */
@@ -22,6 +26,8 @@ typedef struct moco_optimizer_config {
     double momentum;      /* default 0.9; 0 <= momentum < 1 */
     double dampening;     /* default 0 */
     double weight_decay;  /* default 1e-4; >= 0 */
+    int32_t kind;         /* MOCO_OPTIMIZER_*; default SGD */
+    int32_t reserved;
 } moco_optimizer_config;
 
 /* v1's and v2's. */
@@ -48,11 +54,21 @@ MOCO_API double moco_optimizer_learning_rate(const moco_optimizer *optimizer);
 /* How many steps were taken. */
 MOCO_API int64_t moco_optimizer_step_count(const moco_optimizer *optimizer);
 
-/* The velocity v of parameter `index` (the encoder's numbering; INVALID_ARGUMENT for a buffer, which has none), as
+/* How many values the update rule keeps for each parameter (SGD: 1), and their names ("velocity"), numbered from 0; NULL
+ * for another number. */
+MOCO_API int32_t moco_optimizer_state_count(const moco_optimizer *optimizer);
+MOCO_API const char *moco_optimizer_state_name(const moco_optimizer *optimizer, int32_t state);
+
+/* State number `state` of parameter `index` (the encoder's numbering; INVALID_ARGUMENT for a buffer, which has none), as
  * float32[elements]. Zeros before the first step. */
+MOCO_API moco_status moco_optimizer_read_state_of(const moco_optimizer *optimizer, int64_t index, int32_t state,
+                                                  float *values);
+/* Puts a state back; every value finite, else INVALID_ARGUMENT and nothing is written. After all are back, set the step
+ * count: the first step finds nothing in the states. */
+MOCO_API moco_status moco_optimizer_write_state_of(moco_optimizer *optimizer, int64_t index, int32_t state,
+                                                   const float *values);
+/* The same of state 0: SGD's velocity v. */
 MOCO_API moco_status moco_optimizer_read_state(const moco_optimizer *optimizer, int64_t index, float *velocity);
-/* Puts a velocity back; every value finite, else INVALID_ARGUMENT and nothing is written. After all are back, set the
- * step count, which decides whether v exists. */
 MOCO_API moco_status moco_optimizer_write_state(moco_optimizer *optimizer, int64_t index, const float *velocity);
 MOCO_API moco_status moco_optimizer_set_step_count(moco_optimizer *optimizer, int64_t step_count);
 

@@ -241,6 +241,52 @@ moco_status moco_sgd_momentum_update(moco_context *context, const moco_sgd_args 
     return moco_momentum_update(context, average, &args->parameter, m);
 }
 
+moco_sgd_args moco_update_as_sgd(const moco_update_args *update) {
+    const moco_sgd_args args = {
+        .parameter = update->parameter,
+        .gradient = update->gradient,
+        .velocity = update->states[0],
+        /* Without momentum there is no velocity, so that every step is a first one. */
+        .first_step = update->step == 0 || update->momentum == 0.0,
+        .nesterov = update->nesterov,
+        .learning_rate = update->learning_rate,
+        .momentum = update->momentum,
+        .dampening = update->dampening,
+        .weight_decay = update->weight_decay,
+    };
+    return args;
+}
+
+/* SGD by the members that a backend had before `update`. */
+static moco_status sgd_of(const moco_backend_ops *ops, void *self, const moco_update_args *update) {
+    const moco_sgd_args args = moco_update_as_sgd(update);
+    const int32_t averages = update->average.buffer != NULL;
+    if (averages && ops->sgd_momentum_update != NULL) {
+        const moco_status status = ops->sgd_momentum_update(self, &args, &update->average, update->average_momentum);
+        if (status != MOCO_UNSUPPORTED) return status;
+    }
+    if (ops->sgd_update == NULL || (averages && ops->momentum_update == NULL)) return MOCO_UNSUPPORTED;
+    MOCO_TRY(ops->sgd_update(self, &args));
+    return averages ? ops->momentum_update(self, &update->average, &args.parameter, update->average_momentum) : MOCO_OK;
+}
+
+moco_status moco_update(moco_context *context, const moco_update_args *args) {
+    const moco_backend_chain *chain = context->backends;
+    for (int32_t i = 0; i < chain->count; ++i) {
+        const moco_backend_ops *ops = chain->ops[i];
+        moco_status status = MOCO_UNSUPPORTED;
+        if (ops->update != NULL) status = ops->update(chain->self[i], args);
+        if (ops->update == NULL && args->rule == MOCO_UPDATE_SGD) status = sgd_of(ops, chain->self[i], args);
+        if (status != MOCO_UNSUPPORTED) return status;
+    }
+    return moco_fail(MOCO_UNSUPPORTED, "no backend in use has update rule %d for dtype %d", args->rule,
+                     args->parameter.dtype);
+}
+
+moco_status moco_norms(moco_context *context, const moco_tensor *tensors, int64_t count, double *norms) {
+    DISPATCH(context, norms, tensors, count, norms);
+}
+
 moco_status moco_info_nce(moco_context *context, moco_info_nce_args *args) {
     const moco_backend_chain *chain = context->backends;
     const int32_t of_keys = args->d_k.buffer != NULL || args->d_keys.buffer != NULL;

@@ -52,6 +52,12 @@ moco_status moco_sgd_update(moco_context *context, const moco_sgd_args *args);
 /* sgd_update of a parameter, then momentum_update of its `average`: in one pass where a backend has that. */
 moco_status moco_sgd_momentum_update(moco_context *context, const moco_sgd_args *args, const moco_tensor *average,
                                      double m);
+/* The same step of MOCO_UPDATE_SGD in the words of sgd_update, without the average. */
+moco_sgd_args moco_update_as_sgd(const moco_update_args *args);
+/* One step of an update rule; SGD also on backends that have only sgd_update. */
+moco_status moco_update(moco_context *context, const moco_update_args *args);
+/* norms[i] = the L2 norm of tensors[i]. */
+moco_status moco_norms(moco_context *context, const moco_tensor *tensors, int64_t count, double *norms);
 moco_status moco_info_nce(moco_context *context, moco_info_nce_args *args);
 
 #endif

@@ -145,6 +145,7 @@ static const moco_config_field optimizer_fields[] = {
     REAL(dampening, -ANY, ANY),
     REAL(weight_decay, 0, ANY),
     INT32(nesterov, 0, 1),
+    ENUM(kind, "optimizer"),
 };
 #undef CONFIG
 #undef SECTION

@@ -6,6 +6,7 @@
 #include <moco/loader.h>
 #include <moco/momentum_encoder.h>
 #include <moco/names.h>
+#include <moco/optimizer.h>
 #include <moco/queue.h>
 #include <moco/schedule.h>
 #include <string.h>
@@ -34,6 +35,7 @@ static const char *const parameter[] = {
 };
 static const char *const queue_start[] = {[MOCO_QUEUE_START_RANDOM] = "random", [MOCO_QUEUE_START_EMPTY] = "empty"};
 static const char *const queue_storage[] = {[MOCO_QUEUE_STORAGE_F32] = "f32", [MOCO_QUEUE_STORAGE_BF16] = "bf16"};
+static const char *const optimizer[] = {[MOCO_OPTIMIZER_SGD] = "sgd"};
 static const char *const schedule[] = {
     [MOCO_SCHEDULE_CONSTANT] = "constant", [MOCO_SCHEDULE_STEP] = "step", [MOCO_SCHEDULE_COSINE] = "cosine",
 };
@@ -76,6 +78,7 @@ static const enum_kind kinds[] = {
     KIND("parameter", parameter),
     KIND("queue-start", queue_start),
     KIND("queue-storage", queue_storage),
+    KIND("optimizer", optimizer),
     KIND("schedule", schedule),
     KIND("schedule-unit", schedule_unit),
     KIND("augment", augment),

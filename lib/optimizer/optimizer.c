@@ -1,21 +1,13 @@
+/* The optimizer: the states of an update rule beside the parameters, and its steps over them. Reading and
+ * writing states is in optimizer_state.c, the rules are in files of their own. */
 #include <math.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "backend/backend_chain.h"
 #include "core/config.h"
-#include "encoder/encoder_internal.h"
 #include "encoder/momentum_encoder_internal.h"
-#include "optimizer/optimizer_internal.h"
-
-struct moco_optimizer {
-    atomic_int references;
-    moco_context *context;
-    moco_encoder *encoder;
-    moco_optimizer_config config;
-    double learning_rate;
-    int64_t step_count;
-    int64_t runs;          /* the encoder's learnable runs */
-    moco_tensor *velocity; /* [runs], each of its run's shape */
-};
+#include "optimizer/optimizer_handle.h"
 
 static const moco_optimizer_config default_config = {
     .struct_size = sizeof(moco_optimizer_config),
@@ -24,10 +16,12 @@ static const moco_optimizer_config default_config = {
     .momentum = 0.9,
     .dampening = 0.0,
     .weight_decay = 1e-4,
+    .kind = MOCO_OPTIMIZER_SGD,
 };
+#define OLDEST_CONFIG offsetof(moco_optimizer_config, kind)
 
 moco_status moco_optimizer_config_init(moco_optimizer_config *config, uint32_t struct_size) {
-    return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,
+    return moco_config_init(config, struct_size, &default_config, sizeof default_config, OLDEST_CONFIG,
                             "moco_optimizer_config");
 }
 
@@ -37,58 +31,105 @@ static moco_status check_learning_rate(double learning_rate) {
     return MOCO_OK;
 }
 
-static moco_status check_config(const moco_optimizer_config *c) {
+static moco_status check_config(const moco_optimizer_config *c, const moco_update_rule *rule) {
     MOCO_TRY(check_learning_rate(c->learning_rate));
-    MOCO_REQUIRE(c->momentum >= 0.0 && c->momentum < 1.0, "momentum is %g; it must be at least 0 and less than 1",
-                 c->momentum);
-    MOCO_REQUIRE(isfinite(c->dampening), "dampening is %g; it must be finite", c->dampening);
     MOCO_REQUIRE(isfinite(c->weight_decay) && c->weight_decay >= 0.0,
                  "weight_decay is %g; it must be finite and at least 0", c->weight_decay);
-    MOCO_REQUIRE(c->nesterov == 0 || c->nesterov == 1, "nesterov is %d; it must be 0 or 1", c->nesterov);
-    MOCO_REQUIRE(!c->nesterov || (c->momentum > 0.0 && c->dampening == 0.0),
-                 "nesterov needs momentum above 0 and dampening 0; they are %g and %g", c->momentum, c->dampening);
-    return MOCO_OK;
+    return rule->check(c);
 }
 
 /* --- Lifetime --- */
 
 static void release(moco_optimizer *optimizer) {
     moco_context *context = optimizer->context;
-    for (int64_t i = 0; optimizer->velocity != NULL && i < optimizer->runs; ++i) {
-        moco_buffer_destroy(context, optimizer->velocity[i].buffer);
+    for (int32_t state = 0; state < MOCO_UPDATE_STATES; ++state) {
+        moco_tensor *runs = optimizer->states[state];
+        for (int64_t i = 0; runs != NULL && i < optimizer->learnable_runs; ++i) {
+            moco_buffer_destroy(context, runs[i].buffer);
+        }
+        moco_deallocate(context, runs);
     }
-    moco_deallocate(context, optimizer->velocity);
+    moco_deallocate(context, optimizer->cuts);
+    moco_deallocate(context, optimizer->step_runs);
     moco_encoder_destroy(optimizer->encoder);
     moco_deallocate(context, optimizer);
     moco_context_destroy(context);
 }
 
-/* One velocity per learnable run, all zero. */
-static moco_status create_velocities(moco_optimizer *optimizer) {
+/* A state of all learnable runs, all zero. */
+static moco_status create_state(moco_optimizer *optimizer, int32_t state) {
+    moco_context *context = optimizer->context;
     const moco_parameter_table *table = moco_encoder_parameters(optimizer->encoder);
-    optimizer->velocity = (moco_tensor *) moco_allocate_zeroed(optimizer->context, (size_t) table->learnable_runs,
-                                                               sizeof *optimizer->velocity);
-    if (optimizer->velocity == NULL) return MOCO_OUT_OF_MEMORY;
-    optimizer->runs = table->learnable_runs;
-    for (int64_t i = 0; i < optimizer->runs; ++i) {
+    moco_tensor *runs = (moco_tensor *) moco_allocate_zeroed(context, (size_t) table->learnable_runs, sizeof *runs);
+    if (runs == NULL) return MOCO_OUT_OF_MEMORY;
+    optimizer->states[state] = runs;
+    for (int64_t i = 0; i < table->learnable_runs; ++i) {
         const moco_tensor *value = &table->learnable[i].value;
         void *buffer = NULL;
-        MOCO_TRY(moco_buffer_create(optimizer->context, moco_tensor_bytes(value), &buffer));
-        optimizer->velocity[i] = moco_tensor_1d(buffer, 0, value->dtype, moco_tensor_elements(value));
-        MOCO_TRY(moco_tensor_fill_zero(optimizer->context, &optimizer->velocity[i]));
+        MOCO_TRY(moco_buffer_create(context, moco_tensor_bytes(value), &buffer));
+        runs[i] = moco_tensor_1d(buffer, 0, value->dtype, moco_tensor_elements(value));
+        MOCO_TRY(moco_tensor_fill_zero(context, &runs[i]));
     }
     return MOCO_OK;
 }
 
-moco_status moco_optimizer_create(moco_optimizer **out, moco_encoder *encoder, const moco_optimizer_config *config) {
-    MOCO_REQUIRE_POINTER(out);
-    MOCO_REQUIRE_POINTER(encoder);
-    moco_optimizer_config settings = default_config;
-    if (config != NULL) {
-        MOCO_TRY(moco_config_read(&settings, config, sizeof settings, sizeof settings, "moco_optimizer_config"));
-    }
-    MOCO_TRY(check_config(&settings));
+/* --- Cuts --- */
 
+/* One cut for each learnable parameter; `cuts` has room for all parameters. */
+static moco_status cut_by_parameter(const moco_parameter_table *table, moco_parameter_cut *cuts, int64_t *count) {
+    *count = 0;
+    for (int64_t i = 0; i < table->count; ++i) {
+        if (table->items[i].kind != MOCO_PARAMETER_LEARNABLE) continue;
+        memset(&cuts[*count], 0, sizeof *cuts);
+        MOCO_TRY(moco_optimizer_locate(table, &table->items[i], &cuts[*count]));
+        ++*count;
+    }
+    return MOCO_OK;
+}
+
+static moco_status make_cuts(const moco_optimizer *optimizer, moco_parameter_cut **cuts, int64_t *count) {
+    const moco_parameter_table *table = moco_encoder_parameters(optimizer->encoder);
+    if (!optimizer->rule->by_parameter) {
+        return moco_parameter_cuts(optimizer->context, table, MOCO_PARAMETER_NO_DECAY | MOCO_PARAMETER_FROZEN, cuts,
+                                   count);
+    }
+    *cuts = (moco_parameter_cut *) moco_allocate_zeroed(optimizer->context, (size_t) table->count, sizeof **cuts);
+    if (*cuts == NULL) return MOCO_OUT_OF_MEMORY;
+    const moco_status status = cut_by_parameter(table, *cuts, count);
+    if (status != MOCO_OK) moco_deallocate(optimizer->context, *cuts);
+    return status;
+}
+
+/* Cuts the parameters as the rule works on them, where they aren't yet or a flag has changed since. */
+static moco_status cut_parameters(moco_optimizer *optimizer) {
+    const moco_parameter_table *table = moco_encoder_parameters(optimizer->encoder);
+    if (optimizer->cuts != NULL && optimizer->flags_version == table->flags_version) return MOCO_OK;
+    moco_context *context = optimizer->context;
+    moco_parameter_cut *cuts = NULL;
+    int64_t count = 0;
+    MOCO_TRY(make_cuts(optimizer, &cuts, &count));
+    moco_update_run *runs = (moco_update_run *) moco_allocate_zeroed(context, (size_t) count, sizeof *runs);
+    if (runs == NULL) {
+        moco_deallocate(context, cuts);
+        return MOCO_OUT_OF_MEMORY;
+    }
+    moco_deallocate(context, optimizer->cuts);
+    moco_deallocate(context, optimizer->step_runs);
+    optimizer->cuts = cuts;
+    optimizer->step_runs = runs;
+    optimizer->cut_count = count;
+    optimizer->flags_version = table->flags_version;
+    return MOCO_OK;
+}
+
+static moco_status create_parts(moco_optimizer *optimizer) {
+    for (int32_t state = 0; state < optimizer->rule->state_count; ++state) MOCO_TRY(create_state(optimizer, state));
+    return cut_parameters(optimizer);
+}
+
+moco_status moco_optimizer_create_with(moco_optimizer **out, moco_encoder *encoder, const moco_update_rule *rule,
+                                       const moco_optimizer_config *config) {
+    MOCO_TRY(check_config(config, rule));
     moco_context *context = moco_encoder_context(encoder);
     moco_optimizer *optimizer = (moco_optimizer *) moco_allocate_zeroed(context, 1, sizeof *optimizer);
     if (optimizer == NULL) return MOCO_OUT_OF_MEMORY;
@@ -97,15 +138,28 @@ moco_status moco_optimizer_create(moco_optimizer **out, moco_encoder *encoder, c
     optimizer->context = context;
     moco_encoder_retain(encoder);
     optimizer->encoder = encoder;
-    optimizer->config = settings;
-    optimizer->learning_rate = settings.learning_rate;
-    const moco_status status = create_velocities(optimizer);
+    optimizer->rule = rule;
+    optimizer->config = *config;
+    optimizer->learning_rate = config->learning_rate;
+    optimizer->learnable_runs = moco_encoder_parameters(encoder)->learnable_runs;
+    const moco_status status = create_parts(optimizer);
     if (status != MOCO_OK) {
         release(optimizer);
         return status;
     }
     *out = optimizer;
     return MOCO_OK;
+}
+
+moco_status moco_optimizer_create(moco_optimizer **out, moco_encoder *encoder, const moco_optimizer_config *config) {
+    MOCO_REQUIRE_POINTER(out);
+    MOCO_REQUIRE_POINTER(encoder);
+    moco_optimizer_config settings = default_config;
+    if (config != NULL) {
+        MOCO_TRY(moco_config_read(&settings, config, sizeof settings, OLDEST_CONFIG, "moco_optimizer_config"));
+    }
+    MOCO_REQUIRE(settings.kind == MOCO_OPTIMIZER_SGD, "kind is %d; it must be MOCO_OPTIMIZER_SGD (0)", settings.kind);
+    return moco_optimizer_create_with(out, encoder, &moco_update_rule_sgd, &settings);
 }
 
 void moco_optimizer_retain(moco_optimizer *optimizer) {
@@ -123,33 +177,56 @@ moco_encoder *moco_optimizer_encoder(const moco_optimizer *optimizer) {
 
 /* --- The step --- */
 
-static moco_sgd_args step_args(const moco_optimizer *optimizer, int64_t run) {
-    const moco_parameter_run *learnable = &moco_encoder_parameters(optimizer->encoder)->learnable[run];
-    const moco_optimizer_config *config = &optimizer->config;
-    const moco_sgd_args args = {
-        .parameter = learnable->value,
-        .gradient = learnable->gradient,
-        .velocity = optimizer->velocity[run],
-        /* Without momentum PyTorch keeps no velocity and does not dampen: v = g in every step. */
-        .first_step = optimizer->step_count == 0 || config->momentum == 0.0,
-        .nesterov = config->nesterov,
-        .learning_rate = optimizer->learning_rate,
-        .momentum = config->momentum,
-        .dampening = config->dampening,
-        .weight_decay = config->weight_decay,
+/* What the rule is handed of one cut; `key` NULL: without an average. */
+static moco_update_run run_of(const moco_optimizer *optimizer, const moco_parameter_cut *cut,
+                              const moco_parameter_table *key) {
+    const moco_parameter_run *learnable = &moco_encoder_parameters(optimizer->encoder)->learnable[cut->run];
+    moco_update_run run = {
+        .parameter = moco_cut_part(&learnable->value, cut),
+        .gradient = moco_cut_part(&learnable->gradient, cut),
+        .average = key == NULL ? moco_tensor_none() : moco_cut_part(&key->learnable[cut->run].value, cut),
+        .weight_decay = (cut->flags & MOCO_PARAMETER_NO_DECAY) != 0 ? 0.0 : optimizer->config.weight_decay,
     };
-    return args;
+    for (int32_t state = 0; state < MOCO_UPDATE_STATES; ++state) {
+        run.states[state] = state < optimizer->rule->state_count
+                                ? moco_cut_part(&optimizer->states[state][cut->run], cut)
+                                : moco_tensor_none();
+    }
+    return run;
+}
+
+/* Frozen parameters stay, but their averages go on towards them. */
+static moco_status average_frozen(const moco_optimizer *optimizer, const moco_parameter_table *key, double m) {
+    for (int64_t i = 0; key != NULL && i < optimizer->cut_count; ++i) {
+        if ((optimizer->cuts[i].flags & MOCO_PARAMETER_FROZEN) == 0) continue;
+        const moco_update_run run = run_of(optimizer, &optimizer->cuts[i], key);
+        MOCO_TRY(moco_momentum_update(optimizer->context, &run.average, &run.parameter, m));
+    }
+    return MOCO_OK;
 }
 
 /* `key` NULL: no momentum update. */
 static moco_status take_step(moco_optimizer *optimizer, const moco_parameter_table *key, double m) {
-    moco_status status = MOCO_OK;
-    MOCO_TRY(moco_encoder_settle_gradients(optimizer->encoder));
-    for (int64_t i = 0; i < optimizer->runs && status == MOCO_OK; ++i) {
-        const moco_sgd_args args = step_args(optimizer, i);
-        status = key == NULL ? moco_sgd_update(optimizer->context, &args)
-                             : moco_sgd_momentum_update(optimizer->context, &args, &key->learnable[i].value, m);
+    if (optimizer->step_count == INT64_MAX) {
+        return moco_fail(MOCO_INVALID_STATE, "step_count is 2^63 - 1, so no further step can be counted; call "
+                                             "moco_optimizer_set_step_count with the steps really taken");
     }
+    MOCO_TRY(cut_parameters(optimizer));
+    MOCO_TRY(moco_encoder_settle_gradients(optimizer->encoder));
+    moco_update_step step = {
+        .context = optimizer->context,
+        .config = &optimizer->config,
+        .learning_rate = optimizer->learning_rate,
+        .average_momentum = m,
+        .step = optimizer->step_count,
+        .runs = optimizer->step_runs,
+    };
+    for (int64_t i = 0; i < optimizer->cut_count; ++i) {
+        if ((optimizer->cuts[i].flags & MOCO_PARAMETER_FROZEN) != 0) continue;
+        optimizer->step_runs[step.count++] = run_of(optimizer, &optimizer->cuts[i], key);
+    }
+    moco_status status = optimizer->rule->step(&step);
+    if (status == MOCO_OK) status = average_frozen(optimizer, key, m);
     moco_encoder_parameters_changed(optimizer->encoder);
     if (status == MOCO_OK) optimizer->step_count++;
     return status;
@@ -191,47 +268,4 @@ moco_status moco_optimizer_set_step_count(moco_optimizer *optimizer, int64_t ste
     MOCO_REQUIRE(step_count >= 0, "step_count is %lld; it must be at least 0", (long long) step_count);
     optimizer->step_count = step_count;
     return MOCO_OK;
-}
-
-/* --- State, parameter by parameter --- */
-
-/* The part of a run's velocity that belongs to parameter `index`. */
-static moco_status find_velocity(const moco_optimizer *optimizer, int64_t index, moco_tensor *velocity) {
-    const moco_parameter_table *table = moco_encoder_parameters(optimizer->encoder);
-    MOCO_REQUIRE(index >= 0 && index < table->count, "index is %lld; the encoder's parameters are 0 to %lld",
-                 (long long) index, (long long) table->count - 1);
-    const moco_parameter *parameter = &table->items[index];
-    MOCO_REQUIRE(parameter->kind == MOCO_PARAMETER_LEARNABLE,
-                 "index is %lld, which is the buffer %s; only learnable parameters have a velocity", (long long) index,
-                 parameter->name);
-    for (int64_t i = 0; i < optimizer->runs; ++i) {
-        const moco_tensor *run = &table->learnable[i].value;
-        const uint64_t begin = parameter->value.offset;
-        if (run->buffer != parameter->value.buffer || begin < run->offset) continue;
-        if (begin - run->offset + moco_tensor_bytes(&parameter->value) > moco_tensor_bytes(run)) continue;
-        *velocity = moco_tensor_1d(optimizer->velocity[i].buffer, begin - run->offset, run->dtype, parameter->elements);
-        return MOCO_OK;
-    }
-    return moco_fail(MOCO_INTERNAL, "parameter %s is in no learnable run of its encoder", parameter->name);
-}
-
-moco_status moco_optimizer_read_state(const moco_optimizer *optimizer, int64_t index, float *velocity) {
-    MOCO_REQUIRE_POINTER(optimizer);
-    MOCO_REQUIRE_POINTER(velocity);
-    moco_tensor tensor;
-    MOCO_TRY(find_velocity(optimizer, index, &tensor));
-    return moco_tensor_download(optimizer->context, &tensor, velocity);
-}
-
-moco_status moco_optimizer_write_state(moco_optimizer *optimizer, int64_t index, const float *velocity) {
-    MOCO_REQUIRE_POINTER(optimizer);
-    MOCO_REQUIRE_POINTER(velocity);
-    moco_tensor tensor;
-    MOCO_TRY(find_velocity(optimizer, index, &tensor));
-    const int64_t elements = moco_tensor_elements(&tensor);
-    for (int64_t i = 0; i < elements; ++i) {
-        MOCO_REQUIRE(isfinite(velocity[i]), "velocity[%lld] is %g; it must be finite", (long long) i,
-                     (double) velocity[i]);
-    }
-    return moco_tensor_upload(optimizer->context, &tensor, velocity);
 }

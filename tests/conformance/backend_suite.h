@@ -78,6 +78,8 @@ static int run_backend_suite(const char *name) {
         cmocka_unit_test(test_momentum_update),
         cmocka_unit_test(test_sgd_update),
         cmocka_unit_test(test_sgd_momentum_update),
+        cmocka_unit_test(test_update),
+        cmocka_unit_test(test_norms),
         cmocka_unit_test(test_info_nce),
         cmocka_unit_test(test_info_nce_narrow),
         cmocka_unit_test(test_info_nce_huge),

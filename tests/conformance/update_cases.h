@@ -1,4 +1,5 @@
-/* The updates of the conformance suite: momentum update, SGD, and both in one pass. */
+/* The updates of the conformance suite: momentum update, SGD, and both in one pass, as operators of their own and as update
+ * rules; and norms. */
 #ifndef MOCO_TEST_UPDATE_CASES_H
 #define MOCO_TEST_UPDATE_CASES_H
 
@@ -183,6 +184,113 @@ static void test_sgd_momentum_update(void **state) {
         for (int i = 0; i < 4; ++i) {
             free(start[i]);
             for (int run = 0; run < 3; ++run) free(out[run][i]);
+        }
+    }
+}
+
+/* --- Update rules and norms --- */
+
+/* MOCO_UPDATE_SGD has the bits of sgd_update, and with an average those of momentum_update after it. */
+static void test_update(void **state) {
+    (void) state;
+    static const moco_update_args settings[] = {
+        {.step = 0, .learning_rate = 0.03, .momentum = 0.9, .weight_decay = 1e-4, .average_momentum = 0.99},
+        {.step = 3, .learning_rate = 0.03, .momentum = 0.9, .weight_decay = 0.1, .nesterov = 1},
+        {.step = 1, .learning_rate = 0.5, .momentum = 0.8, .dampening = 0.3, .weight_decay = 0.01},
+        {.step = 5, .learning_rate = 0.5, .weight_decay = 0.01, .dampening = 0.3, .average_momentum = 0.5},
+    };
+    moco_random random = suite_random(24, 0);
+    for (int s = 0; s < VECTOR_SIZES; ++s) {
+        const int64_t count = vector_sizes[s];
+        double *start[4], *out[3][4];
+        for (int i = 0; i < 4; ++i) {
+            start[i] = normal_vector(&random, count);
+            for (int run = 0; run < 3; ++run) out[run][i] = normal_vector(&random, count);
+        }
+        for (size_t i = 0; i < 2 * (sizeof settings / sizeof *settings); ++i) {
+            const int averages = i % 2 == 0;
+            for (int run = 0; run < 3; ++run) { /* the single operators; update; update with threads */
+                moco_context *context = run == 2 ? suite.tested_threads : suite.tested;
+                moco_tensor tensors[4];
+                for (int t = 0; t < 4; ++t) tensors[t] = guarded_tensor(context, MOCO_DTYPE_F32, start[t], count);
+                moco_update_args args = settings[i / 2];
+                args.struct_size = sizeof args;
+                args.rule = MOCO_UPDATE_SGD;
+                args.parameter = tensors[0];
+                args.gradient = tensors[1];
+                args.states[0] = tensors[2];
+                if (averages) args.average = tensors[3];
+                if (run > 0) {
+                    assert_ok(moco_update(context, &args));
+                } else {
+                    const moco_sgd_args sgd = {
+                        .parameter = tensors[0],
+                        .gradient = tensors[1],
+                        .velocity = tensors[2],
+                        .first_step = args.step == 0,
+                        .nesterov = args.nesterov,
+                        .learning_rate = args.learning_rate,
+                        .momentum = args.momentum,
+                        .dampening = args.dampening,
+                        .weight_decay = args.weight_decay,
+                    };
+                    assert_ok(moco_sgd_update(context, &sgd));
+                    if (averages) {
+                        assert_ok(moco_momentum_update(context, &tensors[3], &tensors[0], args.average_momentum));
+                    }
+                }
+                for (int t = 0; t < 4; ++t) {
+                    guarded_close(context, &tensors[t], out[run][t]);
+                    assert_memory_equal(out[run][t], out[0][t], (size_t) count * sizeof(double));
+                }
+            }
+        }
+        for (int i = 0; i < 4; ++i) {
+            free(start[i]);
+            for (int run = 0; run < 3; ++run) free(out[run][i]);
+        }
+    }
+    moco_update_args unknown = {.struct_size = sizeof unknown, .rule = 1000};
+    assert_int_equal(moco_update(suite.tested, &unknown), MOCO_UNSUPPORTED);
+}
+
+static void test_norms(void **state) {
+    (void) state;
+    static const double scales[] = {1.0, 1e-25, 1e25}; /* whose squares float32 doesn't hold */
+    moco_random random = suite_random(25, 0);
+    for (size_t scale = 0; scale < sizeof scales / sizeof *scales; ++scale) {
+        double *values[VECTOR_SIZES], *copy[VECTOR_SIZES], expected[VECTOR_SIZES];
+        for (int s = 0; s < VECTOR_SIZES; ++s) {
+            values[s] = normal_vector(&random, vector_sizes[s]);
+            copy[s] = normal_vector(&random, vector_sizes[s]);
+            double sum = 0.0;
+            for (int64_t i = 0; i < vector_sizes[s]; ++i) {
+                values[s][i] = (double) (float) (values[s][i] * scales[scale]);
+                sum += values[s][i] * values[s][i];
+            }
+            expected[s] = sqrt(sum);
+        }
+        double norms[2][VECTOR_SIZES];
+        for (int run = 0; run < 2; ++run) {
+            moco_context *context = run == 0 ? suite.tested : suite.tested_threads;
+            moco_tensor tensors[VECTOR_SIZES];
+            for (int s = 0; s < VECTOR_SIZES; ++s) {
+                tensors[s] = guarded_tensor(context, MOCO_DTYPE_F32, values[s], vector_sizes[s]);
+            }
+            assert_ok(moco_norms(context, tensors, VECTOR_SIZES, norms[run]));
+            for (int s = 0; s < VECTOR_SIZES; ++s) {
+                guarded_close(context, &tensors[s], copy[s]);
+                assert_near(copy[s], values[s], vector_sizes[s], 0.0, "a tensor whose norm was taken");
+                if (!(fabs(norms[run][s] - expected[s]) <= 1e-12 * expected[s])) {
+                    fail_msg("the norm of %lld values is %.17g; it should be %.17g", (long long) vector_sizes[s],
+                             norms[run][s], expected[s]);
+                }
+            }
+        }
+        assert_memory_equal(norms[0], norms[1], sizeof norms[0]);
+        for (int s = 0; s < VECTOR_SIZES; ++s) {
+            free(values[s]);
+            free(copy[s]);
         }
     }
 }

@@ -190,6 +190,29 @@ typedef struct moco_sgd_args {
     double weight_decay;
 } moco_sgd_args;
 
+/* The rules that a backend may know. */
+enum { MOCO_UPDATE_SGD = 0 /* <moco/optimizer.h> has the equations */ };
+enum { MOCO_UPDATE_STATES = 2 /* the most that a rule keeps of each parameter */ };
+
+/* One step of an update rule on parameters that lie one after the other. */
+typedef struct moco_update_args {
+    uint32_t struct_size;
+    int32_t rule;          /* MOCO_UPDATE_* */
+    moco_tensor parameter; /* [elements], and so the others, all of one dtype */
+    moco_tensor gradient;
+    moco_tensor states[MOCO_UPDATE_STATES]; /* SGD: the velocity, not touched with momentum 0 */
+    moco_tensor average; /* absent, or: average = average_momentum * average + (1 - average_momentum) * parameter
+                                with the new parameter, and with the bits of momentum_update called afterwards */
+    double average_momentum;
+    int64_t step; /* 0: the first one, which finds nothing in the states */
+    double learning_rate;
+    double weight_decay;
+    double momentum;
+    double dampening;
+    int32_t nesterov;
+    int32_t reserved;
+} moco_update_args;
+
 /* InfoNCE over the keys, see <moco/loss.h> for the equations and the statistics' definitions. */
 typedef struct moco_info_nce_args {
     moco_tensor q;             /* n x dim */
@@ -284,6 +307,12 @@ typedef struct moco_backend_ops {
     /* Of the buffers that it creates; the places of tensors in buffers are multiples of the largest in the chain. A power of
      * two; 0: 64. */
     uint64_t buffer_alignment;
+    /* (last) F32 or F64, PLAIN, in one pass over memory where it can be; UNSUPPORTED for a rule that it doesn't know.
+     * Where a backend has none, SGD goes to its three members above. */
+    moco_status (*update)(void *self, const moco_update_args *args);
+    /* (last) norms[i] = the L2 norm of tensors[i] for i < count: F32 or F64, PLAIN; norms on the host. Sums run in double,
+     * and in an order that depends on nothing but the number of elements. */
+    moco_status (*norms)(void *self, const moco_tensor *tensors, int64_t count, double *norms);
 } moco_backend_ops;
 
 /* --- For a host's own backend: moco_context_config.backends takes its table --------------------------------------- */

@@ -100,12 +100,13 @@ static moco_status create(void **self, moco_context *context) {
 }
 
 /* What the two names share: all but create. */
-#define CPU_BACKEND_MEMBERS                                                                             \
-    .struct_size = sizeof(moco_backend_ops), .abi_version = MOCO_BACKEND_VERSION, MOCO_HOST_MEMORY_OPS, \
-    .destroy = destroy, .add = moco_cpu_add, .computes = computes, .layer_create = layer_create,        \
-    .layer_destroy = layer_destroy, .layer_forward = layer_forward, .layer_backward = layer_backward,   \
-    .momentum_update = moco_cpu_momentum_update, .sgd_update = moco_cpu_sgd_update,                     \
-    .sgd_momentum_update = moco_cpu_sgd_momentum_update, .info_nce = moco_cpu_info_nce
+#define CPU_BACKEND_MEMBERS                                                                                  \
+    .struct_size = sizeof(moco_backend_ops), .abi_version = MOCO_BACKEND_VERSION, MOCO_HOST_MEMORY_OPS,      \
+    .destroy = destroy, .add = moco_cpu_add, .computes = computes, .layer_create = layer_create,             \
+    .layer_destroy = layer_destroy, .layer_forward = layer_forward, .layer_backward = layer_backward,        \
+    .momentum_update = moco_cpu_momentum_update, .sgd_update = moco_cpu_sgd_update,                          \
+    .sgd_momentum_update = moco_cpu_sgd_momentum_update, .update = moco_cpu_update, .norms = moco_cpu_norms, \
+    .info_nce = moco_cpu_info_nce
 
 extern const moco_backend_ops moco_backend_cblas;
 const moco_backend_ops moco_backend_cblas = {.name = "cblas", .create = create, CPU_BACKEND_MEMBERS};

@@ -114,4 +114,9 @@ moco_status moco_cpu_sgd_update(void *self, const moco_sgd_args *args);
 moco_status moco_cpu_sgd_momentum_update(void *self, const moco_sgd_args *args, const moco_tensor *average, double m);
 moco_status moco_cpu_add(void *self, const moco_tensor *target, const moco_tensor *source);
 
+/* --- Update rules and norms (update_rules.c) --- */
+
+moco_status moco_cpu_update(void *self, const moco_update_args *update);
+moco_status moco_cpu_norms(void *self, const moco_tensor *tensors, int64_t count, double *norms);
+
 #endif

@@ -29,5 +29,7 @@ const moco_backend_ops moco_backend_reference = {
     .layer_backward = moco_reference_layer_backward,
     .momentum_update = moco_reference_momentum_update,
     .sgd_update = moco_reference_sgd_update,
+    .update = moco_reference_update,
+    .norms = moco_reference_norms,
     .info_nce = moco_reference_info_nce,
 };

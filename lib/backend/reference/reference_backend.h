@@ -23,6 +23,8 @@ moco_status moco_reference_layer_backward(void *self, moco_layer *layer, const m
 
 moco_status moco_reference_momentum_update(void *self, const moco_tensor *target, const moco_tensor *source, double m);
 moco_status moco_reference_sgd_update(void *self, const moco_sgd_args *args);
+moco_status moco_reference_update(void *self, const moco_update_args *update);
+moco_status moco_reference_norms(void *self, const moco_tensor *tensors, int64_t count, double *norms);
 moco_status moco_reference_info_nce(void *self, moco_info_nce_args *args);
 
 #endif

@@ -76,6 +76,7 @@ typedef struct reference_kernels {
     void (*widen)(void *target, const void *source, int64_t elements); /* from bfloat16 */
     void (*momentum_update)(void *target, const void *source, double m, int64_t elements);
     void (*sgd_update)(const moco_sgd_args *args, int64_t elements);
+    double (*norm)(const void *values, int64_t elements);
 } reference_kernels;
 
 extern const reference_kernels moco_reference_kernels_f32;

@@ -41,6 +41,13 @@ static void NAME(sgd_update)(const moco_sgd_args *args, int64_t elements) {
     }
 }
 
+static double NAME(norm)(const void *values, int64_t elements) {
+    const REAL *x = (const REAL *) values;
+    double sum = 0.0;
+    for (int64_t i = 0; i < elements; ++i) sum += (double) x[i] * (double) x[i];
+    return sqrt(sum);
+}
+
 static const reference_layer_kernels NAME(layers)[] = {
     [MOCO_LAYER_CONV2D] =
         {
@@ -122,4 +129,5 @@ const reference_kernels NAME(moco_reference_kernels) = {
     .widen = NAME(widen),
     .momentum_update = NAME(momentum_update),
     .sgd_update = NAME(sgd_update),
+    .norm = NAME(norm),
 };

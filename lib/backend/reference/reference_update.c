@@ -1,4 +1,4 @@
-/* The operators of momentum contrast, checked and cut into tasks: momentum update and SGD. */
+/* The updates of momentum contrast, checked: momentum update and update rules. */
 #include "backend/backend_chain.h"
 #include "backend/host_memory.h"
 #include "backend/reference/reference_backend.h"
@@ -59,5 +59,28 @@ moco_status moco_reference_sgd_update(void *self, const moco_sgd_args *args) {
         MOCO_TRY(moco_reference_check_tensor(&args->velocity, "velocity", dtype, elements));
     }
     kernels->sgd_update(args, elements);
+    return MOCO_OK;
+}
+
+moco_status moco_reference_update(void *self, const moco_update_args *update) {
+    if (update->rule != MOCO_UPDATE_SGD) {
+        return moco_fail(MOCO_UNSUPPORTED, "update rule is %d; the reference backend has MOCO_UPDATE_SGD (0)",
+                         update->rule);
+    }
+    const moco_sgd_args args = moco_update_as_sgd(update);
+    MOCO_TRY(moco_reference_sgd_update(self, &args));
+    if (update->average.buffer == NULL) return MOCO_OK;
+    return moco_reference_momentum_update(self, &update->average, &update->parameter, update->average_momentum);
+}
+
+moco_status moco_reference_norms(void *self, const moco_tensor *tensors, int64_t count, double *norms) {
+    (void) self;
+    for (int64_t i = 0; i < count; ++i) {
+        const reference_kernels *kernels = moco_reference_kernels_for(tensors[i].dtype);
+        if (kernels == NULL) return MOCO_UNSUPPORTED;
+        const int64_t elements = moco_tensor_elements(&tensors[i]);
+        MOCO_TRY(moco_reference_check_tensor(&tensors[i], "tensors", tensors[i].dtype, elements));
+        norms[i] = kernels->norm(moco_host_address(&tensors[i]), elements);
+    }
     return MOCO_OK;
 }
