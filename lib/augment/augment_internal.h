@@ -8,6 +8,7 @@
 
 #include "core/context_internal.h"
 #include "core/image_part.h"
+#include "core/state.h"
 
 struct moco_augment {
     atomic_int references;
@@ -63,6 +64,9 @@ void moco_augment_scratch_release(const moco_augment *augment, moco_augment_scra
 moco_status moco_augment_render_pixels(const moco_augment *augment, const moco_image_part *image,
                                        const moco_view_draw *draw, moco_augment_scratch *scratch, int32_t pixels,
                                        void *out);
+
+/* core/state.h; the part is "augment". */
+moco_status moco_augment_visit(const moco_augment *augment, const moco_state *state);
 
 void moco_augment_retain(moco_augment *augment);
 moco_context *moco_augment_context(const moco_augment *augment);

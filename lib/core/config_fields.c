@@ -36,8 +36,8 @@
 #define SECTION "loader"
 static const moco_config_field loader_fields[] = {
     INT64(batch_size, 1, I64),
-    INT32(workers, 0, 256),
-    INT32(prefetch, 1, 1024),
+    {AT(workers), .kind = MOCO_FIELD_I32, .least = 0, .most = 256, .of_run = 1},
+    {AT(prefetch), .kind = MOCO_FIELD_I32, .least = 1, .most = 1024, .of_run = 1},
     INT32(shuffle, 0, 1),
     INT32(drop_last, 0, 1),
     INT32(views, 0, 2),
@@ -46,7 +46,7 @@ static const moco_config_field loader_fields[] = {
     INT32(world_size, 1, I32),
     ENUM(output, "pixels"),
     ENUM(cache, "cache"),
-    UINT64(cache_bytes),
+    {AT(cache_bytes), .kind = MOCO_FIELD_U64, .of_run = 1},
     REAL(max_broken_fraction, 0, 1),
 };
 #undef CONFIG

@@ -5,12 +5,13 @@
  *
  * A part visits two sorts of things, always in the same order:
  * - state, which changes as training goes on. It is passed by address: a visitor reads it, or writes it in place.
- * - settings, which were fixed when the part was made. They are passed by value: a visitor that loads compares them.
- * Both belong to a visit if they decide how training goes on. Working memory, caches and statistics do not.
+ * - settings, which were fixed when the part was made. They are passed as text, which a visitor that loads compares.
+ * Both belong to a visit if they decide what training makes from here on. How it is computed (threads, prefetching, the
+ * compute dtype) does not, nor do statistics, caches, and what only the start depended on (the seed of starting weights).
  *
- * Something is called "<part>.<name>", which is unique within a whole trainer. The part is, say, "queue" or
- * "query_encoder"; the name may be a host's own (of a parameter) and of any length, so nobody joins them before they
- * must. Both strings live at least until the visit returns.
+ * Something is called "<part>.<name>", which is unique among things of its sort within a whole trainer. The part is, say,
+ * "queue" or "query_encoder"; the name may be a caller's own (of a parameter) and of any length, so nobody joins them
+ * before they must. Both strings last until the visit returns.
  */
 #ifndef MOCO_CORE_STATE_H
 #define MOCO_CORE_STATE_H
@@ -25,10 +26,7 @@ typedef struct moco_state_ops {
     moco_status (*tensor)(void *self, const char *part, const char *name, const moco_tensor *tensor);
     moco_status (*numbers)(void *self, const char *part, const char *name, int64_t *values, int64_t count);
     moco_status (*real)(void *self, const char *part, const char *name, double *value);
-    /* Settings. Numbers are also counts, sizes, enums and 64-bit seeds (by their bits). */
-    moco_status (*fixed_number)(void *self, const char *part, const char *name, int64_t value);
-    moco_status (*fixed_real)(void *self, const char *part, const char *name, double value);
-    moco_status (*fixed_text)(void *self, const char *part, const char *name, const char *value);
+    moco_status (*setting)(void *self, const char *part, const char *name, const char *text);
 } moco_state_ops;
 
 typedef struct moco_state {
@@ -58,14 +56,15 @@ static inline moco_status moco_state_number(const moco_state *state, const char 
 static inline moco_status moco_state_real(const moco_state *state, const char *name, double *value) {
     return state->ops->real(state->self, state->part, name, value);
 }
-static inline moco_status moco_state_fixed_number(const moco_state *state, const char *name, int64_t value) {
-    return state->ops->fixed_number(state->self, state->part, name, value);
+static inline moco_status moco_state_setting(const moco_state *state, const char *name, const char *text) {
+    return state->ops->setting(state->self, state->part, name, text);
 }
-static inline moco_status moco_state_fixed_real(const moco_state *state, const char *name, double value) {
-    return state->ops->fixed_real(state->self, state->part, name, value);
-}
-static inline moco_status moco_state_fixed_text(const moco_state *state, const char *name, const char *value) {
-    return state->ops->fixed_text(state->self, state->part, name, value);
-}
+
+/* A setting that is a number. */
+moco_status moco_state_setting_number(const moco_state *state, const char *name, int64_t value);
+
+/* All settings of a configuration (MOCO_CONFIG_* of core/config_fields.h), but for those of the run, and those that
+ * `but` names, whose end is NULL: of them, the current value is state, or only the start depended on them. */
+moco_status moco_state_settings(const moco_state *state, int32_t section, const void *config, const char *const *but);
 
 #endif

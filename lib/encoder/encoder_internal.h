@@ -9,6 +9,7 @@
 #include <moco/sys/encoder_ops.h>
 
 #include "core/context_internal.h"
+#include "core/state.h"
 
 typedef struct moco_parameter {
     const char *name;
@@ -95,5 +96,8 @@ void moco_encoder_parameters_changed(moco_encoder *encoder);
 moco_status moco_encoder_settle_gradients(moco_encoder *encoder);
 /* The configuration a built-in network was made from; NULL for a caller's own. */
 const moco_encoder_config *moco_encoder_configuration(const moco_encoder *encoder);
+
+/* core/state.h; the part is the visitor's, since a trainer has two encoders. */
+moco_status moco_encoder_visit(moco_encoder *encoder, const moco_state *state);
 
 #endif

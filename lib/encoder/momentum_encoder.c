@@ -279,6 +279,10 @@ moco_encoder *moco_momentum_encoder_query(moco_momentum_encoder *momentum_encode
     return momentum_encoder->query;
 }
 
+const moco_momentum_encoder_config *moco_momentum_encoder_configuration(const moco_momentum_encoder *momentum_encoder) {
+    return &momentum_encoder->config;
+}
+
 int32_t moco_momentum_encoder_takes_buffers(const moco_momentum_encoder *momentum_encoder) {
     return momentum_encoder->config.bn_buffers != MOCO_BN_BUFFERS_OWN;
 }

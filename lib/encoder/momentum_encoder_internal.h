@@ -5,6 +5,8 @@
 #include <moco/momentum_encoder.h>
 #include <moco/sys/backend.h>
 
+#include "core/state.h"
+
 /* As moco_momentum_encoder_encode, with images n x c x h x w and keys n x dim float32 in backend memory. */
 moco_status moco_momentum_encoder_encode_tensor(moco_momentum_encoder *momentum_encoder, const moco_tensor *images,
                                                 const moco_tensor *keys);
@@ -17,5 +19,11 @@ moco_encoder *moco_momentum_encoder_query(moco_momentum_encoder *momentum_encode
 
 /* 1 if its BatchNorm buffers are copied or averaged from the query encoder's. */
 int32_t moco_momentum_encoder_takes_buffers(const moco_momentum_encoder *momentum_encoder);
+
+/* The configuration, with the momentum as it is now. */
+const moco_momentum_encoder_config *moco_momentum_encoder_configuration(const moco_momentum_encoder *momentum_encoder);
+
+/* core/state.h; the parts are "momentum_encoder" and "key_encoder". */
+moco_status moco_momentum_encoder_visit(moco_momentum_encoder *momentum_encoder, const moco_state *state);
 
 #endif

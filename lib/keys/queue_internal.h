@@ -5,6 +5,7 @@
 #ifndef MOCO_QUEUE_INTERNAL_H
 #define MOCO_QUEUE_INTERNAL_H
 
+#include "core/state.h"
 #include "keys/key_source.h"
 #include "keys/queue_view.h"
 
@@ -35,7 +36,7 @@ moco_status moco_queue_write_starting_rows(moco_queue *queue, uint64_t seed);
 /* Enqueues keys that already are in the backend's memory, n x dim float32. */
 moco_status moco_queue_enqueue_tensor(moco_queue *queue, const moco_tensor *keys, const int64_t *ids);
 
-/* Everything that decides how the queue goes on, see core/state.h. A visitor that writes and then fails, or brings numbers
+/* Everything that decides how the queue goes on, see core/state.h; the part is "queue". A visitor that writes and then fails, or brings numbers
  * that can't be (INVALID_ARGUMENT), leaves position and filled as they were, and the rows of any value. */
 moco_status moco_queue_visit(moco_queue *queue, const moco_state *state);
 

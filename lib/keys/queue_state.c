@@ -4,6 +4,7 @@
 #include "backend/host_tensor.h"
 #include "backend/tensor_checks.h"
 #include "core/checked.h"
+#include "core/config_fields.h"
 #include "keys/queue_internal.h"
 
 /* Rows to the host's keys[count x dim], widened on the way where they are bfloat16. */
@@ -66,13 +67,23 @@ moco_status moco_queue_restore(moco_queue *queue, const float *keys, const int64
     return MOCO_OK;
 }
 
-moco_status moco_queue_visit(moco_queue *queue, const moco_state *state) {
+static moco_status visit_settings(const moco_queue *queue, const moco_state *state) {
+    static const char *const but[] = {"seed", NULL}; /* of the starting rows */
+    const moco_queue_config settings = {
+        .struct_size = sizeof settings,
+        .start = queue->start,
+        .capacity = queue->capacity,
+        .dim = queue->source.dim,
+        .storage = moco_queue_storage(queue),
+    };
+    return moco_state_settings(state, MOCO_CONFIG_QUEUE, &settings, but);
+}
+
+moco_status moco_queue_visit(moco_queue *queue, const moco_state *visitor) {
+    const moco_state inner = moco_state_in(visitor, "queue"), *state = &inner;
     const moco_tensor keys = moco_queue_rows(queue, 0, queue->capacity);
     int64_t position = queue->position, filled = queue->filled;
-    MOCO_TRY(moco_state_fixed_number(state, "start", queue->start));
-    MOCO_TRY(moco_state_fixed_number(state, "storage", moco_queue_storage(queue)));
-    MOCO_TRY(moco_state_fixed_number(state, "capacity", queue->capacity));
-    MOCO_TRY(moco_state_fixed_number(state, "dim", queue->source.dim));
+    MOCO_TRY(visit_settings(queue, state));
     MOCO_TRY(moco_state_number(state, "position", &position));
     MOCO_TRY(moco_state_number(state, "filled", &filled));
     MOCO_TRY(check_numbers(queue, position, filled));

@@ -19,15 +19,29 @@ moco_status moco_loader_start_epoch(moco_loader *loader, int64_t epoch) {
 
 moco_status moco_loader_start_at(moco_loader *loader, int64_t epoch, int64_t batch) {
     MOCO_REQUIRE_POINTER(loader);
+    return moco_loader_resume_at(loader, epoch, batch, 0); /* samples before it count as good */
+}
+
+/* The mutex is held. No sample is taken from here on; those being made still read `order` and write into the slots. */
+static void stop_making(moco_loader *loader) {
+    loader->running = 0;
+    while (loader->active > 0) pthread_cond_wait(&loader->ready, &loader->mutex);
+    for (int64_t i = 0; i < loader->slot_count; ++i) loader->slots[i].batch = -1;
+}
+
+void moco_loader_leave_epoch(moco_loader *loader) {
+    pthread_mutex_lock(&loader->mutex);
+    stop_making(loader);
+    pthread_mutex_unlock(&loader->mutex);
+}
+
+moco_status moco_loader_resume_at(moco_loader *loader, int64_t epoch, int64_t batch, int64_t replaced) {
     MOCO_REQUIRE(epoch >= 0 && epoch <= MAX_EPOCH, "epoch is %lld; it must be 0 to %lld", (long long) epoch,
                  (long long) MAX_EPOCH);
     MOCO_REQUIRE(batch >= 0 && batch <= loader->batches, "batch is %lld; it must be 0 to %lld, the epoch's batches",
                  (long long) batch, (long long) loader->batches);
     pthread_mutex_lock(&loader->mutex);
-    /* No sample is taken from here on; those being made still read `order` and write into the slots. */
-    loader->running = 0;
-    while (loader->active > 0) pthread_cond_wait(&loader->ready, &loader->mutex);
-    for (int64_t i = 0; i < loader->slot_count; ++i) loader->slots[i].batch = -1;
+    stop_making(loader);
     if (loader->order != NULL) {
         moco_random random;
         moco_random_init(&random, loader->config.seed, MOCO_RANDOM_LOADER, (uint64_t) epoch, 0);
@@ -37,8 +51,8 @@ moco_status moco_loader_start_at(moco_loader *loader, int64_t epoch, int64_t bat
     loader->next_batch = batch;
     loader->make_batch = batch;
     loader->make_sample = 0;
-    loader->given_samples = batch * loader->config.batch_size; /* those before it count as good */
-    loader->given_replaced = 0;
+    loader->given_samples = batch * loader->config.batch_size;
+    loader->given_replaced = replaced;
     loader->running = 1;
     pthread_cond_broadcast(&loader->work);
     pthread_mutex_unlock(&loader->mutex);

@@ -74,6 +74,13 @@ struct moco_loader {
     moco_loader_statistics statistics;
 };
 
+/* --- Where it is (loader_epoch.c) --- */
+
+/* moco_loader_start_at, with `replaced` of the samples before it in place of broken ones. */
+moco_status moco_loader_resume_at(moco_loader *loader, int64_t epoch, int64_t batch, int64_t replaced);
+/* As before the first start: no epoch has begun. */
+void moco_loader_leave_epoch(moco_loader *loader);
+
 /* --- Which samples a batch has (loader_shard.c) --- */
 
 /* Batches and samples of one rank in an epoch of a dataset of `count` images. */

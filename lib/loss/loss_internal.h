@@ -5,6 +5,7 @@
 #include <moco/loss.h>
 
 #include "core/context_internal.h"
+#include "core/state.h"
 #include "keys/key_view.h"
 
 struct moco_loss {
@@ -29,6 +30,9 @@ moco_status moco_loss_compute_tensor(moco_loss *loss, const moco_tensor *q, cons
 
 /* INVALID_ARGUMENT unless `result` has room for all that this release fills in. */
 moco_status moco_loss_check_result(const moco_loss_result *result);
+
+/* core/state.h; the part is "loss". */
+moco_status moco_loss_visit(moco_loss *loss, const moco_state *state);
 
 void moco_loss_retain(moco_loss *loss);
 moco_context *moco_loss_context(const moco_loss *loss);

@@ -4,8 +4,12 @@
 
 #include <moco/optimizer.h>
 
+#include "core/state.h"
+
 void moco_optimizer_retain(moco_optimizer *optimizer);
 /* The encoder it updates; borrowed. */
 moco_encoder *moco_optimizer_encoder(const moco_optimizer *optimizer);
+/* core/state.h; the parts are "optimizer" and, for each state that the rule keeps, such as "optimizer.velocity". */
+moco_status moco_optimizer_visit(moco_optimizer *optimizer, const moco_state *state);
 
 #endif

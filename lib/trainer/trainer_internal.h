@@ -7,6 +7,7 @@
 
 #include "backend/grown_buffer.h"
 #include "core/context_internal.h"
+#include "core/state.h"
 
 typedef struct moco_method moco_method; /* trainer/method.h */
 
@@ -43,6 +44,10 @@ moco_status moco_trainer_keep_loader(moco_trainer *trainer, moco_loader *loader,
 moco_status moco_trainer_create_with(moco_trainer **out, const moco_method *method, moco_encoder *query_encoder,
                                      moco_momentum_encoder *momentum_encoder, moco_queue *queue, moco_loss *loss,
                                      moco_optimizer *optimizer, const moco_trainer_config *config);
+
+/* core/state.h; the parts are "trainer", "schedule", "query_encoder", and those of the parts it has. A loader that the
+ * caller hands to moco_trainer_run is visited by the caller. */
+moco_status moco_trainer_visit(moco_trainer *trainer, const moco_state *state);
 
 /* Two views of n images in the host's memory, n x channels x h x w each. */
 typedef struct moco_views {

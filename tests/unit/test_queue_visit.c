@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "core/config_fields.h"
 #include "keys/queue_internal.h"
 #include "support/loss_oracle.h"
 #include "support/memory_bank.h"
@@ -43,8 +44,8 @@ static moco_status visit_bytes(memory_state *memory, const char *name, void *dat
     }
     assert_true(memory->next <= memory->count);
     assert_string_equal(entry->name, name);
-    if (fixed) return memcmp(data, entry->data, bytes) == 0 ? MOCO_OK : MOCO_FORMAT;
     assert_int_equal(entry->bytes, bytes);
+    if (fixed) return memcmp(data, entry->data, bytes) == 0 ? MOCO_OK : MOCO_FORMAT;
     memcpy(data, entry->data, bytes);
     return MOCO_OK;
 }
@@ -71,23 +72,14 @@ static moco_status visit_real(void *self, const char *part, const char *name, do
     return visit_bytes((memory_state *) self, name, value, sizeof *value, 0);
 }
 
-static moco_status visit_fixed_number(void *self, const char *part, const char *name, int64_t value) {
+static moco_status visit_setting(void *self, const char *part, const char *name, const char *text) {
+    char copy[MOCO_FIELD_TEXT_SIZE];
     (void) part;
-    return visit_bytes((memory_state *) self, name, &value, sizeof value, 1);
+    snprintf(copy, sizeof copy, "%s", text);
+    return visit_bytes((memory_state *) self, name, copy, strlen(text) + 1, 1);
 }
 
-static moco_status visit_fixed_real(void *self, const char *part, const char *name, double value) {
-    (void) part;
-    return visit_bytes((memory_state *) self, name, &value, sizeof value, 1);
-}
-
-static moco_status visit_fixed_text(void *self, const char *part, const char *name, const char *value) {
-    (void) self, (void) part, (void) name, (void) value;
-    return MOCO_INTERNAL;
-}
-
-static const moco_state_ops memory_ops = {visit_tensor,       visit_numbers,    visit_real,
-                                          visit_fixed_number, visit_fixed_real, visit_fixed_text};
+static const moco_state_ops memory_ops = {visit_tensor, visit_numbers, visit_real, visit_setting};
 
 static moco_status visit(memory_state *memory, moco_queue *queue, int loads) {
     memory->loads = loads;
@@ -181,10 +173,10 @@ static void what_is_loaded_is_checked(void **state) {
         const uint64_t before = checksum(loaded);
         static const char *const settings[] = {"start", "storage", "capacity", "dim"};
         for (int i = 0; i < 4; ++i) {
-            int64_t *value = (int64_t *) entry_of(&memory, settings[i])->data;
-            ++*value;
+            char *text = (char *) entry_of(&memory, settings[i])->data;
+            ++*text;
             assert_int_equal(visit(&memory, loaded, 1), MOCO_FORMAT);
-            --*value;
+            --*text;
         }
         static const int64_t impossible[][2] = {{-1, 5}, {CAPACITY, 5}, {5, -1}, {5, CAPACITY + 1}, {4, 5}};
         int64_t *position = (int64_t *) entry_of(&memory, "position")->data;
