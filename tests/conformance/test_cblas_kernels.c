@@ -65,6 +65,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_momentum_update),
         cmocka_unit_test(test_sgd_update),
         cmocka_unit_test(test_sgd_momentum_update),
+        cmocka_unit_test(test_update),
+        cmocka_unit_test(test_norms),
     };
     int failed = 0;
     for (int i = 0; moco_cpu_conv_kernels()[i] != NULL; ++i) {
