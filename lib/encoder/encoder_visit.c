@@ -60,5 +60,5 @@ moco_status moco_momentum_encoder_visit(moco_momentum_encoder *momentum_encoder,
     MOCO_TRY(moco_state_real(&state, "momentum", &momentum));
     MOCO_TRY(moco_momentum_encoder_set_encode_count(momentum_encoder, encode_count));
     MOCO_TRY(moco_momentum_encoder_set_momentum(momentum_encoder, momentum));
-    return moco_encoder_visit(moco_momentum_encoder_encoder(momentum_encoder), &key);
+    return moco_encoder_visit(moco_momentum_encoder_key_encoder(momentum_encoder), &key);
 }

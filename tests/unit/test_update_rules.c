@@ -81,7 +81,7 @@ static int open_subject(subject *s, const char *backend) {
         free(row);
     }
     read_parameters(s->encoder, s, s->values);
-    read_parameters(moco_momentum_encoder_encoder(s->momentum_encoder), s, s->average);
+    read_parameters(moco_momentum_encoder_key_encoder(s->momentum_encoder), s, s->average);
     return 1;
 }
 
@@ -128,7 +128,7 @@ static void assert_near(const double *expected, const float *actual, int64_t cou
 }
 
 static void assert_as_expected(const subject *s, const moco_optimizer *optimizer) {
-    const moco_encoder *key = moco_momentum_encoder_encoder(s->momentum_encoder);
+    const moco_encoder *key = moco_momentum_encoder_key_encoder(s->momentum_encoder);
     for (int64_t p = 0; p < s->count; ++p) {
         const moco_parameter_info *info = &s->info[p];
         float *row = (float *) malloc((size_t) info->elements * sizeof(float));
