@@ -116,7 +116,7 @@ void moco_encoder_destroy(moco_encoder *encoder) {
 static moco_status forward(moco_encoder *encoder, int32_t pass, int32_t mode, const moco_tensor *images,
                            const moco_tensor *embeddings) {
     MOCO_TRY(encoder->ops->forward(encoder->network, pass, mode, encoder->weight_version, images, embeddings));
-    if (mode != MOCO_MODE_EVALUATE) encoder->batches_tracked++;
+    if (mode != MOCO_MODE_EVALUATE && encoder->batches_tracked < INT64_MAX) encoder->batches_tracked++;
     return MOCO_OK;
 }
 

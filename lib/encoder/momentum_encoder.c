@@ -198,7 +198,7 @@ moco_status moco_momentum_encoder_encode_tensor(moco_momentum_encoder *momentum_
     } else {
         MOCO_TRY(moco_encoder_forward_tensor(momentum_encoder->key, MOCO_MODE_TRAIN_KEY, images, keys));
     }
-    momentum_encoder->encode_count++;
+    if (momentum_encoder->encode_count < INT64_MAX) momentum_encoder->encode_count++;
     return MOCO_OK;
 }
 

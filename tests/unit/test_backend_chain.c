@@ -24,6 +24,10 @@ static struct {
     int32_t alive;
     int32_t layers;
     int32_t momentum_calls;
+    moco_status sgd;
+    moco_status fused;
+    int32_t sgd_calls;
+    int32_t fused_calls;
     int32_t forward_calls;
 } fake;
 
@@ -81,7 +85,23 @@ static moco_status fake_momentum_update(void *self, const moco_tensor *target, c
     return fake.momentum == MOCO_OK ? MOCO_OK : moco_fail(fake.momentum, "the fake's momentum update");
 }
 
-/* No memory of its own, no SGD: NULL members go to the reference. */
+static moco_status fake_sgd_update(void *self, const moco_sgd_args *args) {
+    assert_ptr_equal(self, &fake);
+    if (fake.sgd == MOCO_UNSUPPORTED) return moco_fail(MOCO_UNSUPPORTED, "the fake has no SGD");
+    assert_true(args->learning_rate == 0.5 && args->momentum == 0.25 && args->first_step == 0);
+    fake.sgd_calls++;
+    return fake.sgd == MOCO_OK ? MOCO_OK : moco_fail(fake.sgd, "the fake's SGD");
+}
+
+static moco_status fake_sgd_momentum_update(void *self, const moco_sgd_args *args, const moco_tensor *average,
+                                            double m) {
+    assert_ptr_equal(self, &fake);
+    assert_true(args->learning_rate == 0.5 && average->buffer != NULL && m == 0.75);
+    fake.fused_calls++;
+    return fake.fused == MOCO_OK ? MOCO_OK : moco_fail(fake.fused, "the fake's SGD in one pass");
+}
+
+/* No memory of its own, no update rules: NULL members go to the reference. */
 const moco_backend_ops fake_backend = {
     .struct_size = sizeof(moco_backend_ops),
     .abi_version = MOCO_BACKEND_VERSION,
@@ -93,12 +113,15 @@ const moco_backend_ops fake_backend = {
     .layer_forward = fake_layer_forward,
     .layer_backward = fake_layer_backward,
     .momentum_update = fake_momentum_update,
+    .sgd_update = fake_sgd_update,
+    .sgd_momentum_update = fake_sgd_momentum_update,
 };
 
 static moco_context *open_chain(const char *name) {
     moco_context_config config;
     moco_context *context = NULL;
     memset(&fake, 0, sizeof fake);
+    fake.sgd = fake.fused = MOCO_UNSUPPORTED;
     assert_int_equal(moco_context_config_init(&config, sizeof config), MOCO_OK);
     config.backend = name;
     config.threads = 1;
@@ -254,6 +277,56 @@ static void test_tensors(void **state) {
     assert_int_equal(moco_dtype_size(MOCO_DTYPE_BF16), 2);
 }
 
+/* A backend without `update` has SGD by the members that it has: in one pass, else in two; then it is the next one's
+ * turn. */
+static void test_update_by_older_members(void **state) {
+    (void) state;
+    moco_context *context = open_chain("fake");
+    float values[4][16] = {{0}};
+    void *buffers[4];
+    moco_tensor tensors[4];
+    for (int i = 0; i < 4; ++i) {
+        assert_int_equal(moco_buffer_wrap(context, values[i], sizeof values[i], &buffers[i]), MOCO_OK);
+        tensors[i] = moco_tensor_1d(buffers[i], 0, MOCO_DTYPE_F32, 16);
+    }
+    values[1][0] = 1.0f;
+    moco_update_args args = {
+        .struct_size = sizeof args,
+        .rule = MOCO_UPDATE_SGD,
+        .parameter = tensors[0],
+        .gradient = tensors[1],
+        .states = {tensors[2]},
+        .average_momentum = 0.75,
+        .step = 3,
+        .learning_rate = 0.5,
+        .momentum = 0.25,
+    };
+    fake.sgd = fake.fused = MOCO_OK;
+    assert_int_equal(moco_update(context, &args), MOCO_OK);
+    assert_int_equal(fake.sgd_calls, 1);
+    assert_int_equal(fake.fused_calls, 0);
+    args.average = tensors[3];
+    assert_int_equal(moco_update(context, &args), MOCO_OK);
+    assert_int_equal(fake.fused_calls, 1);
+    assert_int_equal(fake.sgd_calls, 1);
+    fake.fused = MOCO_UNSUPPORTED;
+    assert_int_equal(moco_update(context, &args), MOCO_OK); /* two passes */
+    assert_int_equal(fake.sgd_calls, 2);
+    assert_int_equal(fake.momentum_calls, 1);
+    assert_true(values[0][0] == 0.0f); /* it was all the fake's, which does nothing */
+    fake.sgd = MOCO_BACKEND;
+    assert_int_equal(moco_update(context, &args), MOCO_BACKEND);
+    assert_int_equal(fake.momentum_calls, 1);
+
+    fake.sgd = MOCO_UNSUPPORTED;
+    assert_int_equal(moco_update(context, &args), MOCO_OK); /* the reference's: p - 0.5 (0.25 * 0 + 1) */
+    assert_true(values[0][0] == -0.5f);
+    assert_true(values[3][0] == -0.125f); /* 0.75 * 0 + 0.25 * -0.5 */
+
+    for (int i = 0; i < 4; ++i) moco_buffer_destroy(context, buffers[i]);
+    close_chain(context);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list),
@@ -262,6 +335,7 @@ int main(void) {
         cmocka_unit_test(test_layers_go_to_the_first_that_takes_them),
         cmocka_unit_test(test_operators_fall_through),
         cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_update_by_older_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
