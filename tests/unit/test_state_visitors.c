@@ -278,6 +278,17 @@ static void train_to(subject *s, int64_t steps, double *losses) {
     if (status != MOCO_OK) fail_msg("%s", moco_last_error());
 }
 
+/* Embeddings of both encoders in evaluation, for which backends keep copies of the weights. */
+static void evaluate(const subject *s, float *embeddings) {
+    static float images[4 * 3 * LOADER_SIZE * LOADER_SIZE];
+    fill_uniform(images, (int64_t) (sizeof images / sizeof images[0]), "evaluated");
+    moco_encoder *const encoders[2] = {s->parts.encoder, moco_momentum_encoder_key_encoder(s->parts.momentum_encoder)};
+    for (int i = 0; i < 2; ++i) {
+        assert_int_equal(
+            moco_encoder_evaluate(encoders[i], images, 4, LOADER_SIZE, LOADER_SIZE, embeddings + i * 4 * 16), MOCO_OK);
+    }
+}
+
 static void a_copied_trainer_goes_on_to_the_same_bits(void **state) {
     (void) state;
     for (size_t i = 0; i < TEST_BACKENDS; ++i) {
@@ -286,6 +297,9 @@ static void a_copied_trainer_goes_on_to_the_same_bits(void **state) {
         if (!open_subject(&a, test_backends[i], 0)) continue;
         assert_true(open_subject(&b, test_backends[i], 5));
         train_to(&a, 7, losses_a); /* into the second epoch, which has 5 batches */
+        float embeddings_a[2 * 4 * 16], embeddings_b[2 * 4 * 16];
+        evaluate(&a, embeddings_a);
+        evaluate(&b, embeddings_b);
 
         record r = {.context = NULL};
         visit(&a, &recording, &r, 0, MOCO_OK);
@@ -295,6 +309,8 @@ static void a_copied_trainer_goes_on_to_the_same_bits(void **state) {
         visit(&b, &comparing, &r, 0, MOCO_OK);
         visit(&a, &comparing, &r, 0, MOCO_OK); /* a visit that doesn't write changes nothing */
         forget(&r);
+        evaluate(&b, embeddings_b);
+        assert_memory_equal(embeddings_a, embeddings_b, sizeof embeddings_a);
 
         train_to(&a, 12, losses_a);
         train_to(&b, 12, losses_b);
