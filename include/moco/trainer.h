@@ -110,6 +110,12 @@ MOCO_API moco_augment *moco_trainer_augment(const moco_trainer *trainer);
 MOCO_API int64_t moco_trainer_step_count(const moco_trainer *trainer);
 MOCO_API moco_status moco_trainer_set_step_count(moco_trainer *trainer, int64_t step_count);
 
+/* \since 0.2. A checksum of all that decides what training makes from here on: the parts' parameters, statistics, keys,
+ * velocities, counts and settings, and the place of a loader of the trainer's own; not of how it is computed (threads,
+ * backend, compute dtype). Two trainers with the same checksum go on to the same results, where the computation gives the
+ * same bits. A value that is equal but not the same, -0 for 0, counts as another. */
+MOCO_API moco_status moco_trainer_checksum(moco_trainer *trainer, uint64_t *out);
+
 MOCO_END_DECLS
 
 #endif

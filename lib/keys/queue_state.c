@@ -4,6 +4,7 @@
 #include "backend/host_tensor.h"
 #include "backend/tensor_checks.h"
 #include "core/checked.h"
+#include "core/checksum.h"
 #include "core/config_fields.h"
 #include "keys/queue_internal.h"
 
@@ -100,36 +101,24 @@ moco_status moco_queue_visit(moco_queue *queue, const moco_state *visitor) {
 
 #define CHUNK_FLOATS ((int64_t) 1 << 18)
 
-/* FNV-1a on 32-bit words instead of bytes; the shift lets high bits, which a multiplication only moves up, come back.
- */
-static uint64_t hash_words(uint64_t hash, const void *data, size_t bytes) {
-    const unsigned char *at = (const unsigned char *) data;
-    for (size_t i = 0; i < bytes; i += sizeof(uint32_t)) {
-        uint32_t word;
-        memcpy(&word, at + i, sizeof word);
-        hash = (hash ^ word) * UINT64_C(0x100000001b3);
-        hash ^= hash >> 32;
-    }
-    return hash;
-}
-
 moco_status moco_queue_checksum(const moco_queue *queue, uint64_t *out) {
     MOCO_REQUIRE_POINTER(queue);
     MOCO_REQUIRE_POINTER(out);
     const int64_t chunk = moco_min_i64(queue->capacity, moco_max_i64(1, CHUNK_FLOATS / queue->source.dim));
     float *rows = (float *) moco_allocate(queue->source.context, (size_t) (chunk * queue->source.dim) * sizeof(float));
     if (rows == NULL) return MOCO_OUT_OF_MEMORY;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = MOCO_CHECKSUM_START;
     moco_status status = MOCO_OK;
-    for (int64_t first = 0; first < queue->capacity && status == MOCO_OK; first += chunk) {
+    for (int64_t first = 0; first < queue->capacity; first += chunk) {
         const int64_t count = moco_min_i64(chunk, queue->capacity - first);
         status = moco_queue_read(queue, first, count, rows, NULL);
-        if (status == MOCO_OK) hash = hash_words(hash, rows, (size_t) (count * queue->source.dim) * sizeof(float));
+        if (status != MOCO_OK) break;
+        hash = moco_checksum_add(hash, rows, (size_t) (count * queue->source.dim) * sizeof(float));
     }
     moco_deallocate(queue->source.context, rows);
     MOCO_TRY(status);
-    hash = hash_words(hash, queue->ids, (size_t) queue->capacity * sizeof *queue->ids);
-    hash = hash_words(hash, &queue->position, sizeof queue->position);
-    *out = hash_words(hash, &queue->filled, sizeof queue->filled);
+    hash = moco_checksum_add(hash, queue->ids, (size_t) queue->capacity * sizeof *queue->ids);
+    hash = moco_checksum_add(hash, &queue->position, sizeof queue->position);
+    *out = moco_checksum_add(hash, &queue->filled, sizeof queue->filled);
     return MOCO_OK;
 }

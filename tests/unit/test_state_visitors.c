@@ -268,6 +268,12 @@ static void assert_same_state(subject *a, subject *b) {
     forget(&r);
 }
 
+static uint64_t checksum_of(const subject *s) {
+    uint64_t sum = 0;
+    assert_int_equal(moco_trainer_checksum(s->parts.trainer, &sum), MOCO_OK);
+    return sum;
+}
+
 static int32_t note_loss(const moco_step_stats *stats, void *user) {
     ((double *) user)[stats->step] = stats->loss;
     return 0;
@@ -304,9 +310,11 @@ static void a_copied_trainer_goes_on_to_the_same_bits(void **state) {
         record r = {.context = NULL};
         visit(&a, &recording, &r, 0, MOCO_OK);
         visit(&b, &comparing, &r, 0, MOCO_INVALID_STATE);
+        assert_true(checksum_of(&a) != checksum_of(&b));
         visit(&b, &copying, &r, 1, MOCO_OK);
         assert_int_equal(r.next, r.count);
         visit(&b, &comparing, &r, 0, MOCO_OK);
+        assert_true(checksum_of(&a) == checksum_of(&b));
         visit(&a, &comparing, &r, 0, MOCO_OK); /* a visit that doesn't write changes nothing */
         forget(&r);
         evaluate(&b, embeddings_b);
@@ -333,10 +341,12 @@ static void every_state_is_told_by_its_name(void **state) {
     train_to(&a, 7, losses);
     record r = {.context = NULL};
     visit(&a, &recording, &r, 0, MOCO_OK);
+    const uint64_t sum = checksum_of(&a);
     int told = 0;
     for (int i = 0; i < r.count; ++i) {
         if (r.items[i].sort == SETTING) continue;
         visit(&b, &copying, &r, 1, MOCO_OK);
+        assert_true(checksum_of(&b) == sum);
         const moco_state spoil = {.ops = &spoiling, .self = &r, .part = "", .writes = 1};
         moco_status status = MOCO_INVALID_ARGUMENT; /* of a number that can't be */
         for (size_t s = 0; s < sizeof steps / sizeof steps[0] && status == MOCO_INVALID_ARGUMENT; ++s) {
@@ -350,6 +360,7 @@ static void every_state_is_told_by_its_name(void **state) {
         char expected[256];
         snprintf(expected, sizeof expected, "%s.%s differs", r.items[i].part, r.items[i].name);
         assert_string_equal(moco_last_error(), expected);
+        assert_true(checksum_of(&b) != sum);
         told++;
     }
     assert_true(told > 100);
