@@ -13,7 +13,6 @@ static moco_status visit_settings(const moco_trainer *trainer, const moco_state 
     const moco_state state = moco_state_in(visitor, "trainer"), schedule = moco_state_in(visitor, "schedule");
     MOCO_TRY(moco_state_setting(&state, "method", trainer->method->name));
     MOCO_TRY(moco_state_settings(&state, MOCO_CONFIG_TRAINER, &trainer->config, but));
-    MOCO_TRY(moco_state_setting_number(&state, "steps_per_epoch", trainer->config.steps_per_epoch));
     return moco_state_settings(&schedule, MOCO_CONFIG_SCHEDULE, &trainer->learning_rate, but);
 }
 
