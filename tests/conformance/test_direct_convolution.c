@@ -24,28 +24,40 @@ typedef struct convolution_case {
     int64_t n, blocks, h, w, out_blocks;
     int32_t kernel, stride, padding, groups;
     int64_t image_channels;
+    int64_t group_channels; /* in and out, where they are no whole block */
 } convolution_case;
 
+/* clang-format off */
 static const convolution_case shapes[] = {
-    {2, 4, 6, 9, 3, 1, 1, 0, 1, 0},      /* 1 x 1, an odd number of blocks of results */
-    {1, 2, 29, 15, 4, 1, 1, 0, 1, 0},    /* several units a sample */
-    {9, 2, 3, 2, 4, 1, 1, 0, 1, 0},      /* several samples a unit, the last with fewer */
-    {1, 40, 15, 14, 2, 1, 1, 0, 1, 0},   /* several chunks of blocks */
-    {2, 1, 110, 115, 16, 1, 1, 0, 1, 0}, /* results past the cache */
-    {2, 2, 8, 7, 4, 1, 2, 0, 1, 0},      /* 1 x 1 with a stride: gradients of nothing in three phases of four */
-    {2, 1, 7, 7, 2, 1, 3, 0, 1, 0},      {2, 1, 5, 6, 1, 1, 1, 1, 1, 0}, /* 1 x 1 with padding */
-    {2, 1, 9, 8, 2, 3, 1, 1, 1, 0},      {2, 3, 14, 14, 2, 3, 1, 1, 1, 0},
-    {3, 2, 4, 4, 4, 3, 1, 1, 1, 0},   /* rows so short that four blocks are made at once */
-    {1, 20, 30, 9, 1, 3, 1, 1, 1, 0}, /* chunks with a window */
-    {2, 2, 11, 8, 3, 3, 2, 1, 1, 0},     {5, 1, 8, 8, 2, 3, 2, 1, 1, 0},
-    {2, 1, 9, 13, 1, 5, 3, 2, 1, 0},     {1, 1, 12, 10, 2, 7, 2, 3, 1, 0},
-    {1, 1, 10, 10, 1, 3, 4, 0, 1, 0},                                      /* a stride past the window */
-    {1, 1, 6, 5, 1, 2, 2, 3, 1, 0},                                        /* results that see only padding */
-    {2, 1, 9, 7, 1, 3, 1, 1, 3, 0},                                        /* groups */
-    {2, 2, 8, 8, 4, 3, 2, 1, 2, 0},      {3, 0, 17, 13, 2, 3, 1, 1, 1, 3}, /* images */
-    {2, 0, 30, 33, 4, 7, 2, 3, 1, 3},    {1, 0, 9, 12, 1, 1, 1, 0, 1, 1},
-    {1, 0, 8, 8, 1, 8, 8, 0, 1, 2},
+    {2, 4, 6, 9, 3, 1, 1, 0, 1, 0, 0},      /* 1 x 1, an odd number of blocks of results */
+    {1, 2, 29, 15, 4, 1, 1, 0, 1, 0, 0},    /* several units a sample */
+    {9, 2, 3, 2, 4, 1, 1, 0, 1, 0, 0},      /* several samples a unit, the last with fewer */
+    {1, 40, 15, 14, 2, 1, 1, 0, 1, 0, 0},   /* several chunks of blocks */
+    {2, 1, 110, 115, 16, 1, 1, 0, 1, 0, 0}, /* results past the cache */
+    {2, 2, 8, 7, 4, 1, 2, 0, 1, 0, 0},      /* 1 x 1 with a stride: three phases of four without a gradient */
+    {2, 1, 7, 7, 2, 1, 3, 0, 1, 0, 0},
+    {2, 1, 5, 6, 1, 1, 1, 1, 1, 0, 0},      /* 1 x 1 with padding */
+    {2, 1, 9, 8, 2, 3, 1, 1, 1, 0, 0},
+    {2, 3, 14, 14, 2, 3, 1, 1, 1, 0, 0},
+    {3, 2, 4, 4, 4, 3, 1, 1, 1, 0, 0},      /* rows so short that four blocks are made at once */
+    {1, 20, 30, 9, 1, 3, 1, 1, 1, 0, 0},    /* chunks with a window */
+    {2, 2, 11, 8, 3, 3, 2, 1, 1, 0, 0},
+    {5, 1, 8, 8, 2, 3, 2, 1, 1, 0, 0},
+    {2, 1, 9, 13, 1, 5, 3, 2, 1, 0, 0},
+    {1, 1, 12, 10, 2, 7, 2, 3, 1, 0, 0},
+    {1, 1, 10, 10, 1, 3, 4, 0, 1, 0, 0},    /* a stride past the window */
+    {1, 1, 6, 5, 1, 2, 2, 3, 1, 0, 0},      /* results that see only padding */
+    {2, 1, 9, 7, 1, 3, 1, 1, 3, 0, 0},      /* groups */
+    {2, 2, 8, 8, 4, 3, 2, 1, 2, 0, 0},
+    {2, 0, 9, 7, 0, 3, 1, 1, 8, 0, 4},      /* groups that share a block */
+    {1, 0, 12, 11, 0, 3, 2, 1, 16, 0, 2},
+    {2, 0, 5, 6, 0, 1, 1, 0, 48, 0, 1},
+    {3, 0, 17, 13, 2, 3, 1, 1, 1, 3, 0},    /* images */
+    {2, 0, 30, 33, 4, 7, 2, 3, 1, 3, 0},
+    {1, 0, 9, 12, 1, 1, 1, 0, 1, 1, 0},
+    {1, 0, 8, 8, 1, 8, 8, 0, 1, 2, 0},
 };
+/* clang-format on */
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 /* --- Tensors --- */
@@ -188,6 +200,7 @@ static void check_shape(cpu_backend *backend, const convolution_case *shape, uin
         .groups = shape->groups,
         .input_layout = shape->image_channels > 0 ? MOCO_LAYOUT_PLAIN : backend->f32.layout,
     };
+    if (shape->group_channels > 0) desc.c = desc.out_c = shape->group_channels * shape->groups;
     desc.out_h = (desc.h + 2 * desc.padding - desc.kernel) / desc.stride + 1;
     desc.out_w = (desc.w + 2 * desc.padding - desc.kernel) / desc.stride + 1;
     const int32_t image = shape->image_channels > 0;

@@ -2,6 +2,8 @@
  * since in training they change with each: for every few blocks of results the rows of lanes that a step multiplies by,
  * one after another.
  */
+#include <string.h>
+
 #include "backend/cpu/convolution/convolution_list.h"
 #include "backend/cpu/convolution/direct_plan.h"
 #include "backend/cpu/cpu_blocking.h"
@@ -53,6 +55,20 @@ static int64_t phase_offset(const direct_convolution *convolution, int64_t phase
     return floats;
 }
 
+/* The weights of groups that share a block, at one place; zero between the groups. */
+static void pack_shared(const direct_pass *pass, const float *from, float *to) {
+    const int64_t block = pass->kernels->block, seen = pass->seen;
+    memset(to, 0, (size_t) (block * block) * sizeof *to);
+    for (int64_t channel = 0; channel < block; ++channel) {
+        for (int64_t i = 0; i < seen; ++i) {
+            const int64_t lane = channel / seen * seen + i; /* of the same group */
+            const int64_t at = pass->backward ? i * pass->weight_lane + channel * pass->weight_channel
+                                              : lane * pass->weight_lane + channel % seen * pass->weight_channel;
+            to[channel * block + lane] = from[at];
+        }
+    }
+}
+
 /* One task: a phase's weights of some blocks side by side. */
 static void pack_weights(void *argument, int64_t task, int32_t worker) {
     (void) worker;
@@ -63,7 +79,7 @@ static void pack_weights(void *argument, int64_t task, int32_t worker) {
     const int64_t all = packs(pass, side), phase = task / all, index = task % all;
     const int64_t per_group = pass->out_blocks / side, group = index / per_group;
     const int64_t places = moco_direct_places(pass, phase);
-    const int64_t group_weights = pass->out_blocks * block * pass->channels * pass->kernel * pass->kernel;
+    const int64_t group_weights = pass->out_blocks * block * pass->seen * pass->kernel * pass->kernel;
     const float *weights = work->weight + group * group_weights + index % per_group * side * block * pass->weight_lane;
     float *to =
         work->packed + phase_offset(convolution, phase) + index * pass->in_blocks * places * step_floats(convolution);
@@ -71,7 +87,8 @@ static void pack_weights(void *argument, int64_t task, int32_t worker) {
         const int64_t channels = moco_min_i64(block, pass->channels - b * block);
         for (int64_t i = 0; i < places; ++i, to += step_floats(convolution)) {
             const float *from = weights + b * block * pass->weight_channel + moco_direct_place(pass, phase, i);
-            for (int64_t s = 0; s < side; ++s) {
+            if (pass->seen < pass->channels) pack_shared(pass, from, to);
+            for (int64_t s = 0; s < side && pass->seen == pass->channels; ++s) {
                 pass->kernels->pack(from + s * block * pass->weight_lane, pass->weight_lane, pass->weight_channel,
                                     channels, to + s * block, side * block);
             }

@@ -17,16 +17,24 @@ static int32_t is_image(const image_layer *desc) {
     return desc->input_layout == MOCO_LAYOUT_PLAIN;
 }
 
+/* Groups that share a block: as many channels in as out, and whole groups in it. */
+static int32_t share_blocks(const image_layer *desc, int64_t block) {
+    const int64_t channels = desc->c / desc->groups;
+    return channels < block && block % channels == 0 && desc->out_c == desc->c && desc->c % block == 0;
+}
+
 int32_t moco_direct_plans(const cpu_backend *backend, const image_layer *desc, int kind) {
     const cpu_format *format = moco_cpu_format_of(backend, desc);
     if (format == NULL || format->dtype != MOCO_DTYPE_F32 || format->direct == NULL) return 0;
     const int64_t block = format->block;
-    if (desc->out_c / desc->groups % block != 0) return 0;
     if (is_image(desc)) {
-        return kind != CPU_INPUT_GRADIENT && desc->groups == 1 && desc->c < block && desc->kernel <= block &&
-               desc->w <= LARGEST_IMAGE_ROW;
+        return kind != CPU_INPUT_GRADIENT && desc->groups == 1 && desc->c < block && desc->out_c % block == 0 &&
+               desc->kernel <= block && desc->w <= LARGEST_IMAGE_ROW;
     }
-    return desc->input_layout == format->layout && desc->c / desc->groups % block == 0;
+    /* With oneDNN, layers whose groups share blocks keep the way, and the bits, that they had before there was this. */
+    const int32_t shared = backend->onednn == NULL && share_blocks(desc, block);
+    const int32_t whole = desc->c / desc->groups % block == 0 && desc->out_c / desc->groups % block == 0;
+    return desc->input_layout == format->layout && (whole || shared);
 }
 
 /* --- Cuts --- */
@@ -62,11 +70,18 @@ static void set_copy(direct_pass *pass) {
 
 /* --- Kinds of passes --- */
 
+/* Channels of groups, in and out, which are larger than the layer's where those share blocks. */
+static void describe_groups(direct_pass *pass, const image_layer *desc, int64_t block, int64_t in, int64_t out) {
+    pass->groups = !is_image(desc) && share_blocks(desc, block) ? desc->c / block : desc->groups;
+    pass->channels = in / pass->groups;
+    pass->seen = in / desc->groups;
+    pass->in_blocks = moco_ceil_divide(pass->channels, block);
+    pass->out_blocks = out / pass->groups / block;
+}
+
 static void describe_forward(direct_pass *pass, const image_layer *desc, int64_t block) {
     const int64_t window = (int64_t) desc->kernel * desc->kernel;
-    pass->channels = desc->c / desc->groups;
-    pass->in_blocks = pass->channels / block;
-    pass->out_blocks = desc->out_c / desc->groups / block;
+    describe_groups(pass, desc, block, desc->c, desc->out_c);
     pass->source_h = desc->h;
     pass->source_w = desc->w;
     pass->target_h = pass->grid_h = desc->out_h;
@@ -78,14 +93,14 @@ static void describe_forward(direct_pass *pass, const image_layer *desc, int64_t
     pass->reach = (desc->kernel - 1) / desc->stride;
     pass->in_phases = moco_min_i64(desc->stride, desc->kernel);
     pass->copied = desc->kernel > 1 || desc->stride > 1 || desc->padding > 0;
-    pass->weight_lane = pass->channels * window;
+    pass->weight_lane = pass->seen * window;
     pass->weight_channel = window;
 }
 
 static void describe_image(direct_pass *pass, const image_layer *desc, int64_t block) {
     const int64_t values = desc->c * desc->kernel * desc->kernel;
     describe_forward(pass, desc, block);
-    pass->channels = values;
+    pass->channels = pass->seen = values;
     pass->in_blocks = moco_ceil_divide(values, block);
     pass->kernel = pass->step_in = pass->in_phases = 1;
     pass->pad = pass->reach = 0;
@@ -100,9 +115,7 @@ static void describe_image(direct_pass *pass, const image_layer *desc, int64_t b
 
 static void describe_backward(direct_pass *pass, const image_layer *desc, int64_t block) {
     const int64_t window = (int64_t) desc->kernel * desc->kernel, first = desc->padding / desc->stride;
-    pass->channels = desc->out_c / desc->groups;
-    pass->in_blocks = pass->channels / block;
-    pass->out_blocks = desc->c / desc->groups / block;
+    describe_groups(pass, desc, block, desc->out_c, desc->c);
     pass->source_h = desc->out_h;
     pass->source_w = desc->out_w;
     pass->target_h = desc->h;
@@ -136,7 +149,6 @@ void moco_direct_plan(direct_pass *pass, const cpu_backend *backend, const image
     memset(pass, 0, sizeof *pass);
     pass->kernels = format->direct;
     pass->n = desc->n;
-    pass->groups = desc->groups;
     if (kind == CPU_INPUT_GRADIENT) {
         describe_backward(pass, desc, format->block);
     } else if (is_image(desc)) {

@@ -10,6 +10,8 @@
  *
  * The gradient of the weights goes through the same copies of x as forward, beside dy where it lies.
  *
+ * Groups of fewer channels than a block share one: as one group, with weights of zero between them.
+ *
  * A PLAIN image of a few channels is copied as windows: one pixel holds all values of its window, in blocks, so that
  * what follows is a 1 x 1 convolution.
  *
@@ -26,6 +28,7 @@ typedef struct direct_pass {
     int64_t n, groups;
     int64_t in_blocks, out_blocks; /* of one group: summed over, and of the result */
     int64_t channels;              /* of one group of the source, which may fill the last block only in part */
+    int64_t seen;                  /* of these, by one result: fewer where groups share a block */
     int64_t source_h, source_w, target_h, target_w;
     int64_t kernel;            /* 1 for an image, whose windows are pixels */
     int64_t step_in, step_out; /* forward's stride, backward's */

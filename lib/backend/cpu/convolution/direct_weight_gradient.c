@@ -110,8 +110,9 @@ static void add_parts(void *argument, int64_t begin, int64_t end) {
             const float *more = sum + part * next_part;
             for (int64_t i = 0; i < gradient->row; ++i) sum[i] += more[i];
         }
-        float *to = work->dweight + out * pass->channels * places;
-        for (int64_t channel = 0; channel < pass->channels; ++channel) {
+        float *to = work->dweight + out * pass->seen * places;
+        const int64_t first = pass->seen < pass->channels ? out % block / pass->seen * pass->seen : 0;
+        for (int64_t channel = first; channel < first + pass->seen; ++channel) {
             const float *from = sum + channel / block * places * block + channel % block;
             for (int64_t place = 0; place < places; ++place, ++to) {
                 *to = work->accumulate ? *to + from[place * block] : from[place * block];
