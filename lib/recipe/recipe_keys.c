@@ -119,10 +119,10 @@ static moco_status refuse_unknown(const char *key) {
         if (far <= near) suggest(&found, short_names[i].name, far);
     }
     char list[256] = "";
-    for (int32_t i = 0; i < found.count; ++i) {
-        moco_text_list_add(list, sizeof list, found.keys[i], i == found.count - 1);
-    }
-    if (found.count > 0) {
+    int32_t count = 0; /* of those that are about as near as the nearest */
+    while (count < found.count && found.distances[count] <= found.distances[0] + 1) ++count;
+    for (int32_t i = 0; i < count; ++i) moco_text_list_add(list, sizeof list, found.keys[i], i == count - 1);
+    if (count > 0) {
         return moco_fail(MOCO_INVALID_ARGUMENT, "a recipe has no key \"%.64s\"; nearest: %s", key, list);
     }
     return moco_fail(MOCO_INVALID_ARGUMENT,
