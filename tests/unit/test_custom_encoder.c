@@ -5,7 +5,9 @@
 #include <moco/momentum_encoder.h>
 #include <moco/sys/encoder_ops.h>
 
+#include "backend/backend_chain.h"
 #include "encoder/encoder_internal.h"
+#include "optimizer/optimizer_internal.h"
 
 #define IN  12 /* 3 channels of 2 x 2 */
 #define DIM 5
@@ -392,13 +394,85 @@ static void wrong_networks_stay_the_callers(void **state) {
     moco_context_destroy(context);
 }
 
+/* --- Its state, as visitors see it --- */
+
+enum { MOST_SEEN = 1024 };
+
+/* Notes what is visited; tensors are doubled on the way where `doubles` is 1. */
+typedef struct noter {
+    moco_context *context;
+    char seen[MOST_SEEN];
+    int32_t doubles;
+} noter;
+
+static void note(noter *n, const char *part, const char *name, int64_t value) {
+    const size_t used = strlen(n->seen);
+    snprintf(n->seen + used, MOST_SEEN - used, "%s.%s=%lld ", part, name, (long long) value);
+}
+
+static moco_status note_tensor(void *self, const char *part, const char *name, const moco_tensor *tensor) {
+    noter *n = (noter *) self;
+    float values[IN * DIM];
+    note(n, part, name, moco_tensor_elements(tensor));
+    if (!n->doubles) return MOCO_OK;
+    assert_ok(moco_tensor_download(n->context, tensor, values));
+    for (int64_t i = 0; i < moco_tensor_elements(tensor); ++i) values[i] *= 2.0F;
+    return moco_tensor_upload(n->context, tensor, values);
+}
+
+static moco_status note_numbers(void *self, const char *part, const char *name, int64_t *values, int64_t count) {
+    (void) count;
+    note((noter *) self, part, name, values[0]);
+    return MOCO_OK;
+}
+
+static moco_status note_real(void *self, const char *part, const char *name, double *value) {
+    note((noter *) self, part, name, (int64_t) (*value * 1000.0));
+    return MOCO_OK;
+}
+
+static moco_status note_setting(void *self, const char *part, const char *name, const char *text) {
+    note((noter *) self, part, name, atoll(text));
+    return MOCO_OK;
+}
+
+static void its_state_is_visited(void **state) {
+    (void) state;
+    static const moco_state_ops ops = {note_tensor, note_numbers, note_real, note_setting};
+    moco_context *context = make_context(NULL, 1);
+    linear_net *net = make_net();
+    moco_encoder *encoder = make_custom(context, &net_ops, net, 0, 0, 1);
+    moco_optimizer *optimizer = NULL;
+    assert_ok(moco_optimizer_create(&optimizer, encoder, NULL));
+    assert_ok(moco_encoder_set_batches_tracked(encoder, 4));
+    net->steps = 3.0F;
+    noter n = {.context = context, .doubles = 1};
+    const moco_state visitor = {.ops = &ops, .self = &n, .part = "f", .writes = 1};
+    assert_ok(moco_encoder_visit(encoder, &visitor));
+    assert_string_equal(n.seen, "f.architecture=0 f.channels=3 f.embedding_dim=5 f.feature_dim=5 f.bn_groups=1 "
+                                "f.batches_tracked=4 f.flags=0 f.weight=60 f.steps=1 ");
+    assert_true(net->steps == 6.0F); /* the caller's own memory */
+    assert_true(net->weight[7] == 2.0F * (float) hashed(5, 7));
+
+    memset(n.seen, 0, sizeof n.seen);
+    n.doubles = 0;
+    assert_ok(moco_optimizer_visit(optimizer, &visitor));
+    assert_non_null(strstr(n.seen, "optimizer.step_count=0 optimizer.learning_rate=30 "));
+    assert_non_null(strstr(n.seen, "optimizer.velocity.weight=60 "));
+    assert_null(strstr(n.seen, "velocity.steps"));
+    moco_optimizer_destroy(optimizer);
+    moco_encoder_destroy(encoder);
+    moco_context_destroy(context);
+    assert_int_equal(alive, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(normalizes_and_differentiates),          cmocka_unit_test(parameters_are_the_hosts_memory),
         cmocka_unit_test(features_are_its_own_or_the_embeddings), cmocka_unit_test(the_momentum_encoder_works_on_it),
         cmocka_unit_test(its_failures_are_callback_failures),     cmocka_unit_test(wrong_networks_stay_the_callers),
         cmocka_unit_test(two_passes_wait_side_by_side),           cmocka_unit_test(a_shorter_table_has_one_pass),
-        cmocka_unit_test(its_frozen_parameters_get_no_gradient),
+        cmocka_unit_test(its_frozen_parameters_get_no_gradient),  cmocka_unit_test(its_state_is_visited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
