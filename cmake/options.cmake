@@ -24,7 +24,7 @@ set_property(CACHE MOCO_CBLAS PROPERTY STRINGS auto openblas blis reference)
 # for every choice; what is missing answers MOCO_UNSUPPORTED with the name of the option.
 set(MOCO_WITH_OPENMP AUTO CACHE STRING "Threads inside one operation, by OpenMP (AUTO, ON, OFF)")
 set(MOCO_WITH_JANSSON AUTO CACHE STRING "Jansson, to read safetensors files (AUTO, ON, OFF)")
-set(MOCO_WITH_ONEDNN AUTO CACHE STRING "oneDNN backend (AUTO, ON, OFF)")
+set(MOCO_WITH_ONEDNN AUTO CACHE STRING "oneDNN, for convolutions of the cpu backend (AUTO, ON, OFF)")
 set(MOCO_WITH_JPEG AUTO CACHE STRING "libjpeg-turbo, to read JPEG images (AUTO, ON, OFF)")
 set(MOCO_WITH_PNG AUTO CACHE STRING "libpng, to read PNG images (AUTO, ON, OFF)")
 set(MOCO_WITH_WEBP AUTO CACHE STRING "libwebp, to read WebP images (AUTO, ON, OFF)")

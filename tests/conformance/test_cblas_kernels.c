@@ -1,5 +1,5 @@
-/* The conformance suite's layers and updates with each of the cblas backend's kernels that this processor runs,
- * convolutions once by tiles and once by BLAS; test_backend_cblas has only the best ones.
+/* The conformance suite's layers and updates with each of the cpu backend's kernels for PLAIN layout that this processor
+ * runs, convolutions once by tiles and once by BLAS; test_backend_cblas has only the best ones, and the blocked layouts.
  */
 #include "conformance/layer_cases.h"
 #include "conformance/update_cases.h"
@@ -23,6 +23,7 @@ static void use_variant(moco_context *context) {
     backend->conv = variant.conv;
     backend->vector = variant.vector;
     backend->conv_by_gemm = variant.conv_by_gemm;
+    backend->f32.block = 0; /* no blocked layouts, so that every layer is done by these kernels */
     moco_layer_release(&layer);
 }
 

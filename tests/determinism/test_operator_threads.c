@@ -1,5 +1,5 @@
-/* Each operator of the cblas backend gives the same bits for 1, 2 and 4 threads, with each kernel that this processor
- * runs: layers forward and backward, convolutions by tiles and by BLAS, the momentum update, SGD and addition. Shapes
+/* Each operator of the cpu backend on PLAIN layout gives the same bits for 1, 2 and 4 threads, with each kernel that this
+ * processor runs: layers forward and backward, convolutions by tiles and by BLAS, the momentum update, SGD and addition. Shapes
  * are large enough for several tasks of each kind.
  */
 #include "support/layer_harness.h"
@@ -26,6 +26,7 @@ static moco_context *open_variant(const variant *v, int32_t threads) {
     backend->conv = v->conv;
     backend->vector = v->vector;
     backend->conv_by_gemm = v->conv_by_gemm;
+    backend->f32.block = 0; /* no blocked layouts, so that every layer is done by these kernels */
     moco_layer_release(&layer);
     return context;
 }

@@ -1,5 +1,5 @@
 /* Second tier: the operator seam. A backend owns tensor memory and does all arithmetic on it; encoder, queue, loss and
- * optimizer above it never look inside a buffer. Backends form a chain (say onednn -> cblas -> reference): what one
+ * optimizer above it never look inside a buffer. Backends form a chain (say cpu -> reference): what one
  * does not support falls to the next. All members of a chain share one kind of memory.
  *
  * `reference` is complete, plain and always the last of a host chain: the oracle of the conformance suite that every
