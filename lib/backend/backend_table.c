@@ -118,6 +118,7 @@ moco_status moco_backend_table_read(moco_backend_ops *out, const moco_backend_op
 }
 
 moco_status moco_backend_table_check_complete(const moco_backend_ops *table) {
+    const int32_t version_1 = table->layer_forward == moco_layer_forward_version_1; /* its layer_create is elsewhere */
     const struct {
         int32_t present;
         const char *name;
@@ -132,11 +133,13 @@ moco_status moco_backend_table_check_complete(const moco_backend_ops *table) {
         {table->gather_rows != NULL, "gather_rows"},
         {table->all_finite != NULL, "all_finite"},
         {table->add != NULL, "add"},
-        {table->layer_create != NULL || table->layer_forward == moco_layer_forward_version_1, "layer_create"},
+        {table->layer_create != NULL || version_1, "layer_create"},
         {table->momentum_update != NULL, "momentum_update"},
         {table->sgd_update != NULL, "sgd_update"},
         {table->info_nce != NULL, "info_nce"},
         {table->convert != NULL, "convert"},
+        {table->update != NULL || version_1, "update"}, /* without it, SGD alone */
+        {table->norms != NULL || version_1, "norms"},
     };
     for (size_t i = 0; i < sizeof members / sizeof *members; ++i) {
         MOCO_REQUIRE(

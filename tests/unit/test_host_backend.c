@@ -378,6 +378,16 @@ static moco_status device_info_nce(void *self, moco_info_nce_args *args) {
     return MOCO_BACKEND;
 }
 
+static moco_status device_update(void *self, const moco_update_args *args) {
+    (void) self, (void) args;
+    return MOCO_BACKEND;
+}
+
+static moco_status device_norms(void *self, const moco_tensor *tensors, int64_t count, double *norms) {
+    (void) self, (void) tensors, (void) count, (void) norms;
+    return MOCO_BACKEND;
+}
+
 static moco_backend_ops device_table(void) {
     moco_backend_ops table = linear_ops;
     table.name = "my device";
@@ -395,6 +405,8 @@ static moco_backend_ops device_table(void) {
     table.sgd_update = device_sgd;
     table.info_nce = device_info_nce;
     table.convert = device_two;
+    table.update = device_update;
+    table.norms = device_norms;
     return table;
 }
 
@@ -433,6 +445,8 @@ static void a_device_must_be_complete(void **state) {
     REFUSE_WITHOUT(sgd_update);
     REFUSE_WITHOUT(info_nce);
     REFUSE_WITHOUT(convert);
+    REFUSE_WITHOUT(update);
+    REFUSE_WITHOUT(norms);
 }
 
 static void a_device_is_a_chain_of_its_own(void **state) {

@@ -301,8 +301,8 @@ typedef struct moco_backend_ops {
     moco_status (*map)(void *self, void *buffer, uint64_t offset, uint64_t bytes, void **address);
     void (*unmap)(void *self, void *buffer, void *address); /* NULL: nothing to do */
     /* Waits until all that was asked of the backend is done. NULL: every call returns when its work is done. Else only
-     * those must that hand something to the host: download, all_finite, info_nce, map. Work is done in the order that
-     * it was asked for. */
+     * those must that hand something to the host: download, all_finite, info_nce, map, norms. Work is done in the order
+     * that it was asked for. */
     moco_status (*synchronize)(void *self);
     /* Of the buffers that it creates; the places of tensors in buffers are multiples of the largest in the chain. A power of
      * two; 0: 64. */
