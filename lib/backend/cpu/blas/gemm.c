@@ -1,20 +1,37 @@
 #include "backend/cpu/blas/gemm.h"
 
 #include <cblas.h>
+#include <pthread.h>
 #include <stddef.h>
-
-void moco_gemm(int64_t m, int64_t n, int64_t k, gemm_factor a, gemm_factor b, float beta, float *result,
-               int64_t result_row) {
-    cblas_sgemm(CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
-                (int) m, (int) n, (int) k, 1.0f, a.values, (int) a.row, b.values, (int) b.row, beta, result,
-                (int) result_row);
-}
 
 /* OpenBLAS's own functions, if that is the BLAS; absent otherwise. get_parallel: 0 no threads, 1 its own, 2 OpenMP's.
  */
 extern int openblas_get_parallel(void) __attribute__((weak));
 extern int openblas_get_num_threads(void) __attribute__((weak));
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
+
+/* The one thing here that belongs to the process and not to a context: the BLAS whose unguarded memory it guards does so
+ * too, whichever contexts and threads call it. */
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
+/* An OpenBLAS without threads hands out its packing buffers unguarded, so two calls at once may share one, and their
+ * results are wrong. A build of it with USE_LOCKING is safe, but doesn't say so. Every other CBLAS may be called from
+ * several threads, its builds without threads too: BLIS guards its pools in each of them, MKL and ATLAS are documented as
+ * safe, and the reference library has no state. The question is asked at each call because the answer comes from whatever
+ * the program was started with: distributions exchange the library behind one soname. */
+static int32_t calls_exclude_each_other(void) {
+    return &openblas_get_parallel != NULL && openblas_get_parallel() == 0;
+}
+
+void moco_gemm(int64_t m, int64_t n, int64_t k, gemm_factor a, gemm_factor b, float beta, float *result,
+               int64_t result_row) {
+    const int32_t alone = calls_exclude_each_other();
+    if (alone) pthread_mutex_lock(&one_at_a_time);
+    cblas_sgemm(CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
+                (int) m, (int) n, (int) k, 1.0f, a.values, (int) a.row, b.values, (int) b.row, beta, result,
+                (int) result_row);
+    if (alone) pthread_mutex_unlock(&one_at_a_time);
+}
 
 int32_t moco_blas_enter(void) {
     if (&openblas_get_parallel == NULL || &openblas_get_num_threads == NULL || &openblas_set_num_threads == NULL ||

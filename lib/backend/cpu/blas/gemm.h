@@ -14,7 +14,8 @@ typedef struct gemm_factor {
 } gemm_factor;
 
 /* result = a b + beta result, for `a` of m x k and `b` of k x n as they are multiplied; rows of the result are
- * `result_row` floats apart. With beta = 0 what the result held before is not read. Sizes fit into int32. */
+ * `result_row` floats apart. With beta = 0 what the result held before is not read. Sizes fit into int32. Any number of
+ * threads may call this at once; where the BLAS can't take that, they wait for each other. */
 void moco_gemm(int64_t m, int64_t n, int64_t k, gemm_factor a, gemm_factor b, float beta, float *result,
                int64_t result_row);
 
