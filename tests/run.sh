@@ -14,7 +14,8 @@ jobs=$(nproc)
 export OMP_WAIT_POLICY=passive
 
 cmake/install_missing.sh gcc libc6-dev g++ cmake ninja-build pkgconf libopenblas-openmp-dev libcmocka-dev libjansson-dev \
-    -- libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev dpkg-dev file python3 clang libomp-dev clang-format-14
+    -- libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev dpkg-dev file python3 python3-numpy doxygen clang \
+    libomp-dev clang-format-14
 
 # How a build is made, and which tests of it are run (a pattern of their names; empty: all).
 declare -A options=(

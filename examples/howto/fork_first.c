@@ -13,11 +13,10 @@ static int work(int child) {
     moco_loss *loss = NULL;
     moco_loss_result result;
     for (int i = 0; i < N * DIM; ++i) q[i] = (float) ((i * 37 + child) % 11 - 5) / 40.0F;
-    const int fine = moco_context_create(&context, NULL) == MOCO_OK &&
-                     moco_queue_create(&queue, context, NULL) == MOCO_OK &&
-                     moco_loss_create(&loss, context, NULL) == MOCO_OK &&
-                     moco_loss_result_init(&result, sizeof result) == MOCO_OK &&
-                     moco_loss_compute(loss, q, q, N, queue, NULL, &result, NULL) == MOCO_OK;
+    const int fine =
+        moco_context_create(&context, NULL) == MOCO_OK && moco_queue_create(&queue, context, NULL) == MOCO_OK &&
+        moco_loss_create(&loss, context, NULL) == MOCO_OK && moco_loss_result_init(&result, sizeof result) == MOCO_OK &&
+        moco_loss_compute(loss, q, q, N, queue, NULL, &result, NULL) == MOCO_OK;
     if (fine) {
         printf("child %d: loss %.3f\n", child, result.loss);
     } else {

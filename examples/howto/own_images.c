@@ -36,7 +36,8 @@ int main(void) {
     moco_trainer *trainer = NULL;
     moco_status status = moco_context_create(&context, NULL);
     if (status == MOCO_OK) status = moco_dataset_create_callback(&images, context, IMAGES, 3, describe, paint, NULL);
-    if (status == MOCO_OK) status = moco_recipe_create(&recipe, context, "quick:arch=cifar_resnet8,queue_size=128,epochs=2");
+    if (status == MOCO_OK)
+        status = moco_recipe_create(&recipe, context, "quick:arch=cifar_resnet8,queue_size=128,epochs=2");
     if (status == MOCO_OK) status = moco_trainer_create_for(&trainer, images, recipe);
     if (status == MOCO_OK) status = moco_trainer_run(trainer, NULL, 0, 0, NULL, NULL);
     if (status == MOCO_OK) printf("%lld steps done\n", (long long) moco_trainer_step_count(trainer));

@@ -1,4 +1,4 @@
-# Small promises about the tree: file names are unique, no machine's paths are in it, README quotes its program truly.
+# Small promises about the tree: file names are unique, and no machine's paths are in it.
 #   cmake -DSOURCE_DIR=... -P check_repository.cmake
 cmake_minimum_required(VERSION 3.22)
 set(errors 0)
@@ -45,27 +45,7 @@ foreach(file IN LISTS files ITEMS CMakeLists.txt README.md CONTRIBUTING.md CHANG
   endif()
 endforeach()
 
-# --- README shows the program that is compiled and tested ---
-file(READ ${SOURCE_DIR}/README.md readme)
-if(EXISTS ${SOURCE_DIR}/examples/four_handles.c)
-  file(READ ${SOURCE_DIR}/examples/four_handles.c program)
-  string(FIND "${readme}" "```c\n${program}```" at)
-  if(at EQUAL -1)
-    complain("README.md does not quote examples/four_handles.c as it is, between ```c and ```")
-  endif()
-else()
-  complain("examples/four_handles.c, which README.md quotes, is missing")
-endif()
-string(REPLACE "]" "@" text "${readme}") # brackets would glue a CMake list together
-string(REGEX MATCHALL "@\\([a-zA-Z][a-zA-Z0-9_./-]*\\)" links "${text}")
-foreach(link IN LISTS links)
-  string(REGEX REPLACE "^@\\((.*)\\)$" "\\1" target "${link}")
-  if(NOT EXISTS ${SOURCE_DIR}/${target})
-    complain("README.md links to ${target}, which is missing")
-  endif()
-endforeach()
-
 if(errors)
   message(FATAL_ERROR "${errors} findings")
 endif()
-message("${count} files: names unique, no machine's paths, README's program is the tested one")
+message("${count} files: names unique, no machine's paths")
