@@ -61,13 +61,13 @@ static moco_status find_plan(moco_plan_cache *cache, const moco_plan_key *key, m
     return MOCO_OK;
 }
 
-/* A locked workspace for a forward that leaves nothing behind. */
+/* A locked workspace for a forward that leaves nothing behind. One in use is not waited for: its user may be the backward
+ * pass whose gradient hook has called for this forward. */
 static moco_status take_free_workspace(moco_plan_cache *cache, moco_workspace **out) {
     moco_workspace *candidates[1 + MOCO_ENCODER_PASSES] = {cache->lent};
     for (int32_t pass = 0; pass < MOCO_ENCODER_PASSES; ++pass) candidates[1 + pass] = cache->own[pass];
     for (int32_t i = 0; i < 1 + MOCO_ENCODER_PASSES; ++i) {
-        if (candidates[i] == NULL) continue;
-        pthread_mutex_lock(&candidates[i]->mutex);
+        if (candidates[i] == NULL || pthread_mutex_trylock(&candidates[i]->mutex) != 0) continue;
         *out = candidates[i];
         if (!candidates[i]->kept) return MOCO_OK;
         pthread_mutex_unlock(&candidates[i]->mutex);

@@ -27,8 +27,8 @@ typedef struct moco_plan_cache {
 
 /* Prepares a zeroed cache. The graph must outlive it. */
 moco_status moco_plan_cache_init(moco_plan_cache *cache, const moco_graph *graph, int32_t input_gradient);
-/* Lends the workspace of pass 0 of `source`, which may then run in another thread at the same time and just takes
- * turns. */
+/* Lends the workspace of pass 0 of `source`, which may then run in another thread at the same time: while it is at
+ * work in there, `cache` goes elsewhere. */
 void moco_plan_cache_lend(moco_plan_cache *cache, const moco_plan_cache *source);
 void moco_plan_cache_release(moco_plan_cache *cache);
 

@@ -2,6 +2,7 @@
  * it is told of at once, and must have the final gradient, bit for bit, in the end. */
 #include "support/encoder_fixture.h"
 
+#include <moco/momentum_encoder.h>
 #include <moco/sys/encoder_ops.h>
 
 #include "encoder/encoder_internal.h"
@@ -225,6 +226,35 @@ static void a_hook_may_stop_the_pass(void **state) {
     moco_encoder_destroy(twin);
 }
 
+/* The key encoder, another handle, borrows memory that the backward pass is at work in. */
+static int32_t evaluate_key(int64_t first, int64_t end, void *user) {
+    (void) first, (void) end;
+    float out[N * DIM];
+    return moco_encoder_evaluate((moco_encoder *) user, images, N, 4, 5, out) != MOCO_OK;
+}
+
+static void another_encoder_may_run_inside(void **state) {
+    (void) state;
+    moco_encoder_config config = small_config("cifar_resnet8");
+    moco_encoder *encoder = make_encoder(context, &config), *twin = make_encoder(context, &config);
+    moco_momentum_encoder *momentum_encoder = NULL;
+    float out[N * DIM];
+    int64_t count;
+    assert_ok(moco_momentum_encoder_create(&momentum_encoder, encoder, NULL));
+    moco_encoder *key = moco_momentum_encoder_key_encoder(momentum_encoder);
+    assert_ok(moco_encoder_set_gradient_hook(encoder, evaluate_key, key));
+    assert_ok(moco_encoder_forward(encoder, images, N, 4, 5, out));
+    assert_ok(moco_encoder_backward(encoder, gradient, N));
+    assert_ok(moco_encoder_forward(twin, images, N, 4, 5, out));
+    assert_ok(moco_encoder_backward(twin, gradient, N));
+    float *ours = read_all(encoder, 1, &count), *theirs = read_all(twin, 1, &count);
+    assert_memory_equal(theirs, ours, (size_t) count * sizeof *ours);
+    free(ours), free(theirs);
+    moco_momentum_encoder_destroy(momentum_encoder);
+    moco_encoder_destroy(encoder);
+    moco_encoder_destroy(twin);
+}
+
 /* --- A caller's own network: y[i] = scale * the first DIM pixels of image i --- */
 
 static float scale[1] = {2.0F};
@@ -301,6 +331,7 @@ int main(void) {
         cmocka_unit_test(of_two_passes_the_last_is_final),
         cmocka_unit_test(gradients_can_be_replaced_as_they_come),
         cmocka_unit_test(a_hook_may_stop_the_pass),
+        cmocka_unit_test(another_encoder_may_run_inside),
         cmocka_unit_test(a_custom_network_has_one_range),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
