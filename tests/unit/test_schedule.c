@@ -163,6 +163,12 @@ static void nonsense_is_refused(void **state) {
     s = good, s.milestones = 9, assert_refused(&s, "milestones");
     s = good, s.milestones = -1, assert_refused(&s, "milestones");
     s = good, s.milestone_epochs[1] = 100.0, assert_refused(&s, "ascend");
+    double of_cosine;
+    s.kind = MOCO_SCHEDULE_COSINE; /* which has none, but they must be numbers */
+    assert_int_equal(moco_schedule_value(&s, 0, 1, &of_cosine), MOCO_OK);
+    s = good, s.kind = MOCO_SCHEDULE_COSINE, s.gamma = (double) NAN, assert_refused(&s, "gamma");
+    s = good, s.kind = MOCO_SCHEDULE_COSINE, s.milestones = 9, assert_refused(&s, "milestones");
+    s = good, s.kind = MOCO_SCHEDULE_COSINE, s.milestone_epochs[1] = (double) NAN, assert_refused(&s, "finite");
     assert_int_equal(moco_momentum_cosine(1.5, 0, 1, &value), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_momentum_cosine((double) NAN, 0, 1, &value), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_momentum_cosine(0.5, -1, 1, &value), MOCO_INVALID_ARGUMENT);
