@@ -104,8 +104,8 @@ moco_status moco_trainer_create_with(moco_trainer **out, const moco_method *meth
     }
     MOCO_TRY(check_config(&made.config));
     MOCO_TRY(read_schedule(&made.learning_rate, &made.config));
-    MOCO_TRY(method->check(&made));
     MOCO_TRY(check_parts(&made));
+    MOCO_TRY(method->check(&made));
 
     made.context = moco_encoder_context(query_encoder);
     moco_trainer *trainer = (moco_trainer *) moco_allocate_zeroed(made.context, 1, sizeof *trainer);
