@@ -109,6 +109,9 @@ moco_status moco_knn_measure(moco_encoder *encoder, moco_dataset *train, moco_da
     MOCO_REQUIRE_POINTER(test);
     MOCO_REQUIRE_POINTER(augment);
     MOCO_REQUIRE_POINTER(accuracy);
+    MOCO_REQUIRE(accuracy->struct_size >= sizeof *accuracy,
+                 "struct_size of moco_knn_accuracy is %u; set it to sizeof(moco_knn_accuracy), at least %zu",
+                 accuracy->struct_size, sizeof *accuracy);
     moco_knn_measure_config settings = default_config;
     if (config != NULL) {
         MOCO_TRY(moco_config_read(&settings, config, sizeof settings, sizeof settings, "moco_knn_measure_config"));
