@@ -92,12 +92,12 @@ typedef struct moco_parameter_info {
     int64_t dims[4]; /* PyTorch's order: convolutions are out x in/groups x kh x kw, linear layers out x in */
 } moco_parameter_info;
 
-/* v1's ResNet-50 with its linear head (v2 has MOCO_HEAD_MLP), as one of its processes normalizes: in one group. */
 /* The built-in architectures: the name of number `index` (a family as "cifar_resnetD") and a phrase on what it is.
  * NULL outside of 0 .. how many there are - 1. */
 MOCO_API const char *moco_encoder_architecture_name(int64_t index);
 MOCO_API const char *moco_encoder_architecture_help(int64_t index);
 
+/* v1's ResNet-50 with its linear head (v2 has MOCO_HEAD_MLP), as one of its processes normalizes: in one group. */
 MOCO_API moco_status moco_encoder_config_init(moco_encoder_config *config, uint32_t struct_size);
 
 /* `config` NULL means the defaults. Errors: INVALID_ARGUMENT, NOT_FOUND (architecture), UNSUPPORTED, OUT_OF_MEMORY. */

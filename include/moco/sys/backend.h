@@ -141,7 +141,8 @@ typedef struct moco_layer_desc {
     moco_layer_part of;
 } moco_layer_desc;
 
-/* What the backend answers when it plans a layer. All of it is 0 before, but struct_size. */
+/* What the backend answers when it plans a layer. Before, struct_size is set, output_dtype is desc.dtype, and the rest
+ * is 0. */
 typedef struct moco_layer_info {
     uint32_t struct_size;
     int32_t output_dtype;          /* of y (and of dy); only an opaque layout's may differ from desc.dtype */
