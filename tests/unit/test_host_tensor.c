@@ -101,7 +101,7 @@ static moco_context *device_context(void) {
     moco_context *context = reference_context();
     context->release_backends(context->backends);
     context->backends = NULL;
-    assert_int_equal(moco_backend_chain_create(&context->backends, context, list, "device"), MOCO_OK);
+    assert_int_equal(moco_backend_chain_create(&context->backends, context, NULL, list, "device"), MOCO_OK);
     memset(&device, 0, sizeof device);
     device.largest = 1 << 20;
     return context;
