@@ -14,6 +14,7 @@
 #include "backend/backend_chain.h"
 #include "backend/host_tensor.h"
 #include "backend/tensor_checks.h"
+#include "context/backend_list.h"
 
 /* --- A device: what it holds is the bytes' complement, so that nothing but its own copies can give the right ones --- */
 
@@ -71,17 +72,23 @@ static moco_status device_download(void *self, const void *buffer, uint64_t offs
     return MOCO_OK;
 }
 
-static const moco_backend_ops device_ops = {
-    .struct_size = sizeof device_ops,
-    .abi_version = MOCO_BACKEND_VERSION,
-    .name = "device",
-    .create = device_create,
-    .destroy = device_destroy,
-    .buffer_create = device_buffer_create,
-    .buffer_destroy = device_buffer_destroy,
-    .upload = device_upload,
-    .download = device_download,
-};
+/* The reference's table, which is complete, with the memory of the device. */
+static moco_backend_ops device_ops;
+
+static void make_device_ops(void) {
+    const moco_backend_ops *const *last = moco_backend_list();
+    while (last[1] != NULL) ++last;
+    device_ops = **last;
+    device_ops.name = "device";
+    device_ops.memory = MOCO_MEMORY_DEVICE;
+    device_ops.create = device_create;
+    device_ops.destroy = device_destroy;
+    device_ops.buffer_create = device_buffer_create;
+    device_ops.buffer_wrap = NULL;
+    device_ops.buffer_destroy = device_buffer_destroy;
+    device_ops.upload = device_upload;
+    device_ops.download = device_download;
+}
 
 /* --- Contexts --- */
 
@@ -99,6 +106,7 @@ static moco_context *reference_context(void) {
 static moco_context *device_context(void) {
     static const moco_backend_ops *const list[] = {&device_ops, NULL};
     moco_context *context = reference_context();
+    make_device_ops();
     context->release_backends(context->backends);
     context->backends = NULL;
     assert_int_equal(moco_backend_chain_create(&context->backends, context, NULL, list, "device"), MOCO_OK);
