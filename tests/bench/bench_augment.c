@@ -70,6 +70,7 @@ static bench_peer *start_peer(const char *recipe, const picture *p, int64_t view
 }
 
 int main(int argc, char **argv) {
+    if (!bench_options_are_known(argc, argv, "--height --no-peer --python --recipe --reps --views --width ")) return 2;
     const char *recipe = bench_option_string(argc, argv, "--recipe", "v2");
     const int small = strcmp(recipe, "cifar") == 0;
     picture p = {bench_option(argc, argv, "--height", small ? 32 : 375),

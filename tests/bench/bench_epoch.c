@@ -54,6 +54,7 @@ static moco_status run(moco_loader *loader, int64_t epochs, course *seen) {
 }
 
 int main(int argc, char **argv) {
+    if (!bench_options_are_known(argc, argv, "--batch --cache-bytes --epochs --folder --workers ")) return 2;
     const char *folder = bench_option_string(argc, argv, "--folder", NULL);
     if (folder == NULL) {
         fprintf(stderr, "bench_epoch: --folder DIR is needed\n");

@@ -177,6 +177,8 @@ static timing measure_shape(bench_chain *chain, bench_peer *peer, const shape *s
 }
 
 int main(int argc, char **argv) {
+    if (!bench_options_are_known(argc, argv, "--backend --dtype --n --network --no-peer --python --reps --threads "))
+        return 2;
     const char *network = bench_option_string(argc, argv, "--network", "all");
     const char *backend = bench_option_string(argc, argv, "--backend", "auto");
     const char *dtype = bench_option_string(argc, argv, "--dtype", "f32");

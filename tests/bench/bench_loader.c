@@ -126,6 +126,10 @@ static void report(const ours *o, const settings *s, double *mine, double *their
 }
 
 int main(int argc, char **argv) {
+    if (!bench_options_are_known(argc, argv,
+                                 "--batch --cache --cache-bytes --folder --images --no-peer --python --recipe "
+                                 "--reduced-decoding --reps --size --workers "))
+        return 2;
     static double mine[MOST_REPS], theirs[MOST_REPS];
     settings s;
     ours o = {0};

@@ -93,6 +93,9 @@ static moco_status measure(loss_run *run, const loss_sizes *s, int with_peer) {
 }
 
 int main(int argc, char **argv) {
+    if (!bench_options_are_known(argc, argv,
+                                 "--backend --dim --growth --k --n --no-peer --python --reps --storage --threads "))
+        return 2;
     const char *storage = bench_option_string(argc, argv, "--storage", "f32");
     const loss_sizes s = {
         .n = bench_option(argc, argv, "--n", 256),

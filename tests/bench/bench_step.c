@@ -298,6 +298,11 @@ static int measure_standard(step_settings s, const options *o) {
 }
 
 int main(int argc, char **argv) {
+    if (!bench_options_are_known(
+            argc, argv,
+            "--arch --backend --data --dim --dtype --growth --images --n --no-peer --pause-ms --peers --phases "
+            "--python --queue-size --reps --size --stem --threads --worker --workers "))
+        return 2;
     const step_settings s = step_settings_read(argc, argv);
     const options o = {
         .reps = (int) bench_option(argc, argv, "--reps", 11),

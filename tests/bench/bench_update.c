@@ -179,6 +179,7 @@ static void tear_down(ours *o) {
 }
 
 int main(int argc, char **argv) {
+    if (!bench_options_are_known(argc, argv, "--arch --backend --head --no-peer --python --reps --threads ")) return 2;
     const char *arch = bench_option_string(argc, argv, "--arch", "resnet50");
     const char *head = bench_option_string(argc, argv, "--head", "mlp");
     const int threads = (int) bench_option(argc, argv, "--threads", 2);

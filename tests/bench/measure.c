@@ -39,6 +39,21 @@ int64_t bench_option(int argc, char **argv, const char *name, int64_t otherwise)
     return word == NULL ? otherwise : (int64_t) strtoll(word, NULL, 10);
 }
 
+int bench_options_are_known(int argc, char **argv, const char *known) {
+    for (int i = 1; i < argc; ++i) {
+        const size_t length = strlen(argv[i]);
+        if (strncmp(argv[i], "--", 2) != 0) continue;
+        int found = 0;
+        for (const char *at = strstr(known, argv[i]); at != NULL && !found; at = strstr(at + 1, argv[i])) {
+            found = at[length] == ' ';
+        }
+        if (found) continue;
+        fprintf(stderr, "%s has these options: %s\n", argv[0], known);
+        return 0;
+    }
+    return 1;
+}
+
 int bench_flag(int argc, char **argv, const char *name) {
     for (int i = 1; i < argc; ++i)
         if (strcmp(argv[i], name) == 0) return 1;

@@ -15,6 +15,9 @@ double bench_median(double *values, int count);
 int64_t bench_option(int argc, char **argv, const char *name, int64_t otherwise);
 /* The word behind it, else `otherwise`. */
 const char *bench_option_string(int argc, char **argv, const char *name, const char *otherwise);
+/* 1 unless an argument is an option that `known` does not list ("--n --size "); says so on stderr, and with --help prints
+ * the list. */
+int bench_options_are_known(int argc, char **argv, const char *known);
 /* 1 if the option is there. */
 int bench_flag(int argc, char **argv, const char *name);
 
