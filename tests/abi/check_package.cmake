@@ -70,7 +70,8 @@ elseif(PART STREQUAL "package_pkg_config")
   endif()
 
 elseif(PART STREQUAL "package_add_subdirectory")
-  # Built without optimisation: whether it is found and links is the question, not how fast it is.
+  # Built without optimisation: whether it is found and links is the question, not how fast it is. The host's flags and
+  # names are as odd as hosts' are.
   set(project ${WORK_DIR}/host_project)
   file(REMOVE_RECURSE ${project})
   file(WRITE ${project}/CMakeLists.txt "
@@ -79,6 +80,8 @@ elseif(PART STREQUAL "package_add_subdirectory")
     add_subdirectory(${SOURCE_DIR} moco)
     add_executable(host ${consumer}/installed_consumer.c)
     target_link_libraries(host PRIVATE moco::moco)
+    add_executable(host_of_odd_flags ${SOURCE_DIR}/tests/abi/host_of_odd_flags.c)
+    target_link_libraries(host_of_odd_flags PRIVATE moco::moco m)
     if(TARGET moco::moco_static)
       add_executable(host_static ${consumer}/installed_consumer.c)
       target_link_libraries(host_static PRIVATE moco::moco_static)
@@ -87,10 +90,17 @@ elseif(PART STREQUAL "package_add_subdirectory")
     if(tests MATCHES \"tests|examples\")
       message(FATAL_ERROR \"libmoco's tests or examples are a part of the host's build\")
     endif()")
-  run(${CMAKE_COMMAND} -S ${project} -B ${project}/build ${compilers} -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O0)
-  run(${CMAKE_COMMAND} --build ${project}/build --target host host_static)
+  run(${CMAKE_COMMAND} -S ${project} -B ${project}/build ${compilers} -DCMAKE_BUILD_TYPE=Debug
+      "-DCMAKE_C_FLAGS=-O0 -ffast-math -ffinite-math-only")
+  run(${CMAKE_COMMAND} --build ${project}/build --target host host_static host_of_odd_flags)
   run(${project}/build/host)
   run(${project}/build/host_static)
+  run(${project}/build/host_of_odd_flags)
+  # What gcc links with -ffast-math sets the whole process's arithmetic when the library is loaded.
+  run(${NM} ${project}/build/moco/lib/libmoco.so)
+  if(output MATCHES "set_fast_math")
+    message(FATAL_ERROR "the shared library makes its processes flush denormals")
+  endif()
 
 elseif(PART STREQUAL "package_deb")
   set(out ${WORK_DIR}/deb)
