@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "core/checked.h"
+#include "core/system_error.h"
 #include "data/dataset_internal.h"
 #include "data/dataset_kinds.h"
 #include "data/memory_dataset.h"
@@ -50,10 +51,9 @@ static const char *const cifar100_names[100] = {
 
 static moco_status io_failure(const char *path, const char *what) {
     const int error = errno;
-    char text[128] = "unknown error";
-    if (strerror_r(error, text, sizeof text) != 0) snprintf(text, sizeof text, "error %d", error);
+    char text[MOCO_SYSTEM_ERROR_SIZE];
     return moco_fail(error == ENOENT || error == ENOTDIR ? MOCO_NOT_FOUND : MOCO_IO, "cannot %s %s: %s", what, path,
-                     text);
+                     moco_system_error(error, text));
 }
 
 /* The number of records in the file at `path`. */

@@ -8,17 +8,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/system_error.h"
+
 #define MAX_READ ((size_t) 1 << 30) /* of one system call; Linux gives 2 GiB at most */
 
 moco_status moco_file_failure(const char *what, const char *path) {
     const int error = errno;
-    char text[128] = "unknown error";
-    if (strerror_r(error, text, sizeof text) != 0) snprintf(text, sizeof text, "error %d", error);
+    char text[MOCO_SYSTEM_ERROR_SIZE];
     const int missing = error == ENOENT || error == ENOTDIR || error == ELOOP;
     return moco_fail(missing           ? MOCO_NOT_FOUND
                      : error == ENOMEM ? MOCO_OUT_OF_MEMORY
                                        : MOCO_IO,
-                     "cannot %s %s: %s", what, path, text);
+                     "cannot %s %s: %s", what, path, moco_system_error(error, text));
 }
 
 moco_status moco_file_open(int folder, const char *path, const char *shown, int *descriptor, uint64_t *size) {

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/system_error.h"
+
 #define BUFFER_BYTES    (256 * 1024)
 #define NAME_ATTEMPTS   100
 #define MAX_WRITE       ((size_t) 1 << 30) /* of one system call; Linux takes 2 GiB at most */
@@ -28,7 +30,8 @@ struct moco_atomic_file {
 };
 
 static moco_status fail_io(const char *what, const char *path, int error) {
-    return moco_fail(MOCO_IO, "cannot %s %s: %s", what, path, strerror(error));
+    char text[MOCO_SYSTEM_ERROR_SIZE];
+    return moco_fail(MOCO_IO, "cannot %s %s: %s", what, path, moco_system_error(error, text));
 }
 
 /* Frees everything; the file on disk is the caller's affair. */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/checked.h"
+#include "core/system_error.h"
 #include "io/safetensors.h"
 
 #ifdef MOCO_HAVE_JANSSON
@@ -35,12 +36,19 @@ struct moco_safetensors {
 
 /* --- The file --- */
 
+static moco_status io_failure(const char *what, const moco_safetensors *file) {
+    const int error = errno;
+    char text[MOCO_SYSTEM_ERROR_SIZE];
+    return moco_fail(error == ENOENT ? MOCO_NOT_FOUND : MOCO_IO, "cannot %s %s: %s", what, file->path,
+                     moco_system_error(error, text));
+}
+
 static moco_status read_at(const moco_safetensors *file, void *target, size_t size, int64_t position) {
     char *bytes = (char *) target;
     while (size > 0) {
         const ssize_t got = pread(file->descriptor, bytes, size < MAX_READ ? size : MAX_READ, (off_t) position);
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return moco_fail(MOCO_IO, "cannot read %s: %s", file->path, strerror(errno));
+        if (got < 0) return io_failure("read", file);
         if (got == 0) return moco_fail(MOCO_FORMAT, "%s became shorter while it was read", file->path);
         bytes += got;
         position += got;
@@ -51,13 +59,9 @@ static moco_status read_at(const moco_safetensors *file, void *target, size_t si
 
 static moco_status open_regular(moco_safetensors *file, int64_t *size) {
     file->descriptor = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us */
-    if (file->descriptor < 0) {
-        return moco_fail(errno == ENOENT ? MOCO_NOT_FOUND : MOCO_IO, "cannot open %s: %s", file->path, strerror(errno));
-    }
+    if (file->descriptor < 0) return io_failure("open", file);
     struct stat info;
-    if (fstat(file->descriptor, &info) != 0) {
-        return moco_fail(MOCO_IO, "cannot read %s: %s", file->path, strerror(errno));
-    }
+    if (fstat(file->descriptor, &info) != 0) return io_failure("read", file);
     if (!S_ISREG(info.st_mode)) return moco_fail(MOCO_IO, "%s is not a regular file", file->path);
     *size = (int64_t) info.st_size;
     return MOCO_OK;

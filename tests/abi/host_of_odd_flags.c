@@ -1,5 +1,5 @@
-/* A program that takes libmoco in by add_subdirectory and is itself built with flags that change what C means,
- * -ffast-math. They may not reach into the library. */
+/* A program that takes libmoco in by add_subdirectory and is itself built with flags that change what C means:
+ * -ffast-math and -D_GNU_SOURCE. They may not reach into the library. */
 #include <math.h>
 #include <moco.h>
 #include <stdio.h>
@@ -52,6 +52,7 @@ int main(void) {
     moco_context *context = NULL;
     moco_queue *queue = NULL;
     moco_loss *loss = NULL;
+    moco_dataset *dataset = NULL;
     moco_queue_config config;
     moco_loss_result result;
     check(moco_context_create(&context, NULL));
@@ -85,6 +86,11 @@ int main(void) {
     const double right = loss_as_defined(q, k, keys, moco_loss_temperature(loss));
     printf("loss %.6f, as defined %.6f\n", (double) result.loss, right);
     expect(fabs((double) result.loss - right) < 1e-5, "the loss is the paper's");
+
+    expect(moco_dataset_open(&dataset, context, "filelist:no/such/file") == MOCO_NOT_FOUND, "a missing list is told");
+    expect(strstr(moco_last_error(), "No such file or directory") != NULL, "the error of a list says why");
+    expect(moco_dataset_open(&dataset, context, "cifar10:no/such/folder") == MOCO_NOT_FOUND, "a missing CIFAR is told");
+    expect(strstr(moco_last_error(), "No such file or directory") != NULL, "the error of CIFAR says why");
 
     moco_loss_destroy(loss);
     moco_queue_destroy(queue);
