@@ -105,6 +105,7 @@ elseif(PART STREQUAL "package_add_subdirectory")
       message(FATAL_ERROR \"libmoco's tests or examples are a part of the host's build\")
     endif()")
   run(${CMAKE_COMMAND} -S ${project} -B ${project}/build ${compilers} -DCMAKE_BUILD_TYPE=Debug
+      -DCMAKE_UNITY_BUILD=ON
       "-DCMAKE_C_FLAGS=-O0 -ffast-math -ffinite-math-only -D_GNU_SOURCE")
   run(${CMAKE_COMMAND} --build ${project}/build --target host host_static host_of_odd_flags)
   run(${project}/build/host)
