@@ -1,5 +1,8 @@
 # The target `docs`: the API reference as HTML in the build folder's docs/html, where Doxygen is found. Its warnings are
-# errors.
+# errors. A host may have a `docs` of its own.
+if(NOT PROJECT_IS_TOP_LEVEL)
+  return()
+endif()
 find_program(MOCO_DOXYGEN NAMES doxygen)
 mark_as_advanced(MOCO_DOXYGEN)
 if(MOCO_DOXYGEN)

@@ -1,8 +1,9 @@
 # Every option of the build, in one place. Defaults suit a Release build of both libraries; what only developers want is
 # off where libmoco is a part of another project (add_subdirectory, FetchContent).
 
-option(MOCO_BUILD_SHARED "Build the shared library" ON)
-option(MOCO_BUILD_STATIC "Build the static library (the tests need it)" ON)
+# AUTO follows BUILD_SHARED_LIBS, and is ON where that is not set.
+set(MOCO_BUILD_SHARED AUTO CACHE STRING "Build the shared library (AUTO, ON, OFF)")
+set(MOCO_BUILD_STATIC AUTO CACHE STRING "Build the static library, which the tests need (AUTO, ON, OFF)")
 set(moco_tests_default OFF)
 if(PROJECT_IS_TOP_LEVEL)
   set(moco_tests_default AUTO)
@@ -31,7 +32,7 @@ set(MOCO_WITH_WEBP AUTO CACHE STRING "libwebp, to read WebP images (AUTO, ON, OF
 
 # --- Checks and defaults --------------------------------------------------------------------------------------------
 
-foreach(option MOCO_BUILD_TESTS MOCO_WITH_OPENMP MOCO_WITH_JANSSON MOCO_WITH_ONEDNN MOCO_WITH_JPEG MOCO_WITH_PNG
+foreach(option MOCO_BUILD_SHARED MOCO_BUILD_STATIC MOCO_BUILD_TESTS MOCO_WITH_OPENMP MOCO_WITH_JANSSON MOCO_WITH_ONEDNN MOCO_WITH_JPEG MOCO_WITH_PNG
                MOCO_WITH_WEBP)
   string(TOUPPER "${${option}}" value)
   if(value MATCHES "^(ON|TRUE|YES|1)$")
@@ -47,6 +48,18 @@ foreach(option MOCO_BUILD_TESTS MOCO_WITH_OPENMP MOCO_WITH_JANSSON MOCO_WITH_ONE
 endforeach()
 if(NOT MOCO_CBLAS MATCHES "^(auto|openblas|blis|reference)$")
   message(FATAL_ERROR "MOCO_CBLAS is \"${MOCO_CBLAS}\"; it can be auto, openblas, blis or reference")
+endif()
+if(MOCO_BUILD_SHARED STREQUAL "AUTO")
+  set(MOCO_BUILD_SHARED ON)
+  if(DEFINED BUILD_SHARED_LIBS AND NOT BUILD_SHARED_LIBS AND NOT MOCO_BUILD_STATIC STREQUAL "OFF")
+    set(MOCO_BUILD_SHARED OFF)
+  endif()
+endif()
+if(MOCO_BUILD_STATIC STREQUAL "AUTO")
+  set(MOCO_BUILD_STATIC ON)
+  if(BUILD_SHARED_LIBS AND MOCO_BUILD_SHARED AND NOT MOCO_BUILD_TESTS STREQUAL "ON")
+    set(MOCO_BUILD_STATIC OFF)
+  endif()
 endif()
 if(NOT MOCO_BUILD_SHARED AND NOT MOCO_BUILD_STATIC)
   message(FATAL_ERROR "MOCO_BUILD_SHARED and MOCO_BUILD_STATIC are both OFF: there is nothing to build")

@@ -1,5 +1,5 @@
 # The installed package as strangers use it. Parts, each a CTest test: package_install, package_find_package,
-# package_pkg_config, package_add_subdirectory, package_deb.
+# package_pkg_config, package_add_subdirectory, package_host_settings, package_deb.
 cmake_minimum_required(VERSION 3.22)
 set(prefix ${WORK_DIR}/moved)
 set(consumer ${SOURCE_DIR}/examples/consume_installed)
@@ -82,6 +82,7 @@ elseif(PART STREQUAL "package_add_subdirectory")
     cmake_minimum_required(VERSION 3.22)
     project(host LANGUAGES C)
     set(CMAKE_MODULE_PATH ${project}/cmake)
+    add_custom_target(docs)
     get_cmake_property(before VARIABLES)
     add_subdirectory(${SOURCE_DIR} moco)
     # What stays are cache entries: libmoco's, those of the modules by which it finds libraries, and CMake's own.
@@ -116,6 +117,44 @@ elseif(PART STREQUAL "package_add_subdirectory")
   if(output MATCHES "set_fast_math")
     message(FATAL_ERROR "the shared library makes its processes flush denormals")
   endif()
+
+elseif(PART STREQUAL "package_host_settings")
+  # What a host sets for all of its build, or leaves out, as the compiler is told of it: configured only.
+  set(project ${WORK_DIR}/host_settings)
+  file(REMOVE_RECURSE ${project})
+  file(WRITE ${project}/CMakeLists.txt "
+    cmake_minimum_required(VERSION 3.22)
+    project(host LANGUAGES C)
+    set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+    foreach(part OPENMP JANSSON ONEDNN JPEG PNG WEBP)
+      set(MOCO_WITH_\${part} OFF)
+    endforeach()
+    add_subdirectory(${SOURCE_DIR} moco)
+    foreach(name moco::moco moco::moco_static)
+      set(kind none)
+      if(TARGET \${name})
+        get_target_property(kind \${name} TYPE)
+      endif()
+      message(STATUS \"\${name} is \${kind}\")
+    endforeach()")
+  # With the arguments after the first two, these libraries are there, and files are compiled at this level.
+  function(expect_build libraries level)
+    file(REMOVE_RECURSE ${project}/build)
+    run(${CMAKE_COMMAND} -S ${project} -B ${project}/build -G ${GENERATOR} -DCMAKE_C_COMPILER=${C_COMPILER} ${ARGN})
+    if(NOT output MATCHES "${libraries}")
+      message(FATAL_ERROR "with ${ARGN}, \"${libraries}\" is not what is built:\n${output}")
+    endif()
+    file(STRINGS ${project}/build/compile_commands.json command REGEX "\"command\".*/core/status\\.c")
+    string(REGEX MATCHALL " -O[^ ]*" levels "${command}")
+    if(NOT levels STREQUAL "${level}")
+      message(FATAL_ERROR "with ${ARGN}, files are compiled with \"${levels}\" instead of \"${level}\": ${command}")
+    endif()
+  endfunction()
+  expect_build("moco::moco is SHARED_LIBRARY\n-- moco::moco_static is STATIC_LIBRARY" " -O3")
+  expect_build("moco::moco is STATIC_LIBRARY\n-- moco::moco_static is STATIC_LIBRARY" " -O1"
+               -DBUILD_SHARED_LIBS=OFF -DCMAKE_C_FLAGS=-O1)
+  expect_build("moco::moco is SHARED_LIBRARY\n-- moco::moco_static is none" " -O3" -DBUILD_SHARED_LIBS=ON
+               -DCMAKE_BUILD_TYPE=Release)
 
 elseif(PART STREQUAL "package_deb")
   set(out ${WORK_DIR}/deb)
