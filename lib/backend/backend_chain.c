@@ -257,17 +257,15 @@ moco_sgd_args moco_update_as_sgd(const moco_update_args *update) {
     return args;
 }
 
-/* SGD by the members that a backend had before `update`. */
-static moco_status sgd_of(const moco_backend_ops *ops, void *self, const moco_update_args *update) {
+/* SGD by the members that a backend had before `update`; *averaged is 0 where the average is left to do. */
+static moco_status sgd_of(const moco_backend_ops *ops, void *self, const moco_update_args *update, int32_t *averaged) {
     const moco_sgd_args args = moco_update_as_sgd(update);
-    const int32_t averages = update->average.buffer != NULL;
-    if (averages && ops->sgd_momentum_update != NULL) {
+    if (update->average.buffer != NULL && ops->sgd_momentum_update != NULL) {
         const moco_status status = ops->sgd_momentum_update(self, &args, &update->average, update->average_momentum);
         if (status != MOCO_UNSUPPORTED) return status;
     }
-    if (ops->sgd_update == NULL || (averages && ops->momentum_update == NULL)) return MOCO_UNSUPPORTED;
-    MOCO_TRY(ops->sgd_update(self, &args));
-    return averages ? ops->momentum_update(self, &update->average, &args.parameter, update->average_momentum) : MOCO_OK;
+    *averaged = update->average.buffer == NULL;
+    return ops->sgd_update == NULL ? MOCO_UNSUPPORTED : ops->sgd_update(self, &args);
 }
 
 moco_status moco_update(moco_context *context, const moco_update_args *args) {
@@ -275,8 +273,12 @@ moco_status moco_update(moco_context *context, const moco_update_args *args) {
     for (int32_t i = 0; i < chain->count; ++i) {
         const moco_backend_ops *ops = chain->ops[i];
         moco_status status = MOCO_UNSUPPORTED;
+        int32_t averaged = 1;
         if (ops->update != NULL) status = ops->update(chain->self[i], args);
-        if (ops->update == NULL && args->rule == MOCO_UPDATE_SGD) status = sgd_of(ops, chain->self[i], args);
+        if (ops->update == NULL && args->rule == MOCO_UPDATE_SGD) status = sgd_of(ops, chain->self[i], args, &averaged);
+        if (status == MOCO_OK && !averaged) { /* whoever has that: another backend must not take the step once more */
+            return moco_momentum_update(context, &args->average, &args->parameter, args->average_momentum);
+        }
         if (status != MOCO_UNSUPPORTED) return status;
     }
     return moco_fail(MOCO_UNSUPPORTED, "no backend in use has update rule %d for dtype %d", args->rule,

@@ -314,9 +314,16 @@ static void test_update_by_older_members(void **state) {
     assert_int_equal(fake.sgd_calls, 2);
     assert_int_equal(fake.momentum_calls, 1);
     assert_true(values[0][0] == 0.0f); /* it was all the fake's, which does nothing */
+    fake.momentum = MOCO_UNSUPPORTED;
+    values[3][0] = 8.0f;
+    assert_int_equal(moco_update(context, &args), MOCO_OK); /* the fake's step, and the reference's average */
+    assert_int_equal(fake.sgd_calls, 3);
+    assert_true(values[0][0] == 0.0f && values[3][0] == 6.0f); /* 0.75 * 8 + 0.25 * 0 */
+    values[3][0] = 0.0f;
+    fake.momentum = MOCO_OK;
     fake.sgd = MOCO_BACKEND;
     assert_int_equal(moco_update(context, &args), MOCO_BACKEND);
-    assert_int_equal(fake.momentum_calls, 1);
+    assert_int_equal(fake.momentum_calls, 2);
 
     fake.sgd = MOCO_UNSUPPORTED;
     assert_int_equal(moco_update(context, &args), MOCO_OK); /* the reference's: p - 0.5 (0.25 * 0 + 1) */
