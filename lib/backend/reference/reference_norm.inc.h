@@ -30,7 +30,7 @@ static void NAME(batch_norm_train)(void *argument, int64_t task, int32_t worker)
     const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]) + task * area;
     REAL *running_mean = (REAL *) moco_host_address(&call->args->parameters[MOCO_RUNNING_MEAN]);
     REAL *running_var = (REAL *) moco_host_address(&call->args->parameters[MOCO_RUNNING_VAR]);
-    double *saved = call->args->mode == 0 ? (double *) moco_host_address(&call->args->saved) : NULL;
+    double *saved = call->args->mode == MOCO_MODE_TRAIN ? (double *) moco_host_address(&call->args->saved) : NULL;
     double mean_of_means = 0.0, mean_of_variances = 0.0;
     for (int64_t g = 0; g < d->bn_groups; ++g) {
         const reference_samples samples = reference_group_samples(d, g);

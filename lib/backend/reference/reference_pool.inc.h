@@ -12,7 +12,7 @@ static void NAME(max_pool_forward)(void *argument, int64_t task, int32_t worker)
     const image_layer *d = call->desc;
     const REAL *x = (const REAL *) moco_host_address(&call->args->inputs[MOCO_INPUT]) + task * d->h * d->w;
     REAL *y = (REAL *) moco_host_address(&call->args->y) + task * d->out_h * d->out_w;
-    int32_t *saved = call->args->mode == 0 ? (int32_t *) moco_host_address(&call->args->saved) : NULL;
+    int32_t *saved = call->args->mode == MOCO_MODE_TRAIN ? (int32_t *) moco_host_address(&call->args->saved) : NULL;
     for (int64_t oy = 0; oy < d->out_h; ++oy) {
         for (int64_t ox = 0; ox < d->out_w; ++ox) {
             int64_t best = -1;
