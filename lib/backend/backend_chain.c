@@ -101,13 +101,13 @@ moco_status moco_backend_chain_create(moco_backend_chain **out, moco_context *co
     moco_backend_chain *chain = (moco_backend_chain *) moco_allocate_zeroed(context, 1, sizeof *chain);
     if (chain == NULL) return MOCO_OUT_OF_MEMORY;
     chain->context = context;
+    *out = chain; /* at once, since a backend's create may ask the context for what there is so far */
     const moco_status status = fill(chain, brought, list, name);
     if (status != MOCO_OK) {
         moco_backend_chain_destroy(chain);
-        return status;
+        *out = NULL;
     }
-    *out = chain;
-    return MOCO_OK;
+    return status;
 }
 
 void moco_backend_chain_destroy(moco_backend_chain *chain) {

@@ -485,6 +485,31 @@ static void a_device_is_a_chain_of_its_own(void **state) {
     assert_int_equal(counts.alive, 0);
 }
 
+/* --- A backend that asks the context while it is made --- */
+
+static moco_status asking_create(void **self, moco_context *context) {
+    float values[4] = {0};
+    void *buffer = NULL;
+    assert_string_equal(moco_context_backend(context), "");
+    assert_ok(moco_backend_synchronize(context));
+    assert_status(MOCO_UNSUPPORTED, moco_buffer_wrap(context, values, sizeof values, &buffer));
+    return linear_create(self, context);
+}
+
+static void the_context_answers_while_it_is_made(void **state) {
+    (void) state;
+    moco_backend_ops asking = linear_ops;
+    const moco_backend_ops *const tables[] = {&asking, NULL};
+    moco_context_config config;
+    moco_context *context = NULL;
+    asking.create = asking_create;
+    assert_ok(moco_context_config_init(&config, sizeof config));
+    config.backends = tables;
+    assert_ok(moco_context_create(&context, &config));
+    moco_context_destroy(context);
+    assert_int_equal(counts.alive, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_host_takes_linear_layers_and_no_bit_changes),
@@ -496,6 +521,7 @@ int main(void) {
         cmocka_unit_test(host_memory_is_the_librarys),
         cmocka_unit_test(a_device_must_be_complete),
         cmocka_unit_test(a_device_is_a_chain_of_its_own),
+        cmocka_unit_test(the_context_answers_while_it_is_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
