@@ -35,10 +35,9 @@ typedef struct moco_loader_config {
     int32_t output; /* MOCO_PIXELS_FLOAT32 (default): normalized; MOCO_PIXELS_UINT8: the same before normalization */
     int32_t cache;  /* MOCO_CACHE_*, what the cache holds */
     uint64_t cache_bytes; /* memory for the cache, its table of 8 bytes per image included; default 0: no cache */
-    /* More broken samples than this fraction end the epoch with the last one's failure; 0..1, default 0.1. It is taken
-     * of the epoch's samples up to and including the batch to be given, or of 1000 (of all, where an epoch is shorter)
-     * while they are fewer. Samples that were tried in place of broken ones do not count; 0: the first broken one
-     * stops. */
+    /* The epoch ends with the last broken sample's failure once broken / max(seen, min(1000, samples of the epoch))
+     * exceeds this fraction, 0..1, default 0.1; `seen` and `broken` count up to and including the batch to be given.
+     * Samples that were tried in place of broken ones do not count; 0: the first broken one ends it. */
     double max_broken_fraction;
 } moco_loader_config;
 
