@@ -1,4 +1,5 @@
-/* The context: threads, memory, log and compute backend. Nothing in libmoco is a process global.
+/* The context: threads, memory, log and compute backend. Nothing in libmoco is a process global, but
+ * for a lock around an OpenBLAS built without threads, which several threads must not call at once.
  *
  * Threading rule for all of libmoco: distinct handles may be used from distinct threads, one handle by one thread at a
  * time. Handles keep what they depend on alive by reference count, so any destroy order is safe.

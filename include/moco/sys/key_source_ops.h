@@ -19,7 +19,7 @@ typedef struct moco_key_rows {
                              mask_same_id says; needs ids here and at the call. A memory bank leaves out a sample's own
                              row by it. Default 0 */
     const float *keys;    /* count x dim, row-major, every value finite; may be NULL with count 0 */
-    const int64_t *ids;   /* count; NULL (default): the rows have none, as if each had MOCO_QUEUE_NO_ID */
+    const int64_t *ids;   /* count; NULL (default): the rows have none, which a loss with mask_same_id refuses */
     int64_t count;        /* K >= 0; default 0 */
 } moco_key_rows;
 
