@@ -35,8 +35,9 @@ extern const moco_method moco_method_queue;
 /* A matrix of n embeddings in `room`, which lasts until its next use. */
 moco_status moco_trainer_embeddings(moco_trainer *trainer, moco_grown_buffer *room, int64_t n, moco_tensor *embeddings);
 
-/* The time since *mark, which moves to now. */
-int64_t moco_lap_ns(int64_t *mark);
+/* Waits for the backend to be done, so that the time is of the work and not of asking for it; then the time since *mark,
+ * which moves to now. */
+moco_status moco_trainer_lap(const moco_trainer *trainer, int64_t *mark, int64_t *elapsed_ns);
 
 /* What the computation of a loss from q and k, which answered `status`, means for the run: INVALID_STATE where an
  * embedding or the loss is not finite, else `status`, and if that is OK `result` goes into the statistics. */

@@ -26,16 +26,16 @@ typedef struct contrast {
 static moco_status encode_queries(moco_trainer *trainer, const moco_step *step, const contrast *c) {
     int64_t mark = moco_now_ns();
     MOCO_TRY(moco_encoder_forward_tensor(trainer->query_encoder, MOCO_MODE_TRAIN, &step->query_images, &c->q));
-    step->stats->ns_query_forward = moco_lap_ns(&mark);
+    MOCO_TRY(moco_trainer_lap(trainer, &mark, &step->stats->ns_query_forward));
     return MOCO_OK;
 }
 
 static moco_status encode_keys(moco_trainer *trainer, const moco_step *step, const contrast *c) {
     int64_t mark = moco_now_ns();
     MOCO_TRY(moco_momentum_encoder_update(trainer->momentum_encoder));
-    step->stats->ns_momentum_update = moco_lap_ns(&mark);
+    MOCO_TRY(moco_trainer_lap(trainer, &mark, &step->stats->ns_momentum_update));
     MOCO_TRY(moco_momentum_encoder_encode_tensor(trainer->momentum_encoder, &step->key_images, &c->k));
-    step->stats->ns_key_forward = moco_lap_ns(&mark);
+    MOCO_TRY(moco_trainer_lap(trainer, &mark, &step->stats->ns_key_forward));
     return MOCO_OK;
 }
 
@@ -73,17 +73,17 @@ static moco_status take_step(moco_trainer *trainer, const moco_step *step) {
 
     int64_t mark = moco_now_ns();
     MOCO_TRY(compute_loss(trainer, step, &c));
-    stats->ns_loss = moco_lap_ns(&mark);
+    MOCO_TRY(moco_trainer_lap(trainer, &mark, &stats->ns_loss));
 
     MOCO_TRY(moco_encoder_zero_gradients(trainer->query_encoder));
     MOCO_TRY(moco_encoder_backward_tensor(trainer->query_encoder, &c.d_q));
-    stats->ns_query_backward = moco_lap_ns(&mark);
+    MOCO_TRY(moco_trainer_lap(trainer, &mark, &stats->ns_query_backward));
 
     MOCO_TRY(moco_optimizer_step(trainer->optimizer));
-    stats->ns_optimizer = moco_lap_ns(&mark);
+    MOCO_TRY(moco_trainer_lap(trainer, &mark, &stats->ns_optimizer));
 
     MOCO_TRY(moco_key_source_update_tensor(moco_queue_source(trainer->queue), &c.k, step->sample_ids));
-    stats->ns_enqueue = moco_lap_ns(&mark);
+    MOCO_TRY(moco_trainer_lap(trainer, &mark, &stats->ns_enqueue));
     stats->queue_filled = moco_queue_filled(trainer->queue);
     return MOCO_OK;
 }

@@ -53,11 +53,12 @@ moco_status moco_trainer_embeddings(moco_trainer *trainer, moco_grown_buffer *ro
     return MOCO_OK;
 }
 
-int64_t moco_lap_ns(int64_t *mark) {
+moco_status moco_trainer_lap(const moco_trainer *trainer, int64_t *mark, int64_t *elapsed_ns) {
+    MOCO_TRY(moco_backend_synchronize(trainer->context));
     const int64_t now = moco_now_ns();
-    const int64_t elapsed = now - *mark;
+    *elapsed_ns = now - *mark;
     *mark = now;
-    return elapsed;
+    return MOCO_OK;
 }
 
 /* INVALID_STATE if an embedding is not finite, which is what an exploded run looks like. */
