@@ -48,13 +48,19 @@ moco_status moco_context_create(moco_context **out, const moco_context_config *c
     moco_context *context = (moco_context *) moco_allocate_zeroed(&allocator, 1, sizeof *context);
     if (context == NULL) return MOCO_OUT_OF_MEMORY;
     atomic_init(&context->references, 1);
-    context->threads = settings.threads > 0 ? settings.threads : moco_available_processors();
+    const int32_t wanted = settings.threads > 0 ? settings.threads : moco_available_processors();
+    context->threads = moco_startable_threads(wanted);
     context->allocate = settings.allocate;
     context->deallocate = settings.deallocate;
     context->allocator_user = settings.allocator_user;
     context->log = settings.log;
     context->log_user = settings.log_user;
     context->log_level = settings.log_level;
+    if (context->threads < wanted) {
+        moco_log(context, MOCO_LOG_WARNING,
+                 "the system lets this process start %d of %d threads (ulimit -u, a container's limit); using %d",
+                 context->threads - 1, wanted - 1, context->threads);
+    }
     const moco_status status = make_chain(context, &settings);
     if (status != MOCO_OK) {
         moco_deallocate(context, context);

@@ -1,6 +1,9 @@
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "core/threads.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -21,6 +24,39 @@ int32_t moco_available_processors(void) {
 #endif
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
     return online >= 1 && online <= MOCO_MAX_THREADS ? (int32_t) online : 1;
+}
+
+#ifdef _OPENMP
+typedef struct thread_trial {
+    pthread_mutex_t mutex;
+    pthread_cond_t ended;
+    int32_t is_over;
+} thread_trial;
+
+static void *stay_until_over(void *argument) {
+    thread_trial *trial = (thread_trial *) argument;
+    pthread_mutex_lock(&trial->mutex);
+    while (!trial->is_over) pthread_cond_wait(&trial->ended, &trial->mutex);
+    pthread_mutex_unlock(&trial->mutex);
+    return NULL;
+}
+#endif
+
+int32_t moco_startable_threads(int32_t wanted) {
+#ifdef _OPENMP
+    thread_trial trial = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+    pthread_t threads[MOCO_MAX_THREADS];
+    int32_t count = 1; /* the caller's own */
+    while (count < wanted && pthread_create(&threads[count - 1], NULL, stay_until_over, &trial) == 0) count++;
+    pthread_mutex_lock(&trial.mutex);
+    trial.is_over = 1;
+    pthread_cond_broadcast(&trial.ended);
+    pthread_mutex_unlock(&trial.mutex);
+    for (int32_t i = 0; i < count - 1; i++) pthread_join(threads[i], NULL);
+    return count;
+#else
+    return wanted;
+#endif
 }
 
 void moco_parallel_for(moco_context *context, int64_t tasks, moco_task_fn function, void *argument) {
