@@ -22,6 +22,18 @@ int openblas_get_parallel(void) {
     return parallel;
 }
 
+static int threads_set = 1;
+
+int openblas_get_num_threads(void);
+int openblas_get_num_threads(void) {
+    return threads_set;
+}
+
+void openblas_set_num_threads(int threads);
+void openblas_set_num_threads(int threads) {
+    threads_set = threads;
+}
+
 /* As every cblas.h has it, in plain types: headers differ in the names of theirs. */
 void cblas_sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a, int row_a,
                  const float *b, int row_b, float beta, float *c, int row_c);
@@ -74,10 +86,26 @@ static void test_openblas_with_threads_is_called_by_all(void **state) {
     assert_true(most_at_once(OPENMP) > 1);
 }
 
+/* Passes of two contexts that overlap: the BLAS keeps to one thread until the last of them has ended. With more, the
+ * second pass's sums would be cut otherwise than when it runs alone. */
+static void test_openblas_stays_on_one_thread_until_the_last_pass_ends(void **state) {
+    (void) state;
+    parallel = OWN_THREADS;
+    threads_set = 4;
+    moco_blas_enter();
+    assert_int_equal(threads_set, 1);
+    moco_blas_enter();
+    moco_blas_leave();
+    assert_int_equal(threads_set, 1);
+    moco_blas_leave();
+    assert_int_equal(threads_set, 4);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_openblas_without_threads_is_called_by_one_at_a_time),
         cmocka_unit_test(test_openblas_with_threads_is_called_by_all),
+        cmocka_unit_test(test_openblas_stays_on_one_thread_until_the_last_pass_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

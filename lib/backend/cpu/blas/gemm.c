@@ -10,8 +10,8 @@ extern int openblas_get_parallel(void) __attribute__((weak));
 extern int openblas_get_num_threads(void) __attribute__((weak));
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
 
-/* The one thing here that belongs to the process and not to a context: the BLAS whose unguarded memory it guards does so
- * too, whichever contexts and threads call it. */
+/* This belongs to the process and not to a context, as the BLAS does whose unguarded memory it guards, whichever contexts
+ * and threads call it. */
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 /* An OpenBLAS without threads hands out its packing buffers unguarded, so two calls at once may share one, and their
@@ -33,17 +33,30 @@ void moco_gemm(int64_t m, int64_t n, int64_t k, gemm_factor a, gemm_factor b, fl
     if (alone) pthread_mutex_unlock(&one_at_a_time);
 }
 
-int32_t moco_blas_enter(void) {
-    if (&openblas_get_parallel == NULL || &openblas_get_num_threads == NULL || &openblas_set_num_threads == NULL ||
-        openblas_get_parallel() != 1) {
-        return 0;
-    }
-    const int32_t threads = (int32_t) openblas_get_num_threads();
-    if (threads <= 1) return 0;
-    openblas_set_num_threads(1);
-    return threads;
+/* An OpenBLAS with threads of its own: passes that are in their parallel part, and what it was set to before the first
+ * of them. A setting of the process, too, so that passes of several contexts at once must share it. */
+static pthread_mutex_t threads_mutex = PTHREAD_MUTEX_INITIALIZER;
+static int64_t passes_inside;
+static int threads_before;
+
+static int32_t has_threads_of_its_own(void) {
+    return &openblas_get_parallel != NULL && &openblas_get_num_threads != NULL && &openblas_set_num_threads != NULL &&
+           openblas_get_parallel() == 1;
 }
 
-void moco_blas_leave(int32_t threads) {
-    if (threads > 1) openblas_set_num_threads(threads);
+void moco_blas_enter(void) {
+    if (!has_threads_of_its_own()) return;
+    pthread_mutex_lock(&threads_mutex);
+    if (passes_inside++ == 0) {
+        threads_before = openblas_get_num_threads();
+        if (threads_before > 1) openblas_set_num_threads(1);
+    }
+    pthread_mutex_unlock(&threads_mutex);
+}
+
+void moco_blas_leave(void) {
+    if (!has_threads_of_its_own()) return;
+    pthread_mutex_lock(&threads_mutex);
+    if (--passes_inside == 0 && threads_before > 1) openblas_set_num_threads(threads_before);
+    pthread_mutex_unlock(&threads_mutex);
 }

@@ -19,9 +19,10 @@ typedef struct gemm_factor {
 void moco_gemm(int64_t m, int64_t n, int64_t k, gemm_factor a, gemm_factor b, float beta, float *result,
                int64_t result_row);
 
-/* BLAS on one thread while our own threads call it. OpenMP builds see that they are inside a task; an OpenBLAS with its
- * own threads is set to one and back, which its other users in the process can notice only in between. */
-int32_t moco_blas_enter(void);
-void moco_blas_leave(int32_t threads);
+/* BLAS on one thread while our own threads call it, from the first enter to the last leave of all passes that are
+ * inside. OpenMP builds see that they are inside a task; an OpenBLAS with its own threads is set to one and back, which
+ * its other users in the process can notice only in between. */
+void moco_blas_enter(void);
+void moco_blas_leave(void);
 
 #endif

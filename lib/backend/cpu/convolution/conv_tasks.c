@@ -244,7 +244,7 @@ void moco_conv_pass_run(cpu_backend *backend, const conv_pass *pass, const float
     moco_context *context = backend->host.context;
     conv_work work = {backend, pass, source, weight, target, scratch, scratch + pass->weight_floats};
     moco_parallel_for(context, pass->groups * moco_ceil_divide(pass->out_channels, pass->block), pack_block, &work);
-    const int32_t threads = pass->gemm_columns > 0 ? moco_blas_enter() : 0;
+    if (pass->gemm_columns > 0) moco_blas_enter();
     moco_parallel_for(context, pass->units * pass->groups * pass->slices, run_task, &work);
-    if (pass->gemm_columns > 0) moco_blas_leave(threads);
+    if (pass->gemm_columns > 0) moco_blas_leave();
 }

@@ -261,9 +261,9 @@ static moco_status run_weight_gradient(cpu_backend *backend, const image_layer *
                           .weights = weight_count(plan),
                           .accumulate = args->accumulate};
     work.workers = scratch + conv_round_up(plan->chunks * work.weights, 16);
-    const int32_t threads = plan->gemm_columns > 0 ? moco_blas_enter() : 0;
+    if (plan->gemm_columns > 0) moco_blas_enter();
     moco_parallel_for(context, plan->chunks * plan->pass.groups * plan->slices, gradient_task, &work);
-    if (plan->gemm_columns > 0) moco_blas_leave(threads);
+    if (plan->gemm_columns > 0) moco_blas_leave();
     moco_parallel_range(context, work.weights, CPU_RANGE_VALUES, combine_partials, &work);
     return MOCO_OK;
 }

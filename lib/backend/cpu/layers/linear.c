@@ -63,10 +63,10 @@ static linear_work work_of(const cpu_backend *backend, const image_layer *desc, 
 static moco_status forward(cpu_backend *backend, const moco_layer *layer, const moco_layer_args *args) {
     const image_layer *desc = &layer->desc;
     linear_work work = work_of(backend, desc, args);
-    const int32_t threads = moco_blas_enter();
+    moco_blas_enter();
     moco_parallel_for(backend->host.context, moco_ceil_divide(moco_max_i64(desc->n, desc->out_c), CPU_LINEAR_BLOCK),
                       forward_block, &work);
-    moco_blas_leave(threads);
+    moco_blas_leave();
     return MOCO_OK;
 }
 
@@ -122,7 +122,7 @@ static moco_status backward(cpu_backend *backend, const moco_layer *layer, const
         moco_parallel_range(context, desc->n * desc->out_c, CPU_RANGE_VALUES, mask_range, &work);
         work.dz = work.masked;
     }
-    const int32_t threads = moco_blas_enter();
+    moco_blas_enter();
     if (work.dweight != NULL) {
         moco_parallel_for(context, moco_ceil_divide(moco_max_i64(desc->out_c, desc->c), CPU_LINEAR_BLOCK), weight_block,
                           &work);
@@ -131,7 +131,7 @@ static moco_status backward(cpu_backend *backend, const moco_layer *layer, const
         moco_parallel_for(context, moco_ceil_divide(moco_max_i64(desc->n, desc->c), CPU_LINEAR_BLOCK), input_block,
                           &work);
     }
-    moco_blas_leave(threads);
+    moco_blas_leave();
     if (work.dbias != NULL) moco_parallel_range(context, desc->out_c, CPU_LINEAR_BLOCK, bias_range, &work);
     return MOCO_OK;
 }
