@@ -52,6 +52,9 @@ moco_status moco_layer_create_version_1(const moco_backend_ops_v1 *table, void *
     if (table->layer_create == NULL || desc->kind > MOCO_LAYER_REORDER) {
         return moco_fail(MOCO_UNSUPPORTED, "version 1 of backends had no layer kind %d", desc->kind);
     }
+    if (desc->kind == MOCO_LAYER_LINEAR && desc->parameter_count <= MOCO_BIAS) {
+        return moco_fail(MOCO_UNSUPPORTED, "version 1 of backends had no linear layer without a bias");
+    }
     moco_layer *created = (moco_layer *) moco_allocate_zeroed(context, 1, sizeof *created);
     if (created == NULL) return MOCO_OUT_OF_MEMORY;
     const moco_layer_desc_v1 old = describe(desc);

@@ -190,16 +190,22 @@ static void layers_are_described_as_before(void **state) {
         moco_layer_release(&layer);
     }
     /* Rows of tokens: as many rows. */
-    const moco_layer_desc tokens = {.struct_size = sizeof tokens,
-                                    .kind = MOCO_LAYER_LINEAR,
-                                    .input_count = 1,
-                                    .parameter_count = 1,
-                                    .inputs = {{.rank = 3, .dims = {2, 7, 5, 1}}},
-                                    .of.linear.out_c = 4};
+    moco_layer_desc tokens = {.struct_size = sizeof tokens,
+                              .kind = MOCO_LAYER_LINEAR,
+                              .input_count = 1,
+                              .parameter_count = 2,
+                              .inputs = {{.rank = 3, .dims = {2, 7, 5, 1}}},
+                              .of.linear.out_c = 4};
     moco_planned_layer layer;
     assert_ok(moco_layer_plan(context, &tokens, &layer));
     assert_true(old.asked.n == 14 && old.asked.c == 5 && old.asked.h == 1 && old.asked.out_c == 4);
     assert_true(layer.desc.output.rank == 3 && layer.desc.output.dims[1] == 7 && layer.desc.output.dims[2] == 4);
+    moco_layer_release(&layer);
+    /* Its linear layers have a bias: it is not asked for one that has none. */
+    memset(&old.asked, 0, sizeof old.asked);
+    tokens.parameter_count = 1;
+    assert_ok(moco_layer_plan(context, &tokens, &layer));
+    assert_int_equal(old.asked.n, 0);
     moco_layer_release(&layer);
     moco_context_destroy(context);
     assert_int_equal(old.alive, 0);
