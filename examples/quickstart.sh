@@ -68,15 +68,16 @@ END {
 
 cat <<END
 
-Files
-  $out/encoder.safetensors   the encoder, under torchvision's names
-  $out/metrics.jsonl         every step and epoch as a JSON object
-  $work/bin                  the programs; each has --help
+The encoder, under torchvision's names; every step and epoch as a JSON object; the programs, each of which has --help:
+  $out/encoder.safetensors
+  $out/metrics.jsonl
+  $work/bin
 
-Next
-  $work/bin/pretrain --data cifar10:DIR       train on the CIFAR-10 binary files in DIR
+Next: the accuracy again; training on the CIFAR-10 binary files in DIR
   $work/bin/knn_eval $out/encoder.safetensors
-  cmake --install $work                       the library, for programs of your own (README.md, "Linking it")
+  $work/bin/pretrain --data cifar10:DIR
+
+The library for programs of your own: examples/howto/building.md. The guide: examples/README.md
 
 $((SECONDS - started)) s in all.
 END
