@@ -1,5 +1,5 @@
 /* A program outside of libmoco's tree that uses its four handles: a few MoCo steps on random vectors. How it finds the
- * installed library is what this folder shows; how to use the API for real is in examples/pretrain.c.
+ * installed library is what this folder shows; how to use the API for real is in examples/four_handles.c.
  */
 #include <moco.h>
 #include <stdio.h>
