@@ -21,13 +21,21 @@ class LossResult(ctypes.Structure):  # moco_loss_result of moco/loss.h
         ("negatives", ctypes.c_int64), ("masked", ctypes.c_int64)]
 
 
+class QueueConfig(ctypes.Structure):  # moco_queue_config of moco/queue.h
+    _fields_ = [("struct_size", ctypes.c_uint32), ("start", ctypes.c_int32), ("capacity", ctypes.c_int64),
+                ("dim", ctypes.c_int64), ("seed", ctypes.c_uint64), ("storage", ctypes.c_int32), ("reserved", ctypes.c_int32)]
+
+
 context, queue, loss = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
 check(moco.moco_context_create(ctypes.byref(context), None))
-check(moco.moco_queue_create(ctypes.byref(queue), context, None))  # 65,536 keys of 128 numbers, random at first
+settings = QueueConfig()
+check(moco.moco_queue_config_init(ctypes.byref(settings), ctypes.sizeof(settings)))
+settings.capacity, settings.dim = 4096, 128  # K keys of 128 numbers, random at first
+check(moco.moco_queue_create(ctypes.byref(queue), context, ctypes.byref(settings)))
 check(moco.moco_loss_create(ctypes.byref(loss), context, None))  # temperature 0.07
 
 generator = numpy.random.default_rng(1)
-n, dim = 32, 128
+n, dim = 32, settings.dim
 for step in range(3):
     q = generator.standard_normal((n, dim), dtype=numpy.float32)  # the query encoder's output in your program
     k = q + 0.5 * generator.standard_normal((n, dim), dtype=numpy.float32)  # the key encoder's

@@ -42,10 +42,11 @@ MOCO_API moco_status moco_loss_create(moco_loss **out, moco_context *context, co
 MOCO_API void moco_loss_destroy(moco_loss *loss);
 
 /* q, k: n x dim float32 row-major, dim the queue's; n >= 1; every value finite, else INVALID_ARGUMENT. Rows need not be
- * normalized. sample_ids[n]: may be NULL unless mask_same_id. d_q[n x dim]: gets dL/dq (k and the queue are constants,
- * as in the paper); NULL leaves the gradient out. The queue is only read: enqueue afterwards.
- * d_q must not overlap q or k. The loss is summed in double and finite for all inputs; an element of dL/dq beyond
- * float32's range becomes an infinity. queue and loss must share one context.
+ * normalized. sample_ids[n]: may be NULL unless mask_same_id. result: not NULL, its struct_size set. d_q[n x dim]: gets
+ * dL/dq (k and the queue are constants, as in the paper); NULL leaves the gradient out. d_q must not overlap q or k.
+ * The queue is only read: enqueue afterwards. K is moco_queue_negatives(queue), which moco_queue_config.capacity
+ * decides; without any the loss is 0. queue and loss must share one context.
+ * The loss is summed in double and finite for all inputs; an element of dL/dq beyond float32's range becomes an infinity.
  * A logit of equal size to the positive's counts against it, so a collapsed encoder shows top1 = 0, not 1. */
 MOCO_API moco_status moco_loss_compute(moco_loss *loss, const float *q, const float *k, int64_t n,
                                        const moco_queue *queue, const int64_t *sample_ids, moco_loss_result *result,
