@@ -136,7 +136,14 @@ elseif(PART STREQUAL "package_host_settings")
         get_target_property(kind \${name} TYPE)
       endif()
       message(STATUS \"\${name} is \${kind}\")
-    endforeach()")
+    endforeach()
+    # A static library of the host's, installed with an export set of its own.
+    if(MOCO_INSTALL)
+      add_library(hosts STATIC ${consumer}/installed_consumer.c)
+      target_link_libraries(hosts PUBLIC moco::moco_static)
+      install(TARGETS hosts EXPORT hosts)
+      install(EXPORT hosts DESTINATION lib/cmake/hosts)
+    endif()")
   # With the arguments after the first two, these libraries are there, and files are compiled at this level.
   function(expect_build libraries level)
     file(REMOVE_RECURSE ${project}/build)
@@ -152,7 +159,7 @@ elseif(PART STREQUAL "package_host_settings")
   endfunction()
   expect_build("moco::moco is SHARED_LIBRARY\n-- moco::moco_static is STATIC_LIBRARY" " -O3")
   expect_build("moco::moco is STATIC_LIBRARY\n-- moco::moco_static is STATIC_LIBRARY" " -O1"
-               -DBUILD_SHARED_LIBS=OFF -DCMAKE_C_FLAGS=-O1)
+               -DBUILD_SHARED_LIBS=OFF -DCMAKE_C_FLAGS=-O1 -DMOCO_INSTALL=ON)
   expect_build("moco::moco is SHARED_LIBRARY\n-- moco::moco_static is none" " -O3" -DBUILD_SHARED_LIBS=ON
                -DCMAKE_BUILD_TYPE=Release)
 
