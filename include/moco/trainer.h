@@ -80,8 +80,9 @@ MOCO_API void moco_trainer_destroy(moco_trainer *trainer);
 /* One training step on two views of the same n images, [n x channels x h x w] each. sample_ids[n] and stats may be
  * NULL. A loss that is not finite (an exploded run) is INVALID_STATE, and neither the query encoder's parameters, nor
  * velocities, nor queue, nor the step count are changed by it. As it is known only after both encodings, the momentum
- * update of that step has happened, both encoders' BatchNorm statistics have seen the batch, and the encode count has
- * advanced. The same holds for a failure of another kind in the loss, such as its missing sample_ids. */
+ * update of that step has happened, both encoders' BatchNorm statistics have seen the batch (those of images that are
+ * not finite stay so: go on from a saved state), and the encode count has advanced. The same holds for a failure of
+ * another kind in the loss, such as its missing sample_ids. */
 MOCO_API moco_status moco_trainer_step(moco_trainer *trainer, const float *query_images, const float *key_images,
                                        const int64_t *sample_ids, int64_t n, int64_t h, int64_t w,
                                        moco_step_stats *stats);

@@ -44,6 +44,8 @@ moco_status moco_graph_copy(moco_graph **out, const moco_graph *graph) {
 /* Room for one more element of an array that doubles. */
 static moco_status reserve(moco_context *context, void **array, int32_t count, int32_t *capacity, size_t size) {
     if (count < *capacity) return MOCO_OK;
+    if (*capacity > INT32_MAX / 2)
+        return moco_fail(MOCO_INVALID_ARGUMENT, "a network has too many layers to be counted");
     const int32_t larger = *capacity == 0 ? 64 : 2 * *capacity;
     void *grown = moco_allocate_zeroed(context, (size_t) larger, size);
     if (grown == NULL) return MOCO_OUT_OF_MEMORY;

@@ -218,33 +218,40 @@ static void synthetic_images_have_a_test_split(void **state) {
     moco_dataset_destroy(split);
 }
 
-/* The custom's dataset, told by the size of its one image; -1: there is none. */
-static int64_t side_beside(const char *inner) {
+/* The custom's dataset, told by how many images it has (which needs no decoder); -1: there is none. */
+static int64_t images_beside(const char *inner) {
     char description[TEST_PATH_SIZE + 64];
     snprintf(description, sizeof description, "folder:%s/%s", folder.path, inner);
     moco_dataset *dataset = open_test(description);
-    int64_t h = -1;
-    if (dataset != NULL) assert_succeeds(moco_dataset_info(dataset, 0, &h, NULL, NULL));
+    const int64_t count = dataset == NULL ? -1 : moco_dataset_count(dataset);
     moco_dataset_destroy(dataset);
-    return h;
+    return count;
+}
+
+static void write_pngs_at(const char *inner, int count) {
+    char name[64];
+    for (int i = 0; i < count; ++i) {
+        snprintf(name, sizeof name, "%s/%d.png", inner, i);
+        write_png_at(&folder, name, 1, 1, 0);
+    }
 }
 
 static void folders_have_their_test_images_beside(void **state) {
     (void) state;
-    write_png_at(&folder, "both/train/a/1.png", 1, 1, 0);
-    write_png_at(&folder, "both/val/a/1.png", 2, 2, 0);
-    write_png_at(&folder, "both/test/a/1.png", 3, 3, 0);
-    write_png_at(&folder, "one/train/a/1.png", 1, 1, 0);
-    write_png_at(&folder, "one/test/a/1.png", 4, 4, 0);
-    write_png_at(&folder, "none/train/a/1.png", 1, 1, 0);
-    write_png_at(&folder, "none/training/a/1.png", 1, 1, 0);
+    write_pngs_at("both/train/a", 1);
+    write_pngs_at("both/val/a", 2);
+    write_pngs_at("both/test/a", 3);
+    write_pngs_at("one/train/a", 1);
+    write_pngs_at("one/test/a", 4);
+    write_pngs_at("none/train/a", 1);
+    write_pngs_at("none/training/a", 1);
     write_png_at(&folder, "none/val.png", 1, 1, 0);
-    assert_int_equal(side_beside("both/train"), 2);
-    assert_int_equal(side_beside("both/train//"), 2);
-    assert_int_equal(side_beside("one/train"), 4);
-    assert_int_equal(side_beside("none/train"), -1);
-    assert_int_equal(side_beside("both"), -1);
-    assert_int_equal(side_beside("none/training"), -1);
+    assert_int_equal(images_beside("both/train"), 2);
+    assert_int_equal(images_beside("both/train//"), 2);
+    assert_int_equal(images_beside("one/train"), 4);
+    assert_int_equal(images_beside("none/train"), -1);
+    assert_int_equal(images_beside("both"), -1);
+    assert_int_equal(images_beside("none/training"), -1);
     assert_null(open_test("filelist:train"));
     assert_null(open_test("folder:train"));
 }

@@ -267,8 +267,12 @@ static moco_status plan_weight_gradient(cpu_backend *backend, const image_layer 
     return plan_pass(backend, desc, plan, info, fill_weight_gradient);
 }
 
+/* oneDNN counts in 32 bits in places, and divides by what overflowed. */
 static int32_t supports(const cpu_backend *backend, const image_layer *desc) {
-    (void) desc;
+    const int64_t sizes[] = {desc->n, desc->c, desc->h, desc->w, desc->out_c, desc->out_h, desc->out_w};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) {
+        if (sizes[i] > INT32_MAX) return 0;
+    }
     return backend->onednn != NULL;
 }
 
@@ -276,7 +280,7 @@ static int32_t supports(const cpu_backend *backend, const image_layer *desc) {
 static int32_t supports_input_gradient(const cpu_backend *backend, const image_layer *desc) {
     const int32_t narrowed =
         desc->input_layout == MOCO_LAYOUT_PLAIN && moco_cpu_format_of(backend, desc)->dtype != MOCO_DTYPE_F32;
-    return backend->onednn != NULL && !narrowed;
+    return supports(backend, desc) && !narrowed;
 }
 
 /* --- Execution --- */
