@@ -138,16 +138,16 @@ void moco_winograd_transform_words(const winograd_images *images, int64_t first,
 
 void moco_winograd_multiply_words(const winograd_images *x, const blocked_kernels *blocked, const uint32_t *v,
                                   const uint32_t *w, int64_t next_block, int64_t words, int64_t outputs, int64_t inputs,
-                                  int32_t accumulate, float *du, int64_t row) {
+                                  int32_t accumulate, float *du) {
     const int64_t block = x->kernels->block, rows = blocked->outer_rows, blocks = blocked->outer_blocks;
     const float *from_v = (const float *) (const void *) v, *from_w = (const float *) (const void *) w;
     for (int64_t output = 0; output < outputs; output += block) {
         for (int64_t lane = 0; lane < block; lane += rows) {
-            float *to = du + (output + lane) * row;
-            for (int64_t r = 0; r < rows && !accumulate; ++r) memset(to + r * row, 0, (size_t) inputs * sizeof *to);
+            float *to = du + (output + lane) * inputs;
+            if (!accumulate) memset(to, 0, (size_t) (rows * inputs) * sizeof *to);
             for (int64_t b = 0; b * block < inputs; b += blocks) {
                 blocked->outer_products(from_w + output / block * next_block, lane, from_v + b * next_block, next_block,
-                                        words, to + b * block, row);
+                                        words, to + b * block, inputs);
             }
         }
     }

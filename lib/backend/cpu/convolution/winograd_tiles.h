@@ -61,9 +61,9 @@ void moco_winograd_transform_words(const winograd_images *images, int64_t first,
                                    int64_t next_block);
 
 /* dU = [dU +] A dY A' times V at one position, for `outputs` output by `inputs` input channels: both transformed words
- * are [block][word][B], with blocks `next_block` apart; rows of dU are `row` apart. */
+ * are [block][word][B], with blocks `next_block` apart; rows of dU have `inputs` elements. */
 void moco_winograd_multiply_words(const winograd_images *x, const blocked_kernels *blocked, const uint32_t *v,
                                   const uint32_t *w, int64_t next_block, int64_t words, int64_t outputs, int64_t inputs,
-                                  int32_t accumulate, float *du, int64_t row);
+                                  int32_t accumulate, float *du);
 
 #endif

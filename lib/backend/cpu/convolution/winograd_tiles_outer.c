@@ -182,7 +182,7 @@ static void run_part(void *argument, int64_t task, int32_t worker) {
         for (int64_t e = 0; e < kernels->positions; ++e) {
             moco_winograd_multiply_words(&work->x, work->blocked, v + e * work->next_v, w + e * work->next_w,
                                          next_block, last - first, count * kernels->block, desc->c, first > begin,
-                                         du + e * desc->out_c * desc->c, desc->c);
+                                         du + e * desc->out_c * desc->c);
         }
     }
 }

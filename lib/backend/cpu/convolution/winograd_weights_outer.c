@@ -177,7 +177,7 @@ static void run_square(const gradient_work *work, int64_t out, int64_t channel, 
     v += channel / kernels->block * work->next_block;
     for (int64_t e = 0; e < kernels->positions; ++e) {
         moco_winograd_multiply_words(&work->x, work->blocked, v + e * work->next_v, w + e * work->next_w,
-                                     work->next_block, words, nr, nr, 0, du + e * work->next_du, nr);
+                                     work->next_block, words, nr, nr, 0, du + e * work->next_du);
     }
     for (int64_t row = 0; row < nr; ++row) {
         for (int64_t column = 0; column < nr; column += kernels->block) {
