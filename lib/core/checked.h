@@ -22,5 +22,9 @@ static inline int64_t moco_max_i64(int64_t a, int64_t b) {
 static inline int64_t moco_ceil_divide(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
+/* The least multiple of `multiple` that is at least `value`. */
+static inline int64_t moco_round_up(int64_t value, int64_t multiple) {
+    return moco_ceil_divide(value, multiple) * multiple;
+}
 
 #endif

@@ -9,10 +9,6 @@
 #define SIDE_BY_SIDE      4    /* blocks of results, at most */
 #define LARGEST_IMAGE_ROW 4096 /* rows of windows are in a worker's memory */
 
-static int64_t round_up(int64_t value, int64_t multiple) {
-    return moco_ceil_divide(value, multiple) * multiple;
-}
-
 static int32_t is_image(const image_layer *desc) {
     return desc->input_layout == MOCO_LAYOUT_PLAIN;
 }
@@ -141,7 +137,7 @@ static int64_t image_row(const direct_pass *pass) {
 }
 
 static int64_t image_rows_floats(const direct_pass *pass) {
-    return round_up(pass->image_channels * pass->image_kernel * image_row(pass), pass->kernels->block);
+    return moco_round_up(pass->image_channels * pass->image_kernel * image_row(pass), pass->kernels->block);
 }
 
 void moco_direct_plan(direct_pass *pass, const cpu_backend *backend, const image_layer *desc, int kind) {

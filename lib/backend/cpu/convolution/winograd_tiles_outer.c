@@ -8,10 +8,6 @@
 #include "backend/cpu/cpu_blocking.h"
 #include "core/checked.h"
 
-static int64_t round_up(int64_t value, int64_t multiple) {
-    return moco_ceil_divide(value, multiple) * multiple;
-}
-
 /* --- Forward, and the gradient of the input --- */
 
 typedef struct tiles_work {
@@ -44,7 +40,8 @@ static void plan_blocks(tiles_work *work, const cpu_backend *backend, const imag
     const int64_t tile_bytes = kernels->positions * (work->kc + kernels->nr) * (int64_t) sizeof(uint32_t);
     const int64_t most = moco_max_i64(CPU_WINOGRAD_LEAST_TILES, CPU_WINOGRAD_BLOCK_BYTES / tile_bytes);
     const int64_t calls = moco_ceil_divide(work->tiles, kernels->mr);
-    work->blocks = moco_min_i64(calls, round_up(moco_ceil_divide(work->tiles, most), backend->host.context->threads));
+    work->blocks =
+        moco_min_i64(calls, moco_round_up(moco_ceil_divide(work->tiles, most), backend->host.context->threads));
     work->mc = moco_ceil_divide(calls, work->blocks) * kernels->mr;
     work->next_u = work->kc * out_c + WINOGRAD_STAGGER;
     work->next_v = work->mc * work->kc + WINOGRAD_STAGGER;
