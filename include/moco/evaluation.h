@@ -25,7 +25,8 @@ MOCO_API int64_t moco_extract_dim(const moco_encoder *encoder, const moco_augmen
 /* Evaluation-mode output of images first .. first + count - 1, in order: rows[count x moco_extract_dim], labels[count]
  * (may be NULL). The encoder is not changed. `batch_size` (>= 1) bounds the memory. A broken image (see moco/loader.h)
  * stops nothing: it is logged (once), its row is zeros, its label MOCO_UNREADABLE; leave it out of what you measure.
- * Only where all images asked for are broken, the first one's failure is returned. */
+ * Only where all images asked for are broken, the first one's failure is returned. To show progress or to stop, ask for a
+ * part of the images at a time. */
 MOCO_API moco_status moco_extract(moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment, int32_t output,
                                   int64_t first, int64_t count, int64_t batch_size, float *rows, int32_t *labels);
 
@@ -56,14 +57,31 @@ MOCO_API moco_status moco_knn_evaluate(const moco_knn *knn, const float *feature
 
 /* --- kNN accuracy of a dataset in one call --- */
 
+enum {
+    MOCO_KNN_STAGE_ENCODE = 0, /* images of the bank, then of `test`, go through the encoder */
+    MOCO_KNN_STAGE_COMPARE = 1 /* test images are compared with the bank */
+};
+
+typedef struct moco_knn_progress {
+    uint32_t struct_size; /* of the library's */
+    int32_t stage;        /* MOCO_KNN_STAGE_*; each begins at 0 of its own total */
+    int64_t done;         /* images */
+    int64_t total;
+} moco_knn_progress;
+
+/* After each batch, in the caller's thread. Non-zero stops the measurement with CALLBACK. */
+typedef int32_t (*moco_knn_progress_fn)(const moco_knn_progress *progress, void *user);
+
 typedef struct moco_knn_measure_config {
     uint32_t struct_size;
     int32_t output; /* MOCO_OUTPUT_*, what is compared; default FEATURES */
     int32_t k;      /* as in moco_knn_config; default 200 */
     int32_t reserved;
-    double temperature; /* as in moco_knn_config; default 0.1 */
-    int64_t bank;       /* the first so many images of `train` are compared with; default 0: all */
-    int64_t batch_size; /* images in a pass of the encoder; default 256 */
+    double temperature;            /* as in moco_knn_config; default 0.1 */
+    int64_t bank;                  /* the first so many images of `train` are compared with; default 0: all */
+    int64_t batch_size;            /* images in a pass of the encoder; default 256 */
+    moco_knn_progress_fn progress; /* default NULL: none; see above */
+    void *user;                    /* handed to `progress` */
 } moco_knn_measure_config;
 
 typedef struct moco_knn_accuracy {

@@ -58,6 +58,7 @@ static const char *const pixels[] = {[MOCO_PIXELS_FLOAT32] = "float32", [MOCO_PI
 static const char *const output[] = {
     [MOCO_OUTPUT_FEATURES] = "features", [MOCO_OUTPUT_EMBEDDINGS] = "embeddings", [MOCO_OUTPUT_PIXELS] = "pixels",
 };
+static const char *const knn_stage[] = {[MOCO_KNN_STAGE_ENCODE] = "encode", [MOCO_KNN_STAGE_COMPARE] = "compare"};
 /* clang-format on */
 
 typedef struct enum_kind {
@@ -87,6 +88,7 @@ static const enum_kind kinds[] = {
     KIND("cache", cache),
     KIND("pixels", pixels),
     KIND("output", output),
+    KIND("knn-stage", knn_stage),
 #undef KIND
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };

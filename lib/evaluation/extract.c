@@ -5,6 +5,7 @@
 
 #include "core/checked.h"
 #include "encoder/encoder_internal.h"
+#include "evaluation/knn_watch.h"
 #include "loader/view_maker.h"
 #include <moco/evaluation.h>
 
@@ -81,7 +82,7 @@ static int64_t clear_broken(const int32_t *labels, int64_t n, int64_t dim, float
 }
 
 static moco_status extract_batches(moco_encoder *encoder, view_work *work, int32_t output, int64_t first, int64_t count,
-                                   int64_t batch_size, float *rows, int32_t *labels) {
+                                   int64_t batch_size, float *rows, int32_t *labels, moco_knn_watch *watch) {
     const int64_t dim = moco_extract_dim(encoder, work->plan.augment, output);
     const int32_t h = moco_augment_height(work->plan.augment);
     const int32_t w = moco_augment_width(work->plan.augment);
@@ -101,6 +102,7 @@ static moco_status extract_batches(moco_encoder *encoder, view_work *work, int32
         }
         broken += clear_broken(work->labels, n, dim, batch_rows);
         if (labels != NULL) memcpy(labels + done, work->labels, (size_t) n * sizeof *labels);
+        MOCO_TRY(moco_knn_watch_add(watch, n));
     }
     if (work->status != MOCO_OK && (broken == count || !moco_is_broken(work->status))) {
         return moco_fail_with(work->status, work->sentence);
@@ -133,6 +135,12 @@ static moco_status check_arguments(const moco_encoder *encoder, const moco_datas
 
 moco_status moco_extract(moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment, int32_t output,
                          int64_t first, int64_t count, int64_t batch_size, float *rows, int32_t *labels) {
+    return moco_extract_watched(encoder, dataset, augment, output, first, count, batch_size, rows, labels, NULL);
+}
+
+moco_status moco_extract_watched(moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment, int32_t output,
+                                 int64_t first, int64_t count, int64_t batch_size, float *rows, int32_t *labels,
+                                 moco_knn_watch *watch) {
     MOCO_TRY(check_arguments(encoder, dataset, augment, output, first, count, batch_size, rows));
     if (count == 0) return MOCO_OK;
     if (batch_size > count) batch_size = count;
@@ -151,7 +159,7 @@ moco_status moco_extract(moco_encoder *encoder, moco_dataset *dataset, moco_augm
     work.memories = (moco_view_memory *) moco_allocate_zeroed(work.context, (size_t) workers, sizeof *work.memories);
     moco_status status = MOCO_OUT_OF_MEMORY;
     if (work.memories != NULL && work.labels != NULL && (views != NULL || output == MOCO_OUTPUT_PIXELS)) {
-        status = extract_batches(encoder, &work, output, first, count, batch_size, rows, labels);
+        status = extract_batches(encoder, &work, output, first, count, batch_size, rows, labels, watch);
     }
     for (int32_t i = 0; work.memories != NULL && i < workers; ++i) {
         moco_view_memory_release(&work.plan, &work.memories[i]);

@@ -9,6 +9,7 @@
 #include "core/checked.h"
 #include "core/config.h"
 #include "evaluation/knn_select.h"
+#include "evaluation/knn_watch.h"
 #include <moco/evaluation.h>
 #include <moco/sys/encoder_ops.h>
 
@@ -269,7 +270,7 @@ static void count_hits(const int32_t *ranking, const int32_t *labels, int64_t n,
 }
 
 static moco_status evaluate_blocks(knn_run *run, const float *features, const int32_t *labels, int64_t n,
-                                   int64_t *first, int64_t *among_top) {
+                                   int64_t *first, int64_t *among_top, moco_knn_watch *watch) {
     const moco_knn_bank *bank = &run->knn->bank;
     int64_t elements;
     size_t bytes;
@@ -283,6 +284,7 @@ static moco_status evaluate_blocks(knn_run *run, const float *features, const in
         const int64_t block = moco_min_i64(run->block_queries, n - done);
         status = classify_block(run, features + done * bank->dim, block, ranking);
         if (status == MOCO_OK) count_hits(ranking, labels + done, block, bank->classes, first, among_top);
+        if (status == MOCO_OK) status = moco_knn_watch_add(watch, block);
     }
     moco_deallocate(run->knn->context, ranking);
     return status;
@@ -290,6 +292,11 @@ static moco_status evaluate_blocks(knn_run *run, const float *features, const in
 
 moco_status moco_knn_evaluate(const moco_knn *knn, const float *features, const int32_t *labels, int64_t n,
                               double *top1, double *top5) {
+    return moco_knn_evaluate_watched(knn, features, labels, n, top1, top5, NULL);
+}
+
+moco_status moco_knn_evaluate_watched(const moco_knn *knn, const float *features, const int32_t *labels, int64_t n,
+                                      double *top1, double *top5, moco_knn_watch *watch) {
     MOCO_REQUIRE_POINTER(knn);
     MOCO_REQUIRE(n >= 1, "n is %lld; it must be at least 1", (long long) n);
     MOCO_REQUIRE_POINTER(features);
@@ -301,7 +308,7 @@ moco_status moco_knn_evaluate(const moco_knn *knn, const float *features, const 
     int64_t first = 0;
     int64_t among_top = 0;
     knn_run run = {.knn = knn};
-    const moco_status status = evaluate_blocks(&run, features, labels, n, &first, &among_top);
+    const moco_status status = evaluate_blocks(&run, features, labels, n, &first, &among_top, watch);
     release_run(&run);
     if (status != MOCO_OK) return status;
     if (top1 != NULL) *top1 = (double) first / (double) n;

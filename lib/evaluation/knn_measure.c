@@ -2,9 +2,12 @@
 #include <moco/evaluation.h>
 #include <string.h>
 
+#include "augment/augment_internal.h"
 #include "core/checked.h"
 #include "core/config.h"
 #include "data/dataset_internal.h"
+#include "encoder/encoder_internal.h"
+#include "evaluation/knn_watch.h"
 
 static const moco_knn_measure_config default_config = {
     .struct_size = sizeof(moco_knn_measure_config),
@@ -61,7 +64,7 @@ static void keep_labelled(labelled_rows *table, int64_t count, int64_t dim) {
 
 /* The first `count` images. On failure the tables are the caller's to release, too. */
 static moco_status extract(labelled_rows *table, moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment,
-                           const moco_knn_measure_config *config, int64_t count) {
+                           const moco_knn_measure_config *config, int64_t count, moco_knn_watch *watch) {
     const int64_t dim = moco_extract_dim(encoder, augment, config->output);
     int64_t elements;
     size_t bytes;
@@ -70,8 +73,8 @@ static moco_status extract(labelled_rows *table, moco_encoder *encoder, moco_dat
     table->rows = (float *) moco_allocate(dataset->context, bytes);
     table->labels = (int32_t *) moco_allocate_zeroed(dataset->context, (size_t) count, sizeof *table->labels);
     if (table->rows == NULL || table->labels == NULL) return MOCO_OUT_OF_MEMORY;
-    MOCO_TRY(moco_extract(encoder, dataset, augment, config->output, 0, count, config->batch_size, table->rows,
-                          table->labels));
+    MOCO_TRY(moco_extract_watched(encoder, dataset, augment, config->output, 0, count, config->batch_size, table->rows,
+                                  table->labels, watch));
     keep_labelled(table, count, dim);
     return MOCO_OK;
 }
@@ -84,7 +87,7 @@ static void release(labelled_rows *table, moco_context *context) {
 /* --- Measuring --- */
 
 static moco_status evaluate(const labelled_rows *bank, const labelled_rows *tested, int64_t dim, moco_dataset *train,
-                            const moco_knn_measure_config *config, moco_knn_accuracy *measured) {
+                            const moco_knn_measure_config *config, moco_knn_accuracy *measured, moco_knn_watch *watch) {
     moco_knn *knn = NULL;
     moco_knn_config knn_config;
     MOCO_TRY(moco_knn_config_init(&knn_config, sizeof knn_config));
@@ -95,12 +98,29 @@ static moco_status evaluate(const labelled_rows *bank, const labelled_rows *test
                  (long long) bank->count, (long long) tested->count);
     MOCO_TRY(moco_knn_create(&knn, train->context, bank->rows, bank->labels, bank->count, dim,
                              moco_dataset_classes(train), &knn_config));
-    const moco_status status =
-        moco_knn_evaluate(knn, tested->rows, tested->labels, tested->count, &measured->top1, &measured->top5);
+    watch->progress.stage = MOCO_KNN_STAGE_COMPARE;
+    watch->progress.done = 0;
+    watch->progress.total = tested->count;
+    const moco_status status = moco_knn_evaluate_watched(knn, tested->rows, tested->labels, tested->count,
+                                                         &measured->top1, &measured->top5, watch);
     moco_knn_destroy(knn);
     measured->tested = tested->count;
     measured->broken = bank->broken + tested->broken;
     return status;
+}
+
+static void retain(moco_encoder *encoder, moco_dataset *train, moco_dataset *test, moco_augment *augment) {
+    if (encoder != NULL) moco_encoder_retain(encoder);
+    moco_dataset_retain(train);
+    moco_dataset_retain(test);
+    moco_augment_retain(augment);
+}
+
+static void let_go(moco_encoder *encoder, moco_dataset *train, moco_dataset *test, moco_augment *augment) {
+    moco_encoder_destroy(encoder);
+    moco_dataset_destroy(train);
+    moco_dataset_destroy(test);
+    moco_augment_destroy(augment);
 }
 
 moco_status moco_knn_measure(moco_encoder *encoder, moco_dataset *train, moco_dataset *test, moco_augment *augment,
@@ -122,11 +142,18 @@ moco_status moco_knn_measure(moco_encoder *encoder, moco_dataset *train, moco_da
     const int64_t dim = moco_extract_dim(encoder, augment, settings.output);
     labelled_rows known = {.rows = NULL}, tested = {.rows = NULL};
     moco_knn_accuracy measured = {.struct_size = sizeof measured};
-    moco_status status = extract(&known, encoder, train, augment, &settings, bank);
-    if (status == MOCO_OK) status = extract(&tested, encoder, test, augment, &settings, test->count);
-    if (status == MOCO_OK) status = evaluate(&known, &tested, dim, train, &settings, &measured);
+    moco_knn_watch watch = {
+        .tell = settings.progress,
+        .user = settings.user,
+        .progress = {.struct_size = sizeof watch.progress, .total = bank + test->count},
+    };
+    retain(encoder, train, test, augment); /* progress may destroy its handles */
+    moco_status status = extract(&known, encoder, train, augment, &settings, bank, &watch);
+    if (status == MOCO_OK) status = extract(&tested, encoder, test, augment, &settings, test->count, &watch);
+    if (status == MOCO_OK) status = evaluate(&known, &tested, dim, train, &settings, &measured, &watch);
     release(&known, train->context);
     release(&tested, test->context);
+    let_go(encoder, train, test, augment);
     if (status != MOCO_OK) return status;
     return moco_output_write(accuracy, &measured, sizeof measured, sizeof measured, "moco_knn_accuracy");
 }

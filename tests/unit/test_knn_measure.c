@@ -114,6 +114,72 @@ static void equals_the_parts_by_hand(void **state) {
     moco_dataset_destroy(test);
 }
 
+/* --- Progress --- */
+
+enum { STEPS = 4 + 3 + 1 }; /* 40 and 30 images in batches of 11, then one block of comparisons */
+
+typedef struct told {
+    moco_knn_progress steps[STEPS];
+    int32_t count;
+    int32_t stop_at; /* the call, from 1, that wants no more; 0: none */
+    moco_dataset **to_destroy;
+} told;
+
+static int32_t note_progress(const moco_knn_progress *progress, void *user) {
+    told *seen = (told *) user;
+    if (seen->count == STEPS) return -1;
+    seen->steps[seen->count++] = *progress;
+    if (seen->to_destroy != NULL) {
+        moco_dataset_destroy(*seen->to_destroy);
+        *seen->to_destroy = NULL;
+        seen->to_destroy = NULL;
+    }
+    return seen->count == seen->stop_at ? 7 : 0;
+}
+
+static void progress_counts_images_and_stops(void **state) {
+    (void) state;
+    static const int64_t done[STEPS] = {11, 22, 33, 40, 51, 62, 70, 30},
+                         total[STEPS] = {70, 70, 70, 70, 70, 70, 70, 30};
+    moco_dataset *train = open_data("synthetic:count=40,size=8");
+    moco_dataset *test = open_data("synthetic:count=30,size=8,split=test");
+    moco_augment *augment = whole_views(SIDE);
+    told seen = {.count = 0};
+    moco_knn_measure_config config;
+    moco_knn_accuracy silent = {.struct_size = sizeof silent}, accuracy = {.struct_size = sizeof accuracy};
+    assert_succeeds(moco_knn_measure_config_init(&config, sizeof config));
+    assert_true(config.progress == NULL && config.user == NULL);
+    config.output = MOCO_OUTPUT_PIXELS;
+    config.batch_size = 11;
+    assert_succeeds(moco_knn_measure(NULL, train, test, augment, &config, &silent));
+    config.progress = note_progress;
+    config.user = &seen;
+    assert_succeeds(moco_knn_measure(NULL, train, test, augment, &config, &accuracy));
+    assert_true(accuracy.top1 == silent.top1 && accuracy.top5 == silent.top5);
+    assert_int_equal(seen.count, STEPS);
+    for (int32_t i = 0; i < STEPS; ++i) {
+        assert_int_equal(seen.steps[i].struct_size, sizeof(moco_knn_progress));
+        assert_int_equal(seen.steps[i].stage, i == STEPS - 1 ? MOCO_KNN_STAGE_COMPARE : MOCO_KNN_STAGE_ENCODE);
+        assert_int_equal(seen.steps[i].done, done[i]);
+        assert_int_equal(seen.steps[i].total, total[i]);
+    }
+    for (int32_t stop = 1; stop <= STEPS; ++stop) {
+        seen = (told){.stop_at = stop};
+        accuracy.top1 = 7.0;
+        assert_refuses(moco_knn_measure(NULL, train, test, augment, &config, &accuracy), MOCO_CALLBACK,
+                       "progress returned 7");
+        assert_int_equal(seen.count, stop);
+        assert_true(accuracy.top1 == 7.0);
+    }
+    /* A dataset that is destroyed from inside stays until the measurement ends. */
+    seen = (told){.to_destroy = &test};
+    assert_succeeds(moco_knn_measure(NULL, train, test, augment, &config, &accuracy));
+    assert_null(test);
+    assert_true(accuracy.top1 == silent.top1);
+    moco_augment_destroy(augment);
+    moco_dataset_destroy(train);
+}
+
 static void broken_and_unlabelled_images_are_left_out(void **state) {
     (void) state;
     static fake_images good, broken;
@@ -286,6 +352,7 @@ static void cifar_has_its_test_kind(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(equals_the_parts_by_hand, setup, teardown),
+        cmocka_unit_test_setup_teardown(progress_counts_images_and_stops, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_and_unlabelled_images_are_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(nonsense_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(synthetic_images_have_a_test_split, setup, teardown),
