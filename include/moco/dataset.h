@@ -104,6 +104,13 @@ MOCO_API moco_status moco_dataset_info(const moco_dataset *dataset, int64_t inde
 /* pixels[channels x h x w] with the h and w that moco_dataset_info tells; `capacity` in floats is checked. */
 MOCO_API moco_status moco_dataset_read(const moco_dataset *dataset, int64_t index, float *pixels, int64_t capacity);
 
+/* At most `count` (>= 1) of the images that have a label, with every class's share of them, rounded up or down: into
+ * indices[count] in ascending order, how many into *chosen (fewer than `count` only where fewer have a label). Which
+ * images of a class they are is random, by `seed`; the same dataset, count and seed give the same images. What a
+ * measurement takes instead of the first images, which in a folder are those of the first class. Since 0.2. */
+MOCO_API moco_status moco_dataset_choose(const moco_dataset *dataset, int64_t count, uint64_t seed, int64_t *indices,
+                                         int64_t *chosen);
+
 MOCO_END_DECLS
 
 #endif

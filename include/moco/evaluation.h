@@ -16,11 +16,15 @@ enum {
     MOCO_OUTPUT_PIXELS = 2      /* no encoder: the evaluation view itself, the raw-pixel baseline */
 };
 
-/* Row length of moco_extract's output; 0 for NULL or an unknown output. `encoder` may be NULL for PIXELS. */
+/* Row length of moco_extract's output; 0 for NULL or an unknown output. `encoder` may be NULL for PIXELS; without an
+ * augment their rows have channels x h x w of the dataset's images, which this can't know: 0. */
 MOCO_API int64_t moco_extract_dim(const moco_encoder *encoder, const moco_augment *augment, int32_t output);
 
 /* The label of an image that could not be read. */
 #define MOCO_UNREADABLE (-2)
+
+/* Views are the evaluation views of `augment`, which normalizes; or, where it is NULL, the images as the dataset has
+ * them, float32 of its own channels, which must then all have one shape: for tensors of your own, prepared already. */
 
 /* Evaluation-mode output of images first .. first + count - 1, in order: rows[count x moco_extract_dim], labels[count]
  * (may be NULL). The encoder is not changed. `batch_size` (>= 1) bounds the memory. A broken image (see moco/loader.h)
@@ -48,10 +52,13 @@ MOCO_API moco_status moco_knn_create(moco_knn **out, moco_context *context, cons
 MOCO_API void moco_knn_destroy(moco_knn *knn);
 
 /* For each of n rows the classes ranked by weighted vote, best first: ranking[n x classes]. Among equal similarities
- * the lower bank index is the nearer; among equal votes the lower class is first. */
+ * the lower bank index is the nearer; among equal votes the lower class is first. Classes that none of the k neighbours
+ * has come last, by their number: they fill the row up, and are no answers. INVALID_ARGUMENT, before anything is read:
+ * n outside 0 .. 2^31 - 1, or arrays of n rows that no memory could hold. */
 MOCO_API moco_status moco_knn_classify(const moco_knn *knn, const float *features, int64_t n, int32_t *ranking);
 
-/* Fractions in 0..1 of n labelled rows whose label is ranked first / among the first five; either may be NULL. */
+/* Fractions in 0..1 of n labelled rows (1 .. 2^31 - 1) whose label is ranked first / among the first five, of classes
+ * that at least one neighbour has: with k = 1 the two are the same. Either may be NULL. */
 MOCO_API moco_status moco_knn_evaluate(const moco_knn *knn, const float *features, const int32_t *labels, int64_t n,
                                        double *top1, double *top5);
 
@@ -78,14 +85,16 @@ typedef struct moco_knn_measure_config {
     int32_t k;      /* as in moco_knn_config; default 200 */
     int32_t reserved;
     double temperature;            /* as in moco_knn_config; default 0.1 */
-    int64_t bank;                  /* the first so many images of `train` are compared with; default 0: all */
+    int64_t bank;                  /* so many images of `train` are compared with, as moco_dataset_choose chooses
+                                      them: of every class its share; default 0: all */
     int64_t batch_size;            /* images in a pass of the encoder; default 256 */
     moco_knn_progress_fn progress; /* default NULL: none; see above */
     void *user;                    /* handed to `progress` */
+    uint64_t bank_seed;            /* which images of each class `bank` has; default 0 */
 } moco_knn_measure_config;
 
 typedef struct moco_knn_accuracy {
-    uint32_t struct_size; /* set by the caller */
+    uint32_t struct_size; /* set by the caller, or by moco_knn_accuracy_init */
     int32_t reserved;
     double top1; /* fractions in 0..1 of the tested images */
     double top5;
@@ -94,10 +103,13 @@ typedef struct moco_knn_accuracy {
 } moco_knn_accuracy;
 
 MOCO_API moco_status moco_knn_measure_config_init(moco_knn_measure_config *config, uint32_t struct_size);
+/* Clears it and sets its struct_size. Since 0.2. */
+MOCO_API moco_status moco_knn_accuracy_init(moco_knn_accuracy *accuracy, uint32_t struct_size);
 
 /* moco_extract of both datasets, then moco_knn_evaluate of `test` against `train`, without broken images and those that
- * have no label. `encoder` may be NULL for PIXELS, `config` for the defaults. INVALID_ARGUMENT where the labels don't
- * mean the same in both: no classes, or other ones, by number or name. */
+ * have no label. `encoder` may be NULL for PIXELS, `augment` for images as they are, `config` for the defaults.
+ * INVALID_ARGUMENT, before the first image is decoded, for a setting outside its range and where the labels don't mean
+ * the same in both: no classes, or other ones, by number or name. */
 MOCO_API moco_status moco_knn_measure(moco_encoder *encoder, moco_dataset *train, moco_dataset *test,
                                       moco_augment *augment, const moco_knn_measure_config *config,
                                       moco_knn_accuracy *accuracy);

@@ -16,6 +16,7 @@ enum {
     MOCO_RANDOM_AUGMENT = 5,        /* epoch, sample; views by view * 2^40 + sample */
     MOCO_RANDOM_SYNTHETIC = 6,      /* sample: image index */
     MOCO_RANDOM_REPLACEMENT = 7,    /* epoch; sample: the broken one; one number per attempt */
+    MOCO_RANDOM_CHOICE = 8,         /* sample: image index */
     MOCO_RANDOM_TEST = 100
 };
 

@@ -84,6 +84,13 @@ moco_status moco_dataset_info(const moco_dataset *dataset, int64_t index, int64_
     return MOCO_OK;
 }
 
+moco_status moco_dataset_label(const moco_dataset *dataset, int64_t index, int32_t *label) {
+    int64_t h = 0, w = 0;
+    if (dataset->ops->label == NULL) return dataset->ops->info(dataset, index, &h, &w, label);
+    *label = dataset->ops->label(dataset, index);
+    return MOCO_OK;
+}
+
 moco_status moco_dataset_read(const moco_dataset *dataset, int64_t index, float *pixels, int64_t capacity) {
     MOCO_REQUIRE_POINTER(pixels);
     int64_t h = 0, w = 0, needed = 0;

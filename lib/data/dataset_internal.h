@@ -27,6 +27,8 @@ typedef struct moco_dataset_ops {
     moco_status (*fetch)(const moco_dataset *dataset, int64_t index, moco_image_scratch *scratch, size_t *size);
     /* The file's name or another name for messages, written into text[capacity]; NULL: the index alone names it. */
     void (*describe)(const moco_dataset *dataset, int64_t index, char *text, size_t capacity);
+    /* The label alone, where `info` costs more than that; else NULL. */
+    int32_t (*label)(const moco_dataset *dataset, int64_t index);
 } moco_dataset_ops;
 
 struct moco_dataset {
@@ -45,5 +47,8 @@ struct moco_dataset {
 /* An empty dataset of one kind, which the kind's constructor then fills; destroying it calls ops->destroy. */
 moco_status moco_dataset_allocate(moco_dataset **out, moco_context *context, const moco_dataset_ops *ops, void *state);
 void moco_dataset_retain(moco_dataset *dataset);
+
+/* Without a look at the file, where there is one. */
+moco_status moco_dataset_label(const moco_dataset *dataset, int64_t index, int32_t *label);
 
 #endif

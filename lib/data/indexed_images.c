@@ -143,9 +143,14 @@ static moco_status probe(const moco_dataset *dataset, int64_t index, moco_image_
     return status != MOCO_OK ? status : name_failure(dataset, index, probed);
 }
 
+static int32_t indexed_label(const moco_dataset *dataset, int64_t index) {
+    const indexed_images *images = (const indexed_images *) dataset->state;
+    return images->index.labels == NULL ? MOCO_NO_LABEL : images->index.labels[index];
+}
+
 static moco_status indexed_info(const moco_dataset *dataset, int64_t index, int64_t *h, int64_t *w, int32_t *label) {
     indexed_images *images = (indexed_images *) dataset->state;
-    *label = images->index.labels == NULL ? MOCO_NO_LABEL : images->index.labels[index];
+    *label = indexed_label(dataset, index);
     uint64_t shape = atomic_load_explicit(&images->shapes[index], memory_order_relaxed);
     if (shape == 0) {
         moco_image_scratch scratch = {0};
@@ -205,8 +210,8 @@ static void indexed_destroy(moco_dataset *dataset) {
     moco_deallocate(dataset->context, images);
 }
 
-static const moco_dataset_ops indexed_ops = {indexed_info, indexed_read,  indexed_destroy,
-                                             indexed_load, indexed_fetch, indexed_describe};
+static const moco_dataset_ops indexed_ops = {indexed_info,  indexed_read,     indexed_destroy, indexed_load,
+                                             indexed_fetch, indexed_describe, indexed_label};
 
 moco_status moco_indexed_images_create(moco_dataset **out, moco_context *context, const moco_image_limits *limits,
                                        moco_image_index *index, int descriptor, const char *place) {

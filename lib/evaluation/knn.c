@@ -36,6 +36,13 @@ moco_status moco_knn_config_init(moco_knn_config *config, uint32_t struct_size) 
                             "moco_knn_config");
 }
 
+moco_status moco_knn_check_config(const moco_knn_config *config) {
+    MOCO_REQUIRE(config->k >= 1, "k is %d; it must be at least 1", config->k);
+    MOCO_REQUIRE(config->temperature > 0 && isfinite(config->temperature),
+                 "temperature is %g; it must be above 0 and finite", config->temperature);
+    return MOCO_OK;
+}
+
 /* --- Rows of length 1 --- */
 
 static moco_status normalize_rows(const float *source, int64_t n, int64_t dim, const char *what, float *target) {
@@ -90,9 +97,7 @@ moco_status moco_knn_create(moco_knn **out, moco_context *context, const float *
     MOCO_REQUIRE(dim >= 1 && dim <= INT32_MAX, "dim is %lld; it must be 1 to %d", (long long) dim, INT32_MAX);
     MOCO_REQUIRE(classes >= 1 && classes <= INT32_MAX, "classes is %lld; it must be 1 to %d", (long long) classes,
                  INT32_MAX);
-    MOCO_REQUIRE(settings.k >= 1, "k is %d; it must be at least 1", settings.k);
-    MOCO_REQUIRE(settings.temperature > 0 && isfinite(settings.temperature),
-                 "temperature is %g; it must be above 0 and finite", settings.temperature);
+    MOCO_TRY(moco_knn_check_config(&settings));
 
     moco_knn *knn = (moco_knn *) moco_allocate_zeroed(context, 1, sizeof *knn);
     if (knn == NULL) return MOCO_OUT_OF_MEMORY;
@@ -136,6 +141,7 @@ typedef struct knn_run {
     int32_t workers;
     moco_knn_scratch *scratch; /* by worker */
     int32_t *ranking;          /* of the block in progress: block_queries x classes */
+    int64_t *voted;            /* of the block in progress: how many classes have a vote; NULL: nobody asks */
 } knn_run;
 
 static moco_status plan_scores(knn_run *run) {
@@ -217,8 +223,9 @@ static moco_status compute_scores(knn_run *run) {
 static void rank_query(void *argument, int64_t task, int32_t worker) {
     const knn_run *run = (const knn_run *) argument;
     const moco_knn_bank *bank = &run->knn->bank;
-    moco_knn_select(bank, run->queries + task * bank->dim, run->scores + task * bank->count, &run->scratch[worker],
-                    run->ranking + task * bank->classes);
+    const int64_t voted = moco_knn_select(bank, run->queries + task * bank->dim, run->scores + task * bank->count,
+                                          &run->scratch[worker], run->ranking + task * bank->classes);
+    if (run->voted != NULL) run->voted[task] = voted;
 }
 
 /* ranking: n x classes, n <= block_queries. */
@@ -240,12 +247,22 @@ static void release_run(knn_run *run) {
     moco_layer_release(&run->layer);
 }
 
+/* Whether an array of so many rows and columns can be at all. */
+static moco_status check_table(int64_t rows, int64_t columns, size_t element_size, const char *what) {
+    int64_t elements;
+    size_t bytes;
+    MOCO_TRY(moco_checked_multiply(rows, columns, what, &elements));
+    return moco_checked_bytes(elements, element_size, what, &bytes);
+}
+
 moco_status moco_knn_classify(const moco_knn *knn, const float *features, int64_t n, int32_t *ranking) {
     MOCO_REQUIRE_POINTER(knn);
-    MOCO_REQUIRE(n >= 0, "n is %lld; it must be at least 0", (long long) n);
+    MOCO_REQUIRE(n >= 0 && n <= INT32_MAX, "n is %lld; it must be 0 to %d", (long long) n, INT32_MAX);
     if (n == 0) return MOCO_OK;
     MOCO_REQUIRE_POINTER(features);
     MOCO_REQUIRE_POINTER(ranking);
+    MOCO_TRY(check_table(n, knn->bank.dim, sizeof *features, "n x dim of the features"));
+    MOCO_TRY(check_table(n, knn->bank.classes, sizeof *ranking, "n x classes of the ranking"));
     knn_run run = {.knn = knn};
     moco_status status = prepare_memory(&run, n);
     for (int64_t done = 0; done < n && status == MOCO_OK; done += run.block_queries) {
@@ -258,10 +275,11 @@ moco_status moco_knn_classify(const moco_knn *knn, const float *features, int64_
 
 /* --- Accuracy --- */
 
-static void count_hits(const int32_t *ranking, const int32_t *labels, int64_t n, int64_t classes, int64_t *first,
-                       int64_t *among_top) {
+/* Of n queries; a class that nobody voted for is no answer. */
+static void count_hits(const int32_t *ranking, const int64_t *voted, const int32_t *labels, int64_t n, int64_t classes,
+                       int64_t *first, int64_t *among_top) {
     for (int64_t i = 0; i < n; ++i) {
-        for (int64_t place = 0; place < moco_min_i64(TOP, classes); ++place) {
+        for (int64_t place = 0; place < moco_min_i64(TOP, voted[i]); ++place) {
             if (ranking[i * classes + place] != labels[i]) continue;
             *first += place == 0;
             *among_top += 1;
@@ -278,14 +296,17 @@ static moco_status evaluate_blocks(knn_run *run, const float *features, const in
     MOCO_TRY(moco_checked_multiply(run->block_queries, bank->classes, "the block's ranking", &elements));
     MOCO_TRY(moco_checked_bytes(elements, sizeof(int32_t), "the block's ranking", &bytes));
     int32_t *ranking = (int32_t *) moco_allocate(run->knn->context, bytes);
-    if (ranking == NULL) return MOCO_OUT_OF_MEMORY;
-    moco_status status = MOCO_OK;
+    run->voted = (int64_t *) moco_allocate_zeroed(run->knn->context, (size_t) run->block_queries, sizeof *run->voted);
+    moco_status status = ranking == NULL || run->voted == NULL ? MOCO_OUT_OF_MEMORY : MOCO_OK;
     for (int64_t done = 0; done < n && status == MOCO_OK; done += run->block_queries) {
         const int64_t block = moco_min_i64(run->block_queries, n - done);
         status = classify_block(run, features + done * bank->dim, block, ranking);
-        if (status == MOCO_OK) count_hits(ranking, labels + done, block, bank->classes, first, among_top);
-        if (status == MOCO_OK) status = moco_knn_watch_add(watch, block);
+        if (status == MOCO_OK) {
+            count_hits(ranking, run->voted, labels + done, block, bank->classes, first, among_top);
+            status = moco_knn_watch_add(watch, block);
+        }
     }
+    moco_deallocate(run->knn->context, run->voted);
     moco_deallocate(run->knn->context, ranking);
     return status;
 }
@@ -298,9 +319,10 @@ moco_status moco_knn_evaluate(const moco_knn *knn, const float *features, const 
 moco_status moco_knn_evaluate_watched(const moco_knn *knn, const float *features, const int32_t *labels, int64_t n,
                                       double *top1, double *top5, moco_knn_watch *watch) {
     MOCO_REQUIRE_POINTER(knn);
-    MOCO_REQUIRE(n >= 1, "n is %lld; it must be at least 1", (long long) n);
+    MOCO_REQUIRE(n >= 1 && n <= INT32_MAX, "n is %lld; it must be 1 to %d", (long long) n, INT32_MAX);
     MOCO_REQUIRE_POINTER(features);
     MOCO_REQUIRE_POINTER(labels);
+    MOCO_TRY(check_table(n, knn->bank.dim, sizeof *features, "n x dim of the features"));
     for (int64_t i = 0; i < n; ++i) {
         MOCO_REQUIRE(labels[i] >= 0 && labels[i] < knn->bank.classes, "labels[%lld] is %d; it must be 0 to %lld",
                      (long long) i, labels[i], (long long) knn->bank.classes - 1);

@@ -7,7 +7,7 @@
 #include "core/config.h"
 #include "data/dataset_internal.h"
 #include "encoder/encoder_internal.h"
-#include "evaluation/knn_watch.h"
+#include "evaluation/extract_request.h"
 
 static const moco_knn_measure_config default_config = {
     .struct_size = sizeof(moco_knn_measure_config),
@@ -20,6 +20,11 @@ static const moco_knn_measure_config default_config = {
 moco_status moco_knn_measure_config_init(moco_knn_measure_config *config, uint32_t struct_size) {
     return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,
                             "moco_knn_measure_config");
+}
+
+moco_status moco_knn_accuracy_init(moco_knn_accuracy *accuracy, uint32_t struct_size) {
+    const moco_knn_accuracy none = {.struct_size = sizeof none};
+    return moco_config_init(accuracy, struct_size, &none, sizeof none, sizeof none, "moco_knn_accuracy");
 }
 
 /* --- That labels mean the same in both --- */
@@ -62,20 +67,18 @@ static void keep_labelled(labelled_rows *table, int64_t count, int64_t dim) {
     }
 }
 
-/* The first `count` images. On failure the tables are the caller's to release, too. */
-static moco_status extract(labelled_rows *table, moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment,
-                           const moco_knn_measure_config *config, int64_t count, moco_knn_watch *watch) {
-    const int64_t dim = moco_extract_dim(encoder, augment, config->output);
+/* On failure the tables are the caller's to release, too. */
+static moco_status extract(labelled_rows *table, const moco_extract_request *request, int64_t dim) {
+    moco_context *context = request->dataset->context;
     int64_t elements;
     size_t bytes;
-    MOCO_TRY(moco_checked_multiply(count, dim, "images x row length", &elements));
+    MOCO_TRY(moco_checked_multiply(request->count, dim, "images x row length", &elements));
     MOCO_TRY(moco_checked_bytes(elements, sizeof(float), "images x row length", &bytes));
-    table->rows = (float *) moco_allocate(dataset->context, bytes);
-    table->labels = (int32_t *) moco_allocate_zeroed(dataset->context, (size_t) count, sizeof *table->labels);
+    table->rows = (float *) moco_allocate(context, bytes);
+    table->labels = (int32_t *) moco_allocate_zeroed(context, (size_t) request->count, sizeof *table->labels);
     if (table->rows == NULL || table->labels == NULL) return MOCO_OUT_OF_MEMORY;
-    MOCO_TRY(moco_extract_watched(encoder, dataset, augment, config->output, 0, count, config->batch_size, table->rows,
-                                  table->labels, watch));
-    keep_labelled(table, count, dim);
+    MOCO_TRY(moco_extract_rows(request, table->rows, table->labels));
+    keep_labelled(table, request->count, dim);
     return MOCO_OK;
 }
 
@@ -86,18 +89,20 @@ static void release(labelled_rows *table, moco_context *context) {
 
 /* --- Measuring --- */
 
+static moco_knn_config knn_settings(const moco_knn_measure_config *config) {
+    return (moco_knn_config){
+        .struct_size = sizeof(moco_knn_config), .k = config->k, .temperature = config->temperature};
+}
+
 static moco_status evaluate(const labelled_rows *bank, const labelled_rows *tested, int64_t dim, moco_dataset *train,
                             const moco_knn_measure_config *config, moco_knn_accuracy *measured, moco_knn_watch *watch) {
     moco_knn *knn = NULL;
-    moco_knn_config knn_config;
-    MOCO_TRY(moco_knn_config_init(&knn_config, sizeof knn_config));
-    knn_config.k = config->k;
-    knn_config.temperature = config->temperature;
+    const moco_knn_config settings = knn_settings(config);
     MOCO_REQUIRE(bank->count > 0 && tested->count > 0,
                  "%lld training and %lld test images could be read and have a label; kNN needs at least one of each",
                  (long long) bank->count, (long long) tested->count);
     MOCO_TRY(moco_knn_create(&knn, train->context, bank->rows, bank->labels, bank->count, dim,
-                             moco_dataset_classes(train), &knn_config));
+                             moco_dataset_classes(train), &settings));
     watch->progress.stage = MOCO_KNN_STAGE_COMPARE;
     watch->progress.done = 0;
     watch->progress.total = tested->count;
@@ -109,51 +114,96 @@ static moco_status evaluate(const labelled_rows *bank, const labelled_rows *test
     return status;
 }
 
-static void retain(moco_encoder *encoder, moco_dataset *train, moco_dataset *test, moco_augment *augment) {
-    if (encoder != NULL) moco_encoder_retain(encoder);
-    moco_dataset_retain(train);
-    moco_dataset_retain(test);
-    moco_augment_retain(augment);
+/* The bank's images: all, or a choice, whose indices are then the caller's to free. */
+static moco_status choose_bank(moco_extract_request *known, const moco_knn_measure_config *config, int64_t **indices) {
+    moco_dataset *train = known->dataset;
+    if (config->bank == 0 || config->bank >= train->count) return MOCO_OK;
+    *indices = (int64_t *) moco_allocate(train->context, (size_t) config->bank * sizeof **indices);
+    if (*indices == NULL) return MOCO_OUT_OF_MEMORY;
+    known->indices = *indices;
+    MOCO_TRY(moco_dataset_choose(train, config->bank, config->bank_seed, *indices, &known->count));
+    MOCO_REQUIRE(known->count > 0, "none of the %lld training images has a label; kNN needs labels",
+                 (long long) train->count);
+    return MOCO_OK;
 }
 
-static void let_go(moco_encoder *encoder, moco_dataset *train, moco_dataset *test, moco_augment *augment) {
-    moco_encoder_destroy(encoder);
-    moco_dataset_destroy(train);
-    moco_dataset_destroy(test);
-    moco_augment_destroy(augment);
+/* With both requests checked, before the first image is read. */
+static moco_status prepare(moco_extract_request *known, moco_extract_request *tested,
+                           const moco_knn_measure_config *config, int64_t **indices, int64_t *dim) {
+    int64_t test_dim = 0;
+    const moco_knn_config settings = knn_settings(config);
+    MOCO_TRY(moco_knn_check_config(&settings));
+    MOCO_REQUIRE(config->bank >= 0, "bank is %lld; it must be 0 (all images) or more", (long long) config->bank);
+    MOCO_TRY(check_classes(known->dataset, tested->dataset));
+    MOCO_TRY(choose_bank(known, config, indices));
+    MOCO_TRY(moco_extract_check(known, dim));
+    MOCO_TRY(moco_extract_check(tested, &test_dim));
+    MOCO_REQUIRE(*dim == test_dim,
+                 "the test images have %lld values each, the training images %lld; without an augment both must be "
+                 "alike",
+                 (long long) test_dim, (long long) *dim);
+    return MOCO_OK;
+}
+
+/* A callback may destroy its handles while they are at work. */
+static void retain(const moco_extract_request *request) {
+    if (request->encoder != NULL) moco_encoder_retain(request->encoder);
+    if (request->augment != NULL) moco_augment_retain(request->augment);
+    moco_dataset_retain(request->dataset);
+}
+
+static void let_go(const moco_extract_request *request) {
+    moco_encoder_destroy(request->encoder);
+    moco_augment_destroy(request->augment);
+    moco_dataset_destroy(request->dataset);
+}
+
+static moco_status measure(moco_extract_request *known, moco_extract_request *tested,
+                           const moco_knn_measure_config *config, moco_knn_watch *watch, moco_knn_accuracy *measured) {
+    int64_t *indices = NULL, dim = 0;
+    labelled_rows bank_rows = {.rows = NULL}, test_rows = {.rows = NULL};
+    moco_status status = prepare(known, tested, config, &indices, &dim);
+    watch->progress.total = known->count + tested->count;
+    if (status == MOCO_OK) status = extract(&bank_rows, known, dim);
+    if (status == MOCO_OK) status = extract(&test_rows, tested, dim);
+    if (status == MOCO_OK) status = evaluate(&bank_rows, &test_rows, dim, known->dataset, config, measured, watch);
+    release(&bank_rows, known->dataset->context);
+    release(&test_rows, tested->dataset->context);
+    moco_deallocate(known->dataset->context, indices);
+    return status;
 }
 
 moco_status moco_knn_measure(moco_encoder *encoder, moco_dataset *train, moco_dataset *test, moco_augment *augment,
                              const moco_knn_measure_config *config, moco_knn_accuracy *accuracy) {
     MOCO_REQUIRE_POINTER(train);
     MOCO_REQUIRE_POINTER(test);
-    MOCO_REQUIRE_POINTER(augment);
     MOCO_REQUIRE_POINTER(accuracy);
     MOCO_REQUIRE(accuracy->struct_size >= sizeof *accuracy,
-                 "struct_size of moco_knn_accuracy is %u; set it to sizeof(moco_knn_accuracy), at least %zu",
+                 "struct_size of moco_knn_accuracy is %u; call moco_knn_accuracy_init first, or set it to "
+                 "sizeof(moco_knn_accuracy), at least %zu",
                  accuracy->struct_size, sizeof *accuracy);
     moco_knn_measure_config settings = default_config;
     if (config != NULL) {
         MOCO_TRY(moco_config_read(&settings, config, sizeof settings, sizeof settings, "moco_knn_measure_config"));
     }
-    MOCO_REQUIRE(settings.bank >= 0, "bank is %lld; it must be 0 (all images) or more", (long long) settings.bank);
-    MOCO_TRY(check_classes(train, test));
-    const int64_t bank = settings.bank == 0 ? train->count : moco_min_i64(settings.bank, train->count);
-    const int64_t dim = moco_extract_dim(encoder, augment, settings.output);
-    labelled_rows known = {.rows = NULL}, tested = {.rows = NULL};
     moco_knn_accuracy measured = {.struct_size = sizeof measured};
     moco_knn_watch watch = {
-        .tell = settings.progress,
-        .user = settings.user,
-        .progress = {.struct_size = sizeof watch.progress, .total = bank + test->count},
-    };
-    retain(encoder, train, test, augment); /* progress may destroy its handles */
-    moco_status status = extract(&known, encoder, train, augment, &settings, bank, &watch);
-    if (status == MOCO_OK) status = extract(&tested, encoder, test, augment, &settings, test->count, &watch);
-    if (status == MOCO_OK) status = evaluate(&known, &tested, dim, train, &settings, &measured, &watch);
-    release(&known, train->context);
-    release(&tested, test->context);
-    let_go(encoder, train, test, augment);
+        .tell = settings.progress, .user = settings.user, .progress = {.struct_size = sizeof watch.progress}};
+    moco_extract_request known = {.encoder = encoder,
+                                  .dataset = train,
+                                  .augment = augment,
+                                  .output = settings.output,
+                                  .count = train->count,
+                                  .batch_size = settings.batch_size,
+                                  .watch = &watch};
+    moco_extract_request tested = known;
+    tested.dataset = test;
+    tested.count = test->count;
+    retain(&known);
+    retain(&tested);
+    const moco_status status = measure(&known, &tested, &settings, &watch, &measured);
+    let_go(&known);
+    let_go(&tested);
     if (status != MOCO_OK) return status;
     return moco_output_write(accuracy, &measured, sizeof measured, sizeof measured, "moco_knn_accuracy");
 }

@@ -6,7 +6,8 @@
 
 #include "core/checked.h"
 
-#define LANES 8
+#define LANES   8
+#define NO_VOTE (-1.0) /* below every vote; one that is very far away may count 0 */
 
 /* --- Working memory --- */
 
@@ -135,20 +136,26 @@ static int64_t find_candidates(const moco_knn_bank *bank, const float *query, co
     return found;
 }
 
-void moco_knn_select(const moco_knn_bank *bank, const float *query, const float *similarities,
-                     moco_knn_scratch *scratch, int32_t *ranking) {
+int64_t moco_knn_select(const moco_knn_bank *bank, const float *query, const float *similarities,
+                        moco_knn_scratch *scratch, int32_t *ranking) {
     moco_ranked *neighbours = scratch->candidates;
     const int64_t found = find_candidates(bank, query, similarities, scratch);
     sort_ranked(neighbours, found);
     for (int64_t c = 0; c < bank->classes; ++c) {
-        scratch->votes[c].score = 0;
+        scratch->votes[c].score = NO_VOTE;
         scratch->votes[c].index = c;
     }
     /* exp(s / t), all divided by the nearest's, which changes no ranking and can't overflow. */
+    int64_t voted = 0;
     for (int64_t i = 0; i < moco_min_i64(bank->k, found); ++i) {
-        scratch->votes[bank->labels[neighbours[i].index]].score +=
-            exp((neighbours[i].score - neighbours[0].score) / bank->temperature);
+        moco_ranked *class = &scratch->votes[bank->labels[neighbours[i].index]];
+        if (class->score == NO_VOTE) {
+            class->score = 0;
+            ++voted;
+        }
+        class->score += exp((neighbours[i].score - neighbours[0].score) / bank->temperature);
     }
     sort_ranked(scratch->votes, bank->classes);
     for (int64_t c = 0; c < bank->classes; ++c) ranking[c] = (int32_t) scratch->votes[c].index;
+    return voted;
 }

@@ -32,8 +32,9 @@ void moco_knn_scratch_release(moco_knn_scratch *scratch, moco_context *context);
 
 /* similarities[count]: query . row in float32, summed in any order, which only narrows the choice: the neighbours are
  * then chosen, ordered and weighted by similarities computed here in float64, so that neither the backend nor the
- * number of threads can change a ranking. ranking[classes]: best first. */
-void moco_knn_select(const moco_knn_bank *bank, const float *query, const float *similarities,
-                     moco_knn_scratch *scratch, int32_t *ranking);
+ * number of threads can change a ranking. ranking[classes]: best first, those without a vote last. Returns how many
+ * classes have a vote. */
+int64_t moco_knn_select(const moco_knn_bank *bank, const float *query, const float *similarities,
+                        moco_knn_scratch *scratch, int32_t *ranking);
 
 #endif

@@ -14,11 +14,11 @@ typedef struct moco_knn_watch {
 /* `watch` NULL is a no-op. CALLBACK where the caller wants no more. */
 moco_status moco_knn_watch_add(moco_knn_watch *watch, int64_t images);
 
-/* moco_extract and moco_knn_evaluate, watched. */
-moco_status moco_extract_watched(moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment, int32_t output,
-                                 int64_t first, int64_t count, int64_t batch_size, float *rows, int32_t *labels,
-                                 moco_knn_watch *watch);
+/* moco_knn_evaluate, watched. */
 moco_status moco_knn_evaluate_watched(const moco_knn *knn, const float *features, const int32_t *labels, int64_t n,
                                       double *top1, double *top5, moco_knn_watch *watch);
+
+/* INVALID_ARGUMENT where moco_knn_create would refuse these settings. */
+moco_status moco_knn_check_config(const moco_knn_config *config);
 
 #endif

@@ -148,6 +148,40 @@ static void dims(void **state) {
     destroy_fixture(&f);
 }
 
+/* A host's own tensors, of any channels, shape and range, go in as they are where there is no augment. */
+static void tensors_need_no_augment(void **state) {
+    (void) state;
+    enum { N = 11, C = 2, H = 3, W = 5, SIZE = C * H * W };
+    static float pixels[N * SIZE], rows[N * SIZE], expected[N * SIZE];
+    fixture f;
+    moco_dataset *tensors = NULL;
+    moco_encoder *encoder = NULL;
+    moco_encoder_config config;
+    int32_t labels[N], seen[N];
+    make_fixture(&f, 3, "mlp");
+    for (int i = 0; i < N * SIZE; ++i) pixels[i] = (float) (i * 29 % 101) - 50;
+    for (int i = 0; i < N; ++i) labels[i] = i % 4 - 1;
+    assert_ok(moco_dataset_create_memory(&tensors, f.context, pixels, MOCO_PIXELS_FLOAT32, labels, N, C, H, W, 0));
+    assert_ok(moco_encoder_config_init(&config, sizeof config));
+    config.architecture = "mlp";
+    config.channels = C;
+    config.embedding_dim = DIM;
+    config.mlp_input_dim = SIZE;
+    config.mlp_hidden_dim = 10;
+    assert_ok(moco_encoder_create(&encoder, f.context, &config));
+    assert_ok(moco_extract(NULL, tensors, NULL, MOCO_OUTPUT_PIXELS, 2, N - 3, 4, rows, seen));
+    assert_memory_equal(rows, pixels + 2 * SIZE, (N - 3) * SIZE * sizeof *rows);
+    assert_memory_equal(seen, labels + 2, (N - 3) * sizeof *seen);
+    assert_int_equal(moco_extract_dim(NULL, NULL, MOCO_OUTPUT_PIXELS), 0);
+    assert_int_equal(moco_extract_dim(encoder, NULL, MOCO_OUTPUT_EMBEDDINGS), DIM);
+    assert_ok(moco_encoder_evaluate(encoder, pixels, N, H, W, expected));
+    assert_ok(moco_extract(encoder, tensors, NULL, MOCO_OUTPUT_EMBEDDINGS, 0, N, N, rows, NULL));
+    assert_memory_equal(rows, expected, N * DIM * sizeof *rows);
+    moco_encoder_destroy(encoder);
+    moco_dataset_destroy(tensors);
+    destroy_fixture(&f);
+}
+
 static void threads_change_nothing(void **state) {
     (void) state;
     static float rows[3][COUNT * 64];
@@ -208,7 +242,9 @@ static void arguments_are_checked(void **state) {
     const int32_t features = MOCO_OUTPUT_FEATURES;
     refused(moco_extract(NULL, f.dataset, f.augment, features, 0, 1, 1, rows, NULL), "encoder");
     refused(moco_extract(f.encoder, NULL, f.augment, features, 0, 1, 1, rows, NULL), "dataset");
-    refused(moco_extract(f.encoder, f.dataset, NULL, features, 0, 1, 1, rows, NULL), "augment");
+    refused(
+        moco_extract(f.encoder, f.dataset, NULL, features, 0, 2, 1, rows, NULL),
+        "augment is NULL, so that images are taken as they are, but image 1 has 9 x 9 pixels and others have 8 x 8");
     refused(moco_extract(f.encoder, f.dataset, f.augment, 3, 0, 1, 1, rows, NULL), "output");
     refused(moco_extract(f.encoder, f.dataset, f.augment, features, -1, 1, 1, rows, NULL), "first");
     refused(moco_extract(f.encoder, f.dataset, f.augment, features, 0, COUNT + 1, 1, rows, NULL), "count");
@@ -222,15 +258,18 @@ static void arguments_are_checked(void **state) {
     moco_dataset *one_channel = NULL;
     assert_ok(moco_dataset_create_memory(&one_channel, f.context, grey, MOCO_PIXELS_FLOAT32, NULL, 2, 1, 4, 4, 1));
     refused(moco_extract(f.encoder, one_channel, f.augment, features, 0, 1, 1, rows, NULL), "1 channels");
+    refused(moco_extract(f.encoder, one_channel, NULL, features, 0, 1, 1, rows, NULL),
+            "1 channels; the encoder takes 3");
     moco_dataset_destroy(one_channel);
     destroy_fixture(&f);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_the_images_own),  cmocka_unit_test(dims),
-        cmocka_unit_test(threads_change_nothing),   cmocka_unit_test(the_encoder_is_not_changed),
-        cmocka_unit_test(a_failing_image_stops_it), cmocka_unit_test(arguments_are_checked),
+        cmocka_unit_test(rows_are_the_images_own), cmocka_unit_test(dims),
+        cmocka_unit_test(threads_change_nothing),  cmocka_unit_test(the_encoder_is_not_changed),
+        cmocka_unit_test(tensors_need_no_augment), cmocka_unit_test(a_failing_image_stops_it),
+        cmocka_unit_test(arguments_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -280,6 +280,42 @@ static void accuracies(void **state) {
     free_problem(&p);
 }
 
+/* Labels that have nothing to do with the rows: with one neighbour there is one answer, and the other classes, which
+ * fill the ranking up, are none. */
+static void classes_without_a_vote_are_no_answers(void **state) {
+    (void) state;
+    problem p = random_problem(8, 600, 16, 10, 500, 1, 0.1);
+    moco_context *context = open_context(2);
+    int32_t *labels = (int32_t *) malloc(500 * sizeof *labels);
+    moco_random random;
+    double top1[3] = {0}, top5[3] = {0};
+    const int32_t ks[3] = {1, 2, 600};
+    assert_non_null(labels);
+    moco_random_init(&random, 3, MOCO_RANDOM_TEST, 0, 0);
+    for (int64_t i = 0; i < p.n; ++i) labels[i] = (int32_t) moco_random_below(&random, 10);
+    for (int i = 0; i < 3; ++i) {
+        moco_knn *knn = make_knn(context, p.bank, p.labels, p.count, p.dim, p.classes, ks[i], 10.0);
+        assert_ok(moco_knn_evaluate(knn, p.queries, labels, p.n, &top1[i], &top5[i]));
+        moco_knn_destroy(knn);
+    }
+    assert_true(top1[0] > 0.05 && top1[0] < 0.15 && top5[0] == top1[0]);
+    assert_true(top5[1] > top1[1] && top5[1] < 0.27); /* two answers at most: 2 in 10 */
+    assert_true(top5[2] > 0.4 && top5[2] < 0.6);      /* all classes: 5 in 10 */
+    /* A vote that is too small for a double is one nevertheless. */
+    const float bank[] = {1, 0, 0, 1}, query[] = {1, 0};
+    const int32_t two[] = {1, 0}, far_label[] = {0};
+    moco_knn *knn = make_knn(context, bank, two, 2, 2, 3, 2, 1e-6);
+    assert_ok(moco_knn_evaluate(knn, query, far_label, 1, &top1[0], &top5[0]));
+    assert_true(top1[0] == 0 && top5[0] == 1);
+    int32_t ranking[3];
+    assert_ok(moco_knn_classify(knn, query, 1, ranking));
+    assert_true(ranking[0] == 1 && ranking[1] == 0 && ranking[2] == 2);
+    moco_knn_destroy(knn);
+    moco_context_destroy(context);
+    free(labels);
+    free_problem(&p);
+}
+
 /* --- Extremes --- */
 
 static void zero_rows_tiny_temperatures_huge_values(void **state) {
@@ -321,6 +357,16 @@ static void arguments_are_checked(void **state) {
     moco_knn *knn = NULL;
     moco_knn_config config;
     refused(moco_knn_config_init(NULL, sizeof config), "moco_knn_config");
+    /* Nothing is read of arrays that can't be. */
+    int32_t place = 7;
+    assert_ok(moco_knn_create(&knn, context, bank, labels, 2, 2, INT32_MAX, NULL));
+    refused(moco_knn_classify(knn, bank, INT64_MAX, &place), "n is 9223372036854775807; it must be 0 to 2147483647");
+    refused(moco_knn_classify(knn, bank, (int64_t) 1 << 40, &place), "n is 1099511627776");
+    refused(moco_knn_classify(knn, bank, INT32_MAX, &place), "n x classes of the ranking");
+    refused(moco_knn_evaluate(knn, bank, labels, (int64_t) 1 << 31, NULL, NULL), "n is 2147483648; it must be 1 to");
+    assert_int_equal(place, 7);
+    moco_knn_destroy(knn);
+    knn = NULL;
     refused(moco_knn_config_init(&config, 3), "struct_size");
     assert_ok(moco_knn_config_init(&config, sizeof config));
     assert_int_equal(config.k, 200);
@@ -372,6 +418,7 @@ int main(void) {
         cmocka_unit_test(of_equal_votes_the_lower_class_is_first),
         cmocka_unit_test(one_class_is_always_right),
         cmocka_unit_test(accuracies),
+        cmocka_unit_test(classes_without_a_vote_are_no_answers),
         cmocka_unit_test(zero_rows_tiny_temperatures_huge_values),
         cmocka_unit_test(arguments_are_checked),
     };

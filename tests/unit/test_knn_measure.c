@@ -7,10 +7,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <string.h>
 
 #include <moco.h>
 
+#include "core/random.h"
+#include "data/dataset_internal.h"
 #include "support/fake_images.h"
 #include "support/image_files.h"
 
@@ -51,7 +54,33 @@ static moco_dataset *open_data(const char *description) {
 
 /* --- Measuring --- */
 
-/* The fractions by moco_extract and moco_knn_classify: pixels of the first `bank` images, k neighbours. */
+/* How many classes the k rows nearest to `row` have, by the definition. */
+static int64_t classes_that_vote(const float *known, const int32_t *labels, int64_t count, const float *row,
+                                 int32_t k) {
+    int32_t taken[TRAIN] = {0}, voted[11] = {0};
+    int64_t classes = 0;
+    for (int32_t neighbour = 0; neighbour < k && neighbour < count; ++neighbour) {
+        int64_t nearest = -1;
+        double best = 0;
+        for (int64_t i = 0; i < count; ++i) {
+            double dot = 0, length = 0;
+            for (int64_t c = 0; c < VIEW; ++c) {
+                dot += (double) known[i * VIEW + c] * (double) row[c];
+                length += (double) known[i * VIEW + c] * (double) known[i * VIEW + c];
+            }
+            const double cosine = length > 0 ? dot / sqrt(length) : 0;
+            if (taken[i] || (nearest >= 0 && cosine <= best)) continue;
+            nearest = i;
+            best = cosine;
+        }
+        taken[nearest] = 1;
+        classes += voted[labels[nearest]] == 0;
+        voted[labels[nearest]] = 1;
+    }
+    return classes;
+}
+
+/* The fractions by moco_extract and moco_knn_classify: pixels of all images, or of the `bank` that are chosen. */
 static void measure_by_hand(moco_dataset *train, moco_dataset *test, moco_augment *augment, int64_t bank, int32_t k,
                             moco_knn_accuracy *accuracy) {
     static float known[TRAIN * VIEW], tested[TEST * VIEW];
@@ -62,7 +91,15 @@ static void measure_by_hand(moco_dataset *train, moco_dataset *test, moco_augmen
     assert_succeeds(moco_knn_config_init(&config, sizeof config));
     config.k = k;
     config.temperature = 0.3;
-    assert_succeeds(moco_extract(NULL, train, augment, MOCO_OUTPUT_PIXELS, 0, bank, 7, known, known_labels));
+    int64_t chosen[TRAIN], count_chosen = bank;
+    for (int64_t i = 0; i < bank; ++i) chosen[i] = i;
+    if (bank < TRAIN) assert_succeeds(moco_dataset_choose(train, bank, 0, chosen, &count_chosen));
+    assert_int_equal(count_chosen, bank);
+    for (int64_t i = 0; i < bank; ++i) {
+        const moco_status status =
+            moco_extract(NULL, train, augment, MOCO_OUTPUT_PIXELS, chosen[i], 1, 7, known + i * VIEW, known_labels + i);
+        if (status != MOCO_OK) known_labels[i] = MOCO_UNREADABLE; /* it is alone, so that this is a failure */
+    }
     assert_succeeds(moco_extract(NULL, test, augment, MOCO_OUTPUT_PIXELS, 0, TEST, 7, tested, labels));
     int64_t kept = 0;
     for (int64_t i = 0; i < bank; ++i) {
@@ -77,7 +114,8 @@ static void measure_by_hand(moco_dataset *train, moco_dataset *test, moco_augmen
         if (labels[i] < 0) continue;
         count++;
         first += ranking[i * classes] == labels[i];
-        for (int r = 0; r < 5; ++r) five += ranking[i * classes + r] == labels[i];
+        const int64_t voted = classes_that_vote(known, known_labels, kept, tested + i * VIEW, k);
+        for (int r = 0; r < 5 && r < voted; ++r) five += ranking[i * classes + r] == labels[i];
     }
     accuracy->top1 = (double) first / (double) count;
     accuracy->top5 = (double) five / (double) count;
@@ -251,13 +289,166 @@ static void nonsense_is_refused(void **state) {
     assert_refuses(moco_knn_measure(NULL, named, named, augment, &config, &accuracy), MOCO_INVALID_ARGUMENT, "k is 0");
     assert_refuses(moco_knn_measure(NULL, NULL, named, augment, NULL, &accuracy), MOCO_INVALID_ARGUMENT, "train");
     assert_refuses(moco_knn_measure(NULL, named, NULL, augment, NULL, &accuracy), MOCO_INVALID_ARGUMENT, "test");
-    assert_refuses(moco_knn_measure(NULL, named, named, NULL, NULL, &accuracy), MOCO_INVALID_ARGUMENT, "augment");
     assert_refuses(moco_knn_measure(NULL, named, named, augment, NULL, NULL), MOCO_INVALID_ARGUMENT, "accuracy");
     assert_true(accuracy.top1 == 7.0);
     moco_augment_destroy(augment);
     moco_dataset_destroy(named);
     moco_dataset_destroy(unlabelled);
     moco_dataset_destroy(others);
+}
+
+/* --- A part of the training images --- */
+
+enum { SORTED_CLASSES = 10, OF_EACH = 60, SORTED = SORTED_CLASSES * OF_EACH };
+
+/* Images around a pattern for each class, one class after another, as a folder has them; and how many were read. */
+typedef struct sorted_images {
+    int64_t seed;
+    atomic_int reads;
+} sorted_images;
+
+static int32_t sorted_info(int64_t index, int64_t *h, int64_t *w, int32_t *label, void *user) {
+    (void) user;
+    *h = *w = SIDE;
+    *label = (int32_t) (index / OF_EACH);
+    return 0;
+}
+
+static int32_t sorted_read(int64_t index, float *pixels, void *user) {
+    sorted_images *images = (sorted_images *) user;
+    moco_random random, pattern;
+    atomic_fetch_add(&images->reads, 1);
+    moco_random_init(&random, 5, MOCO_RANDOM_TEST, (uint64_t) images->seed, (uint64_t) index);
+    moco_random_init(&pattern, 5, MOCO_RANDOM_TEST, 9, (uint64_t) (index / OF_EACH));
+    for (int i = 0; i < VIEW; ++i) {
+        pixels[i] = (float) (moco_random_normal(&pattern) + 3.0 * moco_random_normal(&random));
+    }
+    return 0;
+}
+
+static moco_dataset *sorted_dataset(sorted_images *images, int64_t seed) {
+    moco_dataset *dataset = NULL;
+    *images = (sorted_images){.seed = seed};
+    assert_succeeds(moco_dataset_create_callback(&dataset, context, SORTED, 3, sorted_info, sorted_read, images));
+    dataset->classes = SORTED_CLASSES;
+    return dataset;
+}
+
+/* What a bank of N random images gives, by hand, many times. */
+static double shuffled_top1(moco_dataset *train, moco_dataset *test, int64_t bank, uint64_t seed) {
+    static float known[SORTED * VIEW], tested[SORTED * VIEW], rows[SORTED * VIEW];
+    static int32_t labels[SORTED], test_labels[SORTED], row_labels[SORTED];
+    static int64_t order[SORTED];
+    moco_random random;
+    moco_knn *knn = NULL;
+    moco_knn_config config;
+    double top1 = 0;
+    assert_succeeds(moco_knn_config_init(&config, sizeof config));
+    config.k = 5;
+    assert_succeeds(moco_extract(NULL, train, NULL, MOCO_OUTPUT_PIXELS, 0, SORTED, 64, known, labels));
+    assert_succeeds(moco_extract(NULL, test, NULL, MOCO_OUTPUT_PIXELS, 0, SORTED, 64, tested, test_labels));
+    moco_random_init(&random, seed, MOCO_RANDOM_TEST, 1, 1);
+    moco_random_permutation(&random, SORTED, order);
+    for (int64_t i = 0; i < bank; ++i) {
+        memcpy(rows + i * VIEW, known + order[i] * VIEW, VIEW * sizeof *rows);
+        row_labels[i] = labels[order[i]];
+    }
+    assert_succeeds(moco_knn_create(&knn, context, rows, row_labels, bank, VIEW, SORTED_CLASSES, &config));
+    assert_succeeds(moco_knn_evaluate(knn, tested, test_labels, SORTED, &top1, NULL));
+    moco_knn_destroy(knn);
+    return top1;
+}
+
+static void a_bank_of_sorted_images_is_as_good_as_of_shuffled_ones(void **state) {
+    (void) state;
+    enum { BANK = 60 };
+    sorted_images train_images, test_images;
+    moco_dataset *train = sorted_dataset(&train_images, 1), *test = sorted_dataset(&test_images, 2);
+    moco_knn_measure_config config;
+    moco_knn_accuracy accuracy, again;
+    assert_succeeds(moco_knn_accuracy_init(&accuracy, sizeof accuracy));
+    assert_succeeds(moco_knn_accuracy_init(&again, sizeof again));
+    assert_succeeds(moco_knn_measure_config_init(&config, sizeof config));
+    assert_int_equal(config.bank_seed, 0);
+    config.k = 5;
+    config.output = MOCO_OUTPUT_PIXELS;
+    config.bank = BANK; /* as many as the first class has: of the first so many, top-1 was 0.1 */
+    assert_succeeds(moco_knn_measure(NULL, train, test, NULL, &config, &accuracy));
+    assert_int_equal(train_images.reads, BANK);
+    double mean = 0;
+    for (uint64_t seed = 0; seed < 8; ++seed) mean += shuffled_top1(train, test, BANK, seed) / 8;
+    assert_true(mean > 0.4 && mean < 0.95); /* a number that could be others */
+    if (fabs(accuracy.top1 - mean) > 0.1) fail_msg("%.3f of a sorted set, %.3f of a shuffled one", accuracy.top1, mean);
+    assert_succeeds(moco_knn_measure(NULL, train, test, NULL, &config, &again));
+    assert_true(again.top1 == accuracy.top1 && again.top5 == accuracy.top5);
+    config.bank_seed = 1;
+    assert_succeeds(moco_knn_measure(NULL, train, test, NULL, &config, &again));
+    assert_true(again.top1 != accuracy.top1 && fabs(again.top1 - mean) < 0.1);
+    config.bank = 2 * SORTED; /* more than there are: all */
+    assert_succeeds(moco_knn_measure(NULL, train, test, NULL, &config, &again));
+    assert_true(again.top1 > accuracy.top1);
+    moco_dataset_destroy(train);
+    moco_dataset_destroy(test);
+}
+
+/* Settings are looked at before the first image is. */
+static void settings_are_refused_at_once(void **state) {
+    (void) state;
+    sorted_images images;
+    moco_dataset *train = sorted_dataset(&images, 1), *one_channel = NULL;
+    moco_encoder *encoder = NULL;
+    moco_encoder_config encoder_config;
+    moco_knn_measure_config config;
+    moco_knn_accuracy accuracy;
+    static const float pixels[4 * SIDE * SIDE];
+    static const int32_t labels[4] = {0, 1, 2, 3};
+    assert_refuses(moco_knn_accuracy_init(NULL, sizeof accuracy), MOCO_INVALID_ARGUMENT, "moco_knn_accuracy is NULL");
+    assert_refuses(moco_knn_accuracy_init(&accuracy, 8), MOCO_INVALID_ARGUMENT,
+                   "struct_size of moco_knn_accuracy is 8");
+    assert_succeeds(moco_knn_accuracy_init(&accuracy, sizeof accuracy));
+    assert_true(accuracy.struct_size == sizeof accuracy && accuracy.top1 == 0.0 && accuracy.tested == 0);
+    assert_succeeds(moco_encoder_config_init(&encoder_config, sizeof encoder_config));
+    encoder_config.architecture = "mlp";
+    encoder_config.mlp_input_dim = VIEW;
+    encoder_config.mlp_hidden_dim = 16;
+    assert_succeeds(moco_encoder_create(&encoder, context, &encoder_config));
+    assert_succeeds(
+        moco_dataset_create_memory(&one_channel, context, pixels, MOCO_PIXELS_FLOAT32, labels, 4, 1, SIDE, SIDE, 0));
+    static const struct {
+        int32_t output, k;
+        double temperature;
+        int64_t bank, batch_size;
+        const char *word;
+    } wrong[] = {
+        {9, 5, 0.1, 0, 8, "output is 9"},
+        {MOCO_OUTPUT_PIXELS, 0, 0.1, 0, 8, "k is 0"},
+        {MOCO_OUTPUT_PIXELS, 5, 0.0, 0, 8, "temperature is 0"},
+        {MOCO_OUTPUT_PIXELS, 5, 0.1, -4, 8, "bank is -4"},
+        {MOCO_OUTPUT_PIXELS, 5, 0.1, 0, 0, "batch_size is 0"},
+        {MOCO_OUTPUT_FEATURES, 5, 0.1, 0, 8, "encoder is NULL"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
+        assert_succeeds(moco_knn_measure_config_init(&config, sizeof config));
+        config.output = wrong[i].output;
+        config.k = wrong[i].k;
+        config.temperature = wrong[i].temperature;
+        config.bank = wrong[i].bank;
+        config.batch_size = wrong[i].batch_size;
+        assert_refuses(moco_knn_measure(NULL, train, train, NULL, &config, &accuracy), MOCO_INVALID_ARGUMENT,
+                       wrong[i].word);
+    }
+    assert_refuses(moco_knn_measure(encoder, train, one_channel, NULL, NULL, &accuracy), MOCO_INVALID_ARGUMENT,
+                   "images have 1 channels; the encoder takes 3");
+    config.output = MOCO_OUTPUT_PIXELS;
+    config.batch_size = 8;
+    assert_refuses(moco_knn_measure(NULL, train, one_channel, NULL, &config, &accuracy), MOCO_INVALID_ARGUMENT,
+                   "64 values each, the training images 192");
+    assert_int_equal(images.reads, 0);
+    assert_succeeds(moco_knn_measure(encoder, train, train, NULL, NULL, &accuracy)); /* no augment at all */
+    assert_int_equal(images.reads, 2 * SORTED);
+    moco_encoder_destroy(encoder);
+    moco_dataset_destroy(train);
+    moco_dataset_destroy(one_channel);
 }
 
 /* --- Test images by custom --- */
@@ -355,6 +546,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(progress_counts_images_and_stops, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_and_unlabelled_images_are_left_out, setup, teardown),
         cmocka_unit_test_setup_teardown(nonsense_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bank_of_sorted_images_is_as_good_as_of_shuffled_ones, setup, teardown),
+        cmocka_unit_test_setup_teardown(settings_are_refused_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(synthetic_images_have_a_test_split, setup, teardown),
         cmocka_unit_test_setup_teardown(folders_have_their_test_images_beside, setup, teardown),
         cmocka_unit_test_setup_teardown(cifar_has_its_test_kind, setup, teardown),
