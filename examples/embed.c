@@ -9,6 +9,7 @@
 #include "support/command_line.h"
 #include "support/encoder_input.h"
 #include "support/example_support.h"
+#include "support/progress_bar.h"
 
 #define BATCH      256
 #define NPY_HEADER 128 /* of bytes in all: a multiple of 64, as NPY 1.0 asks */
@@ -88,12 +89,17 @@ static void embed_dataset(const encoder_input *input, moco_dataset *dataset, int
     FILE *row_file = open_npy(path, "f4", shape);
     snprintf(shape, sizeof shape, "(%" PRId64 ",)", count);
     FILE *label_file = open_npy(label_path, "i4", shape);
+    progress_bar bar;
+    progress_bar_start(&bar, stderr);
+    image_progress images = count_images(&bar, "");
     for (int64_t done = 0; done < count; done += BATCH) {
         const int64_t n = count - done < BATCH ? count - done : BATCH;
         broken += extract_batch(input, dataset, output, done, n, dim, rows, labels);
         write_npy(row_file, path, rows, (size_t) dim * sizeof *rows, (size_t) n);
         write_npy(label_file, label_path, labels, sizeof *labels, (size_t) n);
+        show_images(&images, 0, done + n, count);
     }
+    progress_bar_clear(&bar);
     close_npy(row_file, path);
     close_npy(label_file, label_path);
     free(rows);

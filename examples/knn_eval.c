@@ -5,6 +5,12 @@
 #include "support/command_line.h"
 #include "support/encoder_input.h"
 #include "support/example_support.h"
+#include "support/progress_bar.h"
+
+static int32_t on_progress(const moco_knn_progress *progress, void *user) {
+    show_images((image_progress *) user, progress->stage, progress->done, progress->total);
+    return 0;
+}
 
 int main(int argc, char **argv) {
     example_program = "knn_eval";
@@ -61,7 +67,14 @@ int main(int argc, char **argv) {
     config.bank = bank;
     config.k = (int32_t) k;
     config.temperature = temperature;
+    config.batch_size = evaluation_batch(input.augment);
+    progress_bar bar;
+    progress_bar_start(&bar, stderr);
+    image_progress images = count_images(&bar, "kNN ");
+    config.progress = on_progress;
+    config.user = &images;
     check(moco_knn_measure(input.encoder, input.data.train, input.data.test, input.augment, &config, &accuracy));
+    progress_bar_clear(&bar);
     printf("%s: kNN top-1 %.2f %%, top-5 %.2f %% of %lld test images of %s (k %lld, t %g, %lld-d %s, %.1f s)\n", path,
            100 * accuracy.top1, 100 * accuracy.top5, (long long) accuracy.tested, input.description, (long long) k,
            temperature, (long long) moco_extract_dim(input.encoder, input.augment, output),

@@ -33,38 +33,22 @@ echo "Built in $((SECONDS - from)) s."
 
 echo
 echo "== 3. Training"
+# A run of its own, which the next one replaces; a folder that you name yourself is for pretrain to look at.
 out=$work/run
+options=(--overwrite)
+for argument in "$@"; do
+    case ${previous:-} in --out) out=$argument ;; esac
+    case $argument in --out=*) out=${argument#--out=} ;; esac
+    case $argument in --out | --out=*) options=() ;; esac
+    previous=$argument
+done
 # Threads that wait by spinning are a little faster on an idle machine and many times slower beside other work.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
-"$work/bin/pretrain" --out "$out" "$@"
+"$work/bin/pretrain" --out "$out" "${options[@]}" "$@"
 
-# Every kNN measurement is a number "knn_top1" in one line of metrics.jsonl; the first line is before training.
 echo
 echo "== 4. What was learned"
-awk '
-function number(key,    text) {
-    if (!match($0, "\"" key "\": [-0-9.e+]+")) return -1
-    text = substr($0, RSTART, RLENGTH)
-    sub(/.*: /, "", text)
-    return text + 0
-}
-function bar(label, value,    line, i) {
-    line = ""
-    for (i = 1; i <= value * 50 + 0.5; ++i) line = line "#"
-    printf "  %-18s %5.1f %%  %s\n", label, 100 * value, line
-}
-number("pixels_knn_top1") >= 0 { pixels = number("pixels_knn_top1"); untrained = number("knn_top1"); next }
-number("knn_top1") >= 0 { trained = number("knn_top1"); bars[++count] = trained; epochs[count] = number("epoch") + 1 }
-END {
-    if (!count) { print "  no measurement: the run stopped too early"; exit }
-    print "Test images whose class their nearest training images tell (kNN), by what is compared:"
-    bar("raw pixels", pixels)
-    bar("untrained encoder", untrained)
-    for (i = 1; i < count; ++i) bar("epoch " epochs[i], bars[i])
-    bar("trained encoder", trained)
-    better = pixels > untrained ? pixels : untrained
-    printf "  gain: %+.1f points over the better of the first two\n", 100 * (trained - better)
-}' "$out/metrics.jsonl"
+awk -f "$here/examples/pretrain/learning_bars.awk" "$out/metrics.jsonl"
 
 cat <<END
 

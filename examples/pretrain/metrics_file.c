@@ -2,95 +2,147 @@
 
 #include <errno.h>
 #include <math.h>
+#include <moco/names.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "support/example_support.h"
 
-#define PATH_SIZE 4096
+#define SECONDS_PER_PROGRESS 10.0
 
-void make_folder(const char *folder) {
-    char path[PATH_SIZE];
-    if (strlen(folder) >= sizeof path) stop("the folder's name is too long");
-    strcpy(path, folder);
-    for (char *end = path + 1;; ++end) {
-        if (*end != '/' && *end != '\0') continue;
-        const char kept = *end;
-        *end = '\0';
-        if (mkdir(path, 0777) != 0 && errno != EEXIST) stop("cannot make the folder %s: %s", path, strerror(errno));
-        *end = kept;
-        if (kept == '\0') break;
-    }
-    struct stat info;
-    if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode)) stop("%s is no folder", folder);
+void open_metrics(metrics_file *file, int descriptor) {
+    const off_t end = lseek(descriptor, 0, SEEK_END);
+    *file = (metrics_file){.descriptor = descriptor, .bytes = end > 0 ? (int64_t) end : 0, .written = seconds_now()};
 }
 
-FILE *open_metrics(const char *folder) {
-    char path[PATH_SIZE];
-    if (snprintf(path, sizeof path, "%s/metrics.jsonl", folder) >= (int) sizeof path)
-        stop("the folder's name is too long");
-    FILE *file = fopen(path, "w");
-    if (file == NULL) stop("cannot write %s: %s", path, strerror(errno));
-    setvbuf(file, NULL, _IOLBF, BUFSIZ);
-    return file;
+/* --- A line, which is made in memory first --- */
+
+typedef struct metrics_line {
+    FILE *stream;
+    char *text;
+    size_t bytes;
+} metrics_line;
+
+static void begin_line(metrics_line *line, const char *kind, int64_t epoch, int64_t step) {
+    line->stream = open_memstream(&line->text, &line->bytes);
+    if (line->stream == NULL) stop("out of memory");
+    fprintf(line->stream, "{\"kind\": \"%s\", \"epoch\": %lld, \"step\": %lld", kind, (long long) epoch,
+            (long long) step);
 }
 
 /* JSON has no NaN and no infinity. Nine digits tell any two float32 apart. */
-static void put_number(FILE *file, const char *key, double value) {
+static void put_number(metrics_line *line, const char *key, double value) {
     if (isfinite(value)) {
-        fprintf(file, ", \"%s\": %.9g", key, value);
+        fprintf(line->stream, ", \"%s\": %.9g", key, value);
     } else {
-        fprintf(file, ", \"%s\": null", key);
+        fprintf(line->stream, ", \"%s\": null", key);
     }
 }
 
-static int end_line(FILE *file) {
-    fputs("}\n", file);
-    return ferror(file);
+static void put_count(metrics_line *line, const char *key, int64_t value) {
+    fprintf(line->stream, ", \"%s\": %lld", key, (long long) value);
 }
 
-int write_step(FILE *file, const moco_step_stats *stats) {
-    fprintf(file, "{\"kind\": \"step\", \"epoch\": %lld, \"step\": %lld", (long long) stats->epoch,
-            (long long) stats->step);
-    put_number(file, "loss", stats->loss);
-    put_number(file, "top1", stats->top1);
-    put_number(file, "top5", stats->top5);
-    put_number(file, "lr", stats->learning_rate);
-    put_number(file, "momentum", stats->momentum);
-    put_number(file, "images_per_second", stats->images_per_second);
-    put_number(file, "positive_similarity", stats->mean_positive_similarity);
-    put_number(file, "negative_similarity", stats->mean_negative_similarity);
-    put_number(file, "chance_loss", stats->chance_loss);
-    fprintf(file, ", \"queue_filled\": %lld", (long long) stats->queue_filled);
-    return end_line(file);
+/* `value` is a word, without what JSON escapes. */
+static void put_word(metrics_line *line, const char *key, const char *value) {
+    fprintf(line->stream, ", \"%s\": \"%s\"", key, value);
 }
 
-int write_epoch(FILE *file, const epoch_metrics *metrics) {
-    fprintf(file, "{\"kind\": \"epoch\", \"epoch\": %lld, \"step\": %lld", (long long) metrics->epoch,
-            (long long) metrics->step);
-    put_number(file, "loss", metrics->loss);
-    put_number(file, "top1", metrics->top1);
-    put_number(file, "top5", metrics->top5);
-    put_number(file, "lr", metrics->learning_rate);
-    put_number(file, "momentum", metrics->momentum);
-    put_number(file, "images_per_second", metrics->images_per_second);
-    put_number(file, "chance_loss", metrics->chance_loss);
-    fprintf(file, ", \"queue_filled\": %lld", (long long) metrics->queue_filled);
-    put_number(file, "wait_share", metrics->wait_share);
-    put_number(file, "load_seconds", metrics->load_seconds);
-    put_number(file, "augment_seconds", metrics->augment_seconds);
-    fprintf(file, ", \"broken\": %lld, \"cache_bytes\": %llu", (long long) metrics->broken,
-            (unsigned long long) metrics->cache_bytes);
+static int32_t write_all(int descriptor, const char *text, size_t bytes) {
+    while (bytes > 0) {
+        const ssize_t written = write(descriptor, text, bytes);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return 0;
+        text += written;
+        bytes -= (size_t) written;
+    }
+    return 1;
+}
+
+/* In one write; what a full disk cuts off is taken back, so that the file has whole lines alone. */
+static void end_line(metrics_file *file, metrics_line *line) {
+    fputs("}\n", line->stream);
+    if (fclose(line->stream) != 0) stop("out of memory");
+    if (write_all(file->descriptor, line->text, line->bytes)) {
+        file->bytes += (int64_t) line->bytes;
+    } else {
+        file->failed = 1;
+        const off_t end = (off_t) file->bytes;
+        if (ftruncate(file->descriptor, end) != 0 || lseek(file->descriptor, end, SEEK_SET) != end) {
+            stop("cannot write metrics.jsonl: %s", strerror(errno));
+        }
+    }
+    file->written = seconds_now();
+    free(line->text);
+}
+
+/* --- The lines --- */
+
+void write_start(metrics_file *file, const char *backend, int32_t threads, int64_t total_steps) {
+    metrics_line line;
+    begin_line(&line, "start", 0, 0);
+    put_word(&line, "version", moco_version_string());
+    put_word(&line, "backend", backend);
+    put_count(&line, "threads", threads);
+    put_count(&line, "total_steps", total_steps);
+    end_line(file, &line);
+}
+
+void write_step(metrics_file *file, const moco_step_stats *stats) {
+    metrics_line line;
+    begin_line(&line, "step", stats->epoch, stats->step);
+    put_number(&line, "loss", stats->loss);
+    put_number(&line, "top1", stats->top1);
+    put_number(&line, "top5", stats->top5);
+    put_number(&line, "lr", stats->learning_rate);
+    put_number(&line, "momentum", stats->momentum);
+    put_number(&line, "images_per_second", stats->images_per_second);
+    put_number(&line, "positive_similarity", stats->mean_positive_similarity);
+    put_number(&line, "negative_similarity", stats->mean_negative_similarity);
+    put_number(&line, "chance_loss", stats->chance_loss);
+    put_count(&line, "queue_filled", stats->queue_filled);
+    end_line(file, &line);
+}
+
+void write_epoch(metrics_file *file, const epoch_metrics *metrics) {
+    metrics_line line;
+    begin_line(&line, "epoch", metrics->epoch, metrics->step);
+    put_number(&line, "loss", metrics->loss);
+    put_number(&line, "top1", metrics->top1);
+    put_number(&line, "top5", metrics->top5);
+    put_number(&line, "lr", metrics->learning_rate);
+    put_number(&line, "momentum", metrics->momentum);
+    put_number(&line, "images_per_second", metrics->images_per_second);
+    put_number(&line, "chance_loss", metrics->chance_loss);
+    put_count(&line, "queue_filled", metrics->queue_filled);
+    put_number(&line, "wait_share", metrics->wait_share);
+    put_number(&line, "load_seconds", metrics->load_seconds);
+    put_number(&line, "augment_seconds", metrics->augment_seconds);
+    put_count(&line, "broken", metrics->broken);
+    put_count(&line, "cache_bytes", (int64_t) metrics->cache_bytes);
     if (metrics->knn_top1 >= 0) {
-        put_number(file, "knn_top1", metrics->knn_top1);
-        put_number(file, "knn_top5", metrics->knn_top5);
+        put_number(&line, "knn_top1", metrics->knn_top1);
+        put_number(&line, "knn_top5", metrics->knn_top5);
     }
-    return end_line(file);
+    end_line(file, &line);
 }
 
-int write_baselines(FILE *file, double untrained_top1, double pixels_top1) {
-    fprintf(file, "{\"kind\": \"knn\", \"epoch\": 0, \"step\": 0");
-    put_number(file, "knn_top1", untrained_top1);
-    put_number(file, "pixels_knn_top1", pixels_top1);
-    return end_line(file);
+void write_baselines(metrics_file *file, double untrained_top1, double pixels_top1) {
+    metrics_line line;
+    begin_line(&line, "knn", 0, 0);
+    put_number(&line, "knn_top1", untrained_top1);
+    put_number(&line, "pixels_knn_top1", pixels_top1);
+    end_line(file, &line);
+}
+
+void write_progress(metrics_file *file, int64_t epoch, int64_t step, const moco_knn_progress *progress) {
+    if (seconds_now() - file->written < SECONDS_PER_PROGRESS) return;
+    metrics_line line;
+    begin_line(&line, "progress", epoch, step);
+    put_word(&line, "knn_stage", moco_enum_name("knn-stage", progress->stage));
+    put_count(&line, "images", progress->done);
+    put_count(&line, "total_images", progress->total);
+    end_line(file, &line);
 }

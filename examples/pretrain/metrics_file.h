@@ -1,9 +1,8 @@
-/* metrics.jsonl: one JSON object per line, on the disk as soon as it is measured. */
+/* metrics.jsonl: one JSON object per line, each on the disk, whole, as soon as it is measured. */
 #ifndef MOCO_EXAMPLE_METRICS_FILE_H
 #define MOCO_EXAMPLE_METRICS_FILE_H
 
 #include <moco.h>
-#include <stdio.h>
 
 /* Means over the steps of an epoch. */
 typedef struct epoch_metrics {
@@ -27,16 +26,24 @@ typedef struct epoch_metrics {
     double knn_top5;
 } epoch_metrics;
 
-/* Makes `folder` and its parents; stops on failure. */
-void make_folder(const char *folder);
+typedef struct metrics_file {
+    int descriptor; /* for close() */
+    int32_t failed; /* 1: a line could not be written, and was taken back */
+    int64_t bytes;  /* of whole lines */
+    double written; /* when the last line was; seconds_now() */
+} metrics_file;
 
-/* Opens folder/metrics.jsonl anew; stops on failure. */
-FILE *open_metrics(const char *folder);
+/* The file of `descriptor`, behind what it holds. */
+void open_metrics(metrics_file *file, int descriptor);
 
-/* {"kind": "step", ...}, {"kind": "epoch", ...}, {"kind": "knn", ...} (before the first step). 0, or non-zero where it
- * could not be written. */
-int write_step(FILE *file, const moco_step_stats *stats);
-int write_epoch(FILE *file, const epoch_metrics *metrics);
-int write_baselines(FILE *file, double untrained_top1, double pixels_top1);
+/* {"kind": "start", ...} is the first line. */
+void write_start(metrics_file *file, const char *backend, int32_t threads, int64_t total_steps);
+/* {"kind": "step", ...}, {"kind": "epoch", ...} */
+void write_step(metrics_file *file, const moco_step_stats *stats);
+void write_epoch(metrics_file *file, const epoch_metrics *metrics);
+/* {"kind": "knn", ...}, before the first step */
+void write_baselines(metrics_file *file, double untrained_top1, double pixels_top1);
+/* {"kind": "progress", ...} while kNN is measured: a line where none has been written for ten seconds. */
+void write_progress(metrics_file *file, int64_t epoch, int64_t step, const moco_knn_progress *progress);
 
 #endif

@@ -5,11 +5,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "pretrain/learned.h"
 #include "pretrain/metrics_file.h"
 #include "pretrain/pretrain_options.h"
 #include "pretrain/pretrain_parts.h"
 #include "pretrain/progress_display.h"
+#include "pretrain/run_folder.h"
 #include "support/example_support.h"
 
 /* --- Ctrl-C --- */
@@ -37,20 +40,20 @@ typedef struct run_state {
     const pretrain_options *options;
     pretrain_parts parts;
     progress_display display;
-    FILE *metrics;
+    metrics_file metrics;
+    image_progress images_measured;
     epoch_metrics sums; /* of the epoch in progress, until finish_epoch makes them means */
     double seconds;     /* of its steps */
     int64_t images;
     moco_loader_statistics loader; /* before the epoch in progress */
-    int32_t metrics_failed;
-    double untrained_top1; /* fractions */
+    double untrained_top1;         /* fractions */
     double pixels_top1;
     double last_top1;
 } run_state;
 
 static int32_t on_step(const moco_step_stats *stats, void *user) {
     run_state *run = (run_state *) user;
-    run->metrics_failed |= write_step(run->metrics, stats) != 0;
+    write_step(&run->metrics, stats);
     progress_step(&run->display, stats);
     epoch_metrics *sums = &run->sums;
     sums->epoch = stats->epoch;
@@ -68,18 +71,34 @@ static int32_t on_step(const moco_step_stats *stats, void *user) {
     return 0;
 }
 
-static moco_knn_accuracy knn_of(run_state *run, moco_encoder *encoder, int32_t output) {
+static int32_t on_knn_progress(const moco_knn_progress *progress, void *user) {
+    run_state *run = (run_state *) user;
+    show_images(&run->images_measured, progress->stage, progress->done, progress->total);
+    write_progress(&run->metrics, run->sums.epoch, moco_trainer_step_count(run->parts.trainer), progress);
+    return interrupted_by != 0;
+}
+
+/* 1 and the accuracy; 0 where Ctrl-C has ended the measurement. `label` is what is measured. */
+static int knn_of(run_state *run, moco_encoder *encoder, int32_t output, const char *label,
+                  moco_knn_accuracy *accuracy) {
     const pretrain_options *options = run->options;
-    moco_knn_accuracy accuracy = {.struct_size = sizeof accuracy};
     moco_knn_measure_config config;
     check(moco_knn_measure_config_init(&config, sizeof config));
     config.output = output;
     config.bank = options->knn_bank;
     config.k = (int32_t) options->knn_k;
     config.temperature = options->knn_temperature;
-    check(
-        moco_knn_measure(encoder, run->parts.data.train, run->parts.data.test, run->parts.augment, &config, &accuracy));
-    return accuracy;
+    config.batch_size = evaluation_batch(run->parts.augment);
+    config.progress = on_knn_progress;
+    config.user = run;
+    run->images_measured = count_images(&run->display.bar, label);
+    *accuracy = (moco_knn_accuracy){.struct_size = sizeof *accuracy};
+    const moco_status status =
+        moco_knn_measure(encoder, run->parts.data.train, run->parts.data.test, run->parts.augment, &config, accuracy);
+    progress_clear(&run->display);
+    if (status == MOCO_CALLBACK && interrupted_by != 0) return 0;
+    check(status);
+    return 1;
 }
 
 /* What the loader did in the epoch that ends. */
@@ -110,8 +129,11 @@ static void finish_epoch(run_state *run, int32_t measure) {
     if (measure) {
         check(save_encoder(&run->parts, run->options, -1)); /* first: a failing measurement loses nothing */
     }
-    if (measure && can_measure_knn(&run->parts.data)) {
-        const moco_knn_accuracy accuracy = knn_of(run, run->parts.encoder, run->options->knn_output);
+    char label[64];
+    snprintf(label, sizeof label, "epoch %lld, kNN ", (long long) means->epoch + 1);
+    moco_knn_accuracy accuracy;
+    if (measure && can_measure_knn(&run->parts.data) &&
+        knn_of(run, run->parts.encoder, run->options->knn_output, label, &accuracy)) {
         means->knn_top1 = run->last_top1 = accuracy.top1;
         means->knn_top5 = accuracy.top5;
         snprintf(knn_text, sizeof knn_text, "  kNN %.1f %%", 100 * accuracy.top1);
@@ -123,7 +145,7 @@ static void finish_epoch(run_state *run, int32_t measure) {
         (long long) means->epoch + 1, (long long) run->options->epochs, means->loss, means->chance_loss,
         100 * means->top1, means->learning_rate, means->images_per_second, 100 * means->wait_share, broken_text,
         knn_text);
-    run->metrics_failed |= write_epoch(run->metrics, means) != 0;
+    write_epoch(&run->metrics, means);
     run->sums = (epoch_metrics){0};
     run->seconds = 0;
     run->images = 0;
@@ -176,47 +198,65 @@ static void measure_baselines(run_state *run) {
         fflush(stdout);
         return;
     }
-    run->pixels_top1 = knn_of(run, NULL, MOCO_OUTPUT_PIXELS).top1;
-    run->untrained_top1 = knn_of(run, run->parts.encoder, run->options->knn_output).top1;
+    moco_knn_accuracy pixels, untrained;
+    if (!knn_of(run, NULL, MOCO_OUTPUT_PIXELS, "kNN of raw pixels ", &pixels) ||
+        !knn_of(run, run->parts.encoder, run->options->knn_output, "kNN of the untrained encoder ", &untrained)) {
+        return;
+    }
+    run->pixels_top1 = pixels.top1;
+    run->untrained_top1 = untrained.top1;
     printf("kNN       raw pixels %.1f %%, untrained encoder %.1f %%\n", 100 * run->pixels_top1,
            100 * run->untrained_top1);
     fflush(stdout);
-    run->metrics_failed |= write_baselines(run->metrics, run->untrained_top1, run->pixels_top1) != 0;
+    write_baselines(&run->metrics, run->untrained_top1, run->pixels_top1);
+}
+
+/* The last lines: what was learned, and where it is. */
+static void report(const run_state *run, int64_t total, double seconds) {
+    const char *out = run->options->out;
+    const int64_t steps = moco_trainer_step_count(run->parts.trainer);
+    if (steps == 0) {
+        printf("stopped before the first step; there is no encoder to save\n");
+        return;
+    }
+    if (interrupted_by != 0) {
+        printf("stopped after step %lld of %lld\n", (long long) steps, (long long) total);
+    } else if (run->last_top1 >= 0) {
+        char learned[LEARNED_TEXT_SIZE];
+        learned_text(run->pixels_top1, run->untrained_top1, run->last_top1, learned);
+        printf("kNN       %s\n", learned);
+    }
+    printf("%lld steps in %.1f s; wrote %s/encoder.safetensors and %s/metrics.jsonl\n", (long long) steps, seconds, out,
+           out);
 }
 
 int main(int argc, char **argv) {
     example_program = "pretrain";
     pretrain_options options;
     read_pretrain_options(&options, argc, argv);
+    const int32_t how = options.overwrite ? RUN_FOLDER_OVERWRITE : RUN_FOLDER_NEW;
+    check_run_folder(options.out, how);
     run_state run = {.options = &options, .last_top1 = -1};
     make_parts(&run.parts, &options);
-    make_folder(options.out);
-    run.metrics = open_metrics(options.out);
-    describe(&run);
-    measure_baselines(&run);
-
+    catch_signals(run.parts.trainer);
+    open_metrics(&run.metrics, open_run_folder(options.out, how));
     int64_t total = options.epochs * moco_loader_batches_per_epoch(run.parts.loader);
     if (options.max_steps > 0 && options.max_steps < total) total = options.max_steps;
+    write_start(&run.metrics, moco_context_backend(run.parts.context), moco_context_threads(run.parts.context), total);
+    describe(&run);
     progress_start(&run.display, total, options.epochs);
-    catch_signals(run.parts.trainer);
+    measure_baselines(&run);
+
     const double start = seconds_now();
     train(&run);
     const double seconds = seconds_now() - start;
-
-    const int64_t steps = moco_trainer_step_count(run.parts.trainer);
-    check(save_encoder(&run.parts, &options, interrupted_by == 0 ? run.last_top1 : -1));
-    if (interrupted_by != 0) {
-        printf("stopped after step %lld of %lld\n", (long long) steps, (long long) total);
-    } else if (run.last_top1 >= 0) {
-        printf("kNN       raw pixels %.1f %%, untrained %.1f %%, trained %.1f %%: %+.1f points over the better one\n",
-               100 * run.pixels_top1, 100 * run.untrained_top1, 100 * run.last_top1,
-               100 * (run.last_top1 - (run.pixels_top1 > run.untrained_top1 ? run.pixels_top1 : run.untrained_top1)));
+    if (moco_trainer_step_count(run.parts.trainer) > 0) {
+        check(save_encoder(&run.parts, &options, interrupted_by == 0 ? run.last_top1 : -1));
     }
-    printf("%lld steps in %.1f s; wrote %s/encoder.safetensors and %s/metrics.jsonl\n", (long long) steps, seconds,
-           options.out, options.out);
-    run.metrics_failed |= fclose(run.metrics) != 0;
+    report(&run, total, seconds);
+    const int32_t failed = run.metrics.failed || close(run.metrics.descriptor) != 0;
     destroy_parts(&run.parts);
     moco_recipe_destroy(options.recipe);
-    if (run.metrics_failed) stop("%s/metrics.jsonl could not be written in full", options.out);
+    if (failed) stop("%s/metrics.jsonl could not be written in full", options.out);
     return interrupted_by == 0 ? 0 : 128 + (int) interrupted_by;
 }

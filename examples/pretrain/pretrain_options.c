@@ -17,8 +17,9 @@ static const char description[] =
     "Options change single settings of it (those below as the recipe has them), in the order of the table; settings\n"
     "without an option are changed in --recipe: moco/recipe.h has them all.\n\n"
     "Writes OUT/metrics.jsonl, a JSON object per step and per epoch, and OUT/encoder.safetensors, the query encoder\n"
-    "under torchvision's names; files of an earlier run there are replaced. Ctrl-C stops after the step in progress\n"
-    "and saves; a second one stops at once.\n\n"
+    "under torchvision's names; a folder that holds another run is refused without --overwrite. Ctrl-C stops after "
+    "the\n"
+    "step in progress and saves, or leaves a kNN evaluation out; a second one stops at once.\n\n"
     "On a folder of photos, with a folder for each class in SET/train and SET/val (labels are for kNN alone), such as\n"
     "  pretrain --data folder:SET/train --augment v2 --arch resnet18 --stem imagenet\n"
     "or any folder, list or tar of JPEG, PNG and WebP files.\n\n"
@@ -110,6 +111,7 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
          .maximum = 1e6},
         {"knn-output", OPTION_CHOICE, &options->knn_output, "what kNN compares", .choices = output_names},
         {"out", OPTION_TEXT, &options->out, "folder for the results; made if missing", .choices = NULL},
+        {"overwrite", OPTION_FLAG, &options->overwrite, "replace the run that the folder holds", .choices = NULL},
         {"backend", OPTION_TEXT, &options->backend, "compute backend; the fastest if not given", .choices = NULL},
         {"threads", OPTION_INTEGER, &options->threads, "of the computation; 0: one per processor", .maximum = 1024},
         SETTING("seed", "of everything random", "seed"),

@@ -22,6 +22,7 @@ typedef struct pretrain_options {
     int32_t knn_output; /* MOCO_OUTPUT_* */
     /* The rest */
     const char *out;
+    int32_t overwrite;
     const char *backend;
     int64_t threads;
 } pretrain_options;

@@ -1,16 +1,16 @@
-/* How a run looks while it goes on: a bar that is redrawn on a terminal, plain lines now and then elsewhere. */
+/* How a run looks while it goes on. */
 #ifndef MOCO_EXAMPLE_PROGRESS_DISPLAY_H
 #define MOCO_EXAMPLE_PROGRESS_DISPLAY_H
 
 #include <moco.h>
 
+#include "support/progress_bar.h"
+
 typedef struct progress_display {
-    int32_t on_terminal;
-    int32_t bar_is_drawn;
+    progress_bar bar;
     int64_t steps; /* of this process */
     int64_t total_steps;
     int64_t total_epochs;
-    double last_drawn;       /* seconds_now() */
     double seconds_per_step; /* smoothed; 0 before the first step */
     double loss;             /* smoothed */
     double top1;
@@ -18,7 +18,7 @@ typedef struct progress_display {
 
 void progress_start(progress_display *display, int64_t total_steps, int64_t total_epochs);
 
-/* After each step; draws at most ten times a second, prints a plain line at most every ten seconds. */
+/* After each step. */
 void progress_step(progress_display *display, const moco_step_stats *stats);
 
 /* A line that stays, as printf; the bar goes before it. */

@@ -30,6 +30,12 @@ moco_augment *open_augment(const moco_dataset *dataset, const char *name, int64_
     return augment;
 }
 
+int64_t evaluation_batch(const moco_augment *augment) {
+    const int64_t pixels = (int64_t) moco_augment_height(augment) * moco_augment_width(augment);
+    const int64_t images = ((int64_t) 1 << 20) / (pixels > 0 ? pixels : 1);
+    return images < 32 ? 32 : images > 256 ? 256 : images;
+}
+
 int can_measure_knn(const evaluation_data *data) {
     return data->test != NULL && moco_dataset_classes(data->train) > 0 && moco_dataset_classes(data->test) > 0;
 }

@@ -21,6 +21,10 @@ void close_data(evaluation_data *data);
  * alike, else as large as the recipe's. */
 moco_augment *open_augment(const moco_dataset *dataset, const char *name, int64_t size);
 
+/* Images in a pass of the encoder that evaluates such views: fewer large ones, so that memory and the time between two
+ * reports of progress stay small. */
+int64_t evaluation_batch(const moco_augment *augment);
+
 /* 1 where there are test images, and both sets have labels. */
 int can_measure_knn(const evaluation_data *data);
 

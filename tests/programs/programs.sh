@@ -1,0 +1,28 @@
+# What the checks of programs share; they say `. "$(dirname "$0")/programs.sh"` and get the folder of the programs as $bin
+# and an empty one as $work.
+set -eu
+bin=$1 work=$2
+rm -rf "$work"
+mkdir -p "$work"
+
+fail() {
+    echo "FAILED: $*" >&2
+    [ ! -f "$work/output" ] || sed 's/^/    /' "$work/output" >&2
+    exit 1
+}
+
+# expect CODE COMMAND...: the command ends with CODE; what it prints is in $work/output.
+expect() {
+    wanted=$1
+    shift
+    code=0
+    "$@" >"$work/output" 2>&1 || code=$?
+    [ "$code" = "$wanted" ] || fail "$* ended with $code, not $wanted"
+}
+
+# said TEXT / not_said TEXT: in the output of the last expect.
+said() { grep -q -F -e "$1" "$work/output" || fail "nothing says \"$1\""; }
+not_said() { ! grep -q -F -e "$1" "$work/output" || fail "something says \"$1\""; }
+
+# Few images of few pixels: a run of a second.
+quick="--data synthetic:count=64,size=8 --test-count 8 --batch-size 16 --queue-size 64 --bn-groups 2 --knn-every 0 --max-steps 2"
