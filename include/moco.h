@@ -7,6 +7,7 @@
 #define MOCO_H
 
 #include <moco/augment.h>
+#include <moco/checkpoint.h>
 #include <moco/context.h>
 #include <moco/dataset.h>
 #include <moco/encoder.h>

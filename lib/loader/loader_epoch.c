@@ -32,6 +32,8 @@ static void stop_making(moco_loader *loader) {
 void moco_loader_leave_epoch(moco_loader *loader) {
     pthread_mutex_lock(&loader->mutex);
     stop_making(loader);
+    loader->epoch = loader->next_batch = 0;
+    loader->given_samples = loader->given_replaced = 0;
     pthread_mutex_unlock(&loader->mutex);
 }
 
@@ -57,6 +59,14 @@ moco_status moco_loader_resume_at(moco_loader *loader, int64_t epoch, int64_t ba
     pthread_cond_broadcast(&loader->work);
     pthread_mutex_unlock(&loader->mutex);
     return MOCO_OK;
+}
+
+moco_status moco_loader_continue_at(moco_loader *loader, int64_t epoch, int64_t batch) {
+    pthread_mutex_lock(&loader->mutex);
+    const int32_t is_there = loader->running && loader->epoch == epoch && loader->next_batch == batch;
+    const int64_t replaced = is_there ? loader->given_replaced : 0;
+    pthread_mutex_unlock(&loader->mutex);
+    return moco_loader_resume_at(loader, epoch, batch, replaced);
 }
 
 /* Waits for, or without workers makes, the next batch; the mutex is held. */

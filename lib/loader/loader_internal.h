@@ -11,6 +11,10 @@ moco_context *moco_loader_context(const moco_loader *loader);
 int32_t moco_loader_views(const moco_loader *loader);
 int32_t moco_loader_output(const moco_loader *loader); /* MOCO_PIXELS_* */
 
+/* moco_loader_start_at, but where the loader is at that place already, say by a restored checkpoint, the samples replaced
+ * before it go on counting. */
+moco_status moco_loader_continue_at(moco_loader *loader, int64_t epoch, int64_t batch);
+
 /* core/state.h; the parts are "loader" and "augment". */
 moco_status moco_loader_visit(moco_loader *loader, const moco_state *state);
 

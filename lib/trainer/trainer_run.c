@@ -67,8 +67,8 @@ moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t
     const int64_t batches_per_epoch = moco_loader_batches_per_epoch(loader);
     MOCO_TRY(check_stop(trainer));
     if (finished(trainer, batches_per_epoch, epochs, max_steps)) return MOCO_OK;
-    MOCO_TRY(
-        moco_loader_start_at(loader, trainer->step_count / batches_per_epoch, trainer->step_count % batches_per_epoch));
+    MOCO_TRY(moco_loader_continue_at(loader, trainer->step_count / batches_per_epoch,
+                                     trainer->step_count % batches_per_epoch));
     while (!finished(trainer, batches_per_epoch, epochs, max_steps)) {
         const int64_t started_ns = moco_now_ns();
         moco_batch batch;

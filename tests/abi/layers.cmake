@@ -42,7 +42,7 @@ layer(optimizer core backend encoder) # whose parameters it updates
 only_headers(optimizer encoder "_internal\\.h$")
 layer(trainer core backend augment loader encoder keys loss optimizer)
 layer(evaluation core backend data augment loader encoder)
-layer(checkpoint core backend io context loader encoder keys loss optimizer trainer)
+layer(checkpoint core backend io context augment loader encoder keys loss optimizer trainer)
 layer(recipe core io context data augment loader encoder keys loss optimizer trainer evaluation checkpoint)
 foreach(part loader encoder keys loss optimizer trainer)
   only_headers(checkpoint ${part} "_internal\\.h$")

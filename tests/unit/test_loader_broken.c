@@ -13,6 +13,7 @@
 
 #include "augment/augment_internal.h"
 #include "core/random.h"
+#include "loader/loader_internal.h"
 #include "support/fake_images.h"
 #include "support/image_files.h"
 
@@ -215,6 +216,34 @@ static void test_limits(void **state) {
     }
 }
 
+/* The batch of an epoch that is not given, which begins `pause` batches late at the place where the loader is anyway. */
+static int64_t batch_refused(int64_t pause, moco_status (*go_on)(moco_loader *, int64_t, int64_t)) {
+    moco_loader *loader = NULL;
+    moco_loader_config config = config_of(2);
+    moco_dataset *dataset = fake_dataset(context, &images, 2000);
+    break_some();
+    config.max_broken_fraction = 0.05;
+    assert_succeeds(moco_loader_create(&loader, dataset, augment, &config));
+    assert_succeeds(moco_loader_start_epoch(loader, 0));
+    int64_t at = 0;
+    for (moco_batch batch = {.struct_size = sizeof batch};; ++at) {
+        if (at == pause) assert_succeeds(go_on(loader, 0, at));
+        if (moco_loader_next(loader, &batch) != MOCO_OK || batch.n == 0) break;
+    }
+    moco_loader_destroy(loader);
+    moco_dataset_destroy(dataset);
+    return at;
+}
+
+/* A run that goes on where it was gives up where it would have given up without a pause. */
+static void test_limit_after_a_pause(void **state) {
+    (void) state;
+    const int64_t unbroken = batch_refused(-1, NULL);
+    assert_in_range(unbroken, 10, 2000 / BATCH - 10);
+    assert_int_equal(batch_refused(unbroken - 5, moco_loader_continue_at), unbroken);
+    assert_true(batch_refused(unbroken - 5, moco_loader_start_at) > unbroken); /* starts with good ones */
+}
+
 /* One of ten is no reason to stop, two are. */
 static void test_small_sets(void **state) {
     (void) state;
@@ -298,9 +327,13 @@ static void test_other_failures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replacements),    cmocka_unit_test(test_resuming),
-        cmocka_unit_test(test_limits),          cmocka_unit_test(test_small_sets),
-        cmocka_unit_test(test_nothing_is_left), cmocka_unit_test(test_other_failures),
+        cmocka_unit_test(test_replacements),
+        cmocka_unit_test(test_resuming),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_small_sets),
+        cmocka_unit_test(test_nothing_is_left),
+        cmocka_unit_test(test_other_failures),
+        cmocka_unit_test(test_limit_after_a_pause),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
