@@ -107,8 +107,9 @@ MOCO_API void moco_encoder_destroy(moco_encoder *encoder);
 /* Training-mode forward: images[n x channels x h x w] float32 NCHW -> embeddings[n x embedding_dim]. Keeps what the
  * backward pass needs, until the next forward. BatchNorm uses batch statistics (per group; every group needs more than
  * one value per channel) and updates its running ones. A shape seen for the first time is planned, which allocates; a
- * forward that fails so leaves a pending backward valid. Pixels are not checked: some that are not finite give
- * embeddings and running statistics that are not. */
+ * forward that fails so leaves a pending backward valid. Pixels are not checked, but running statistics that would not
+ * be finite, which is what pixels that are not or are far too large make of them, are INVALID_STATE: the statistics and
+ * `embeddings` are as before then, and nothing waits for a backward. */
 MOCO_API moco_status moco_encoder_forward(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
                                           float *embeddings);
 
@@ -195,7 +196,8 @@ MOCO_API moco_status moco_encoder_set_batches_tracked(moco_encoder *encoder, int
 /* Writes all parameters and buffers under torchvision's names as a safetensors file (float32; num_batches_tracked
  * int64), atomically: the old file or the new one, never half. The encoder's configuration goes into the metadata
  * under "moco.*"; `keys` and `values` (count each, may be NULL with 0) add the caller's own, e.g. the recipe.
- * Errors: IO, UNSUPPORTED (a caller's own network has no configuration to save: it is saved without). */
+ * What is saved can be opened: a value that is not finite is INVALID_STATE, naming its tensor, and the old file stays. A
+ * caller's own network has no configuration, and is saved without. Errors: IO. */
 MOCO_API moco_status moco_encoder_save(const moco_encoder *encoder, const char *path, const char *const *keys,
                                        const char *const *values, int64_t count);
 

@@ -47,7 +47,8 @@ MOCO_API moco_status moco_momentum_encoder_update(moco_momentum_encoder *momentu
 
 /* Training-mode forward without gradients: images[n x channels x h x w] -> keys[n x embedding_dim], shuffled across
  * BatchNorm groups as configured; row i of `keys` belongs to image i. Advances the encode count, which with the seed
- * decides the permutation. */
+ * decides the permutation. Statistics that would not be finite are INVALID_STATE, as in moco_encoder_forward, and
+ * nothing has changed. */
 MOCO_API moco_status moco_momentum_encoder_encode(moco_momentum_encoder *momentum_encoder, const float *images,
                                                   int64_t n, int64_t h, int64_t w, float *keys);
 

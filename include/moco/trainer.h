@@ -78,18 +78,18 @@ MOCO_API moco_status moco_trainer_create(moco_trainer **out, moco_encoder *query
 MOCO_API void moco_trainer_destroy(moco_trainer *trainer);
 
 /* One training step on two views of the same n images, [n x channels x h x w] each. sample_ids[n] and stats may be
- * NULL. A loss that is not finite (an exploded run) is INVALID_STATE, and neither the query encoder's parameters, nor
- * velocities, nor queue, nor the step count are changed by it. As it is known only after both encodings, the momentum
- * update of that step has happened, both encoders' BatchNorm statistics have seen the batch (those of images that are
- * not finite stay so: go on from a saved state), and the encode count has advanced. The same holds for a failure of
- * another kind in the loss, such as its missing sample_ids. */
+ * NULL. A loss or running statistics that are not finite (an exploded run, or pixels that are not finite or far too
+ * large) are INVALID_STATE. A step that fails has changed nothing that moco_trainer_checksum sees: go on with the next
+ * batch. Only a failure of the backend itself (BACKEND) after the loss may have changed some parameters already.
+ * Gradients are working memory: they are those of the last step, and after one that failed zero or undefined. */
 MOCO_API moco_status moco_trainer_step(moco_trainer *trainer, const float *query_images, const float *key_images,
                                        const int64_t *sample_ids, int64_t n, int64_t h, int64_t w,
                                        moco_step_stats *stats);
 
 /* Trains over the loader (views must be 2) from the trainer's current step until `epochs` epochs in all are done (0: as
  * many as the learning-rate schedule has), or `max_steps` steps in all if that is > 0. `loader` NULL is the trainer's
- * own, which moco_trainer_create_for has made. Returns CANCELLED after request_stop, with the last step complete. */
+ * own, which moco_trainer_create_for has made. Returns CANCELLED after request_stop, with the last step complete. A step
+ * that fails ends it, as moco_trainer_step says; the trainer's own loader then gives that step's batch again. */
 MOCO_API moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t epochs, int64_t max_steps,
                                       moco_step_fn on_step, void *user);
 

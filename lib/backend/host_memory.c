@@ -77,14 +77,32 @@ moco_status moco_host_download(void *self, const void *buffer, uint64_t offset, 
     return MOCO_OK;
 }
 
+#define COPY_GRAIN 65536 /* bytes; as the other loops over memory have it, so that a thread finds what it has copied */
+
+typedef struct copied {
+    char *to;
+    const char *from;
+} copied;
+
+static void copy_range(void *argument, int64_t begin, int64_t end) {
+    const copied *work = (const copied *) argument;
+    memcpy(work->to + begin, work->from + begin, (size_t) (end - begin));
+}
+
 moco_status moco_host_copy(void *self, void *target, uint64_t target_offset, const void *source, uint64_t source_offset,
                            uint64_t bytes) {
-    (void) self;
     moco_host_buffer *to = (moco_host_buffer *) target;
     const moco_host_buffer *from = (const moco_host_buffer *) source;
     MOCO_TRY(check_range(to, target_offset, bytes));
     MOCO_TRY(check_range(from, source_offset, bytes));
-    if (bytes > 0) memmove(to->base + target_offset, from->base + source_offset, (size_t) bytes);
+    copied work = {to->base + target_offset, from->base + source_offset};
+    const uintptr_t to_address = (uintptr_t) work.to, from_address = (uintptr_t) work.from;
+    const uintptr_t apart = to_address < from_address ? from_address - to_address : to_address - from_address;
+    if (bytes >= 4 * COPY_GRAIN && apart >= bytes) {
+        moco_parallel_range(context_of(self), (int64_t) bytes, COPY_GRAIN, copy_range, &work);
+    } else if (bytes > 0) {
+        memmove(work.to, work.from, (size_t) bytes);
+    }
     return MOCO_OK;
 }
 

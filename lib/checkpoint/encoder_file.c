@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/backend_chain.h"
 #include "checkpoint/encoder_file.h"
 #include "core/checked.h"
 #include "core/config_fields.h"
@@ -127,6 +128,22 @@ static moco_status list_metadata(saving *work, const char *const *keys, const ch
     return MOCO_OK;
 }
 
+/* What a reader would refuse is not written. Only a run that has exploded, or a caller's own network, has such values. */
+static moco_status check_values(const saving *work) {
+    const moco_parameter_table *table = moco_encoder_parameters(work->encoder);
+    for (int64_t i = 0; i < table->count; ++i) {
+        int32_t finite = 1;
+        int64_t first = 0;
+        MOCO_TRY(moco_all_finite(work->context, &table->items[i].value, &finite, &first));
+        if (finite) continue;
+        return moco_fail(MOCO_INVALID_STATE,
+                         "element %lld of %s is not finite, so the encoder is not saved: nothing could open it, and "
+                         "what the path holds is likely of more use",
+                         (long long) first, table->items[i].name);
+    }
+    return MOCO_OK;
+}
+
 moco_status moco_encoder_save(const moco_encoder *encoder, const char *path, const char *const *keys,
                               const char *const *values, int64_t count) {
     MOCO_REQUIRE_POINTER(encoder);
@@ -136,6 +153,7 @@ moco_status moco_encoder_save(const moco_encoder *encoder, const char *path, con
     MOCO_REQUIRE(count == 0 || (keys != NULL && values != NULL),
                  "keys or values is NULL but count is %lld; both must hold count strings", (long long) count);
     saving work = {.encoder = encoder, .context = moco_encoder_context(encoder)};
+    MOCO_TRY(check_values(&work));
     moco_status status = list_tensors(&work);
     if (status == MOCO_OK) status = list_metadata(&work, keys, values, count);
     if (status == MOCO_OK) {

@@ -11,6 +11,7 @@
 #include "encoder/custom_parameters.h"
 #include "encoder/network.h"
 #include "encoder/plan_cache.h"
+#include "encoder/running_statistics.h"
 
 typedef struct staging {
     float *values;
@@ -177,6 +178,7 @@ static moco_status custom_forward(void *self, int32_t pass, int32_t mode, uint64
 
     if (mode == MOCO_MODE_TRAIN) net->pending[pass] = 0;
     MOCO_TRY(call_forward(net, pass, mode, images));
+    if (mode != MOCO_MODE_EVALUATE) MOCO_TRY(moco_running_statistics_check(&net->table, net->context));
     MOCO_TRY(moco_tensor_upload(net->context, &raw, net->rows.values));
     if (net->config.normalize) {
         MOCO_TRY(moco_plan_cache_forward(&net->plans, pass, mode, 0, &net->table, weight_version, &raw, embeddings));

@@ -4,6 +4,7 @@
 
 #include "backend/backend_chain.h"
 #include "core/checked.h"
+#include "encoder/running_statistics.h"
 
 static moco_status wrap_span(moco_context *context, float *memory, int64_t elements, const moco_parameter *item,
                              moco_tensor *out) {
@@ -92,6 +93,7 @@ void moco_custom_parameters_release(moco_parameter_table *table, moco_context *c
         moco_buffer_destroy(context, table->items[i].value.buffer);
         moco_buffer_destroy(context, table->items[i].gradient.buffer);
     }
+    moco_running_statistics_release(table, context);
     moco_deallocate(context, table->items);
     moco_deallocate(context, table->learnable);
     moco_deallocate(context, table->buffers);

@@ -6,6 +6,7 @@
 #include "backend/tensor_checks.h"
 #include "core/config.h"
 #include "encoder/encoder_handle.h"
+#include "encoder/running_statistics.h"
 
 static const moco_encoder_config default_config = {
     .struct_size = sizeof(moco_encoder_config),
@@ -115,9 +116,31 @@ void moco_encoder_destroy(moco_encoder *encoder) {
 
 static moco_status forward(moco_encoder *encoder, int32_t pass, int32_t mode, const moco_tensor *images,
                            const moco_tensor *embeddings) {
-    MOCO_TRY(encoder->ops->forward(encoder->network, pass, mode, encoder->weight_version, images, embeddings));
+    const int32_t keeps = mode != MOCO_MODE_EVALUATE && !encoder->in_step;
+    moco_parameter_table *table = encoder->ops->parameters(encoder->network);
+    if (keeps) MOCO_TRY(moco_running_statistics_keep(table, encoder->context));
+    const moco_status status =
+        encoder->ops->forward(encoder->network, pass, mode, encoder->weight_version, images, embeddings);
+    if (status != MOCO_OK) {
+        if (keeps) moco_running_statistics_restore(table, encoder->context); /* the first failure is the one to tell */
+        return status;
+    }
     if (mode != MOCO_MODE_EVALUATE && encoder->batches_tracked < INT64_MAX) encoder->batches_tracked++;
     return MOCO_OK;
+}
+
+moco_status moco_encoder_begin_step(moco_encoder *encoder) {
+    MOCO_TRY(moco_running_statistics_keep(encoder->ops->parameters(encoder->network), encoder->context));
+    encoder->kept_batches_tracked = encoder->batches_tracked;
+    encoder->in_step = 1;
+    return MOCO_OK;
+}
+
+moco_status moco_encoder_end_step(moco_encoder *encoder, int32_t undo) {
+    encoder->in_step = 0;
+    if (!undo) return MOCO_OK;
+    encoder->batches_tracked = encoder->kept_batches_tracked;
+    return moco_running_statistics_restore(moco_encoder_parameters(encoder), encoder->context);
 }
 
 moco_status moco_encoder_forward_tensor(moco_encoder *encoder, int32_t mode, const moco_tensor *images,
@@ -144,6 +167,7 @@ static int32_t tell_caller(int64_t first, int64_t end, void *user) {
 moco_status moco_encoder_backward_pass_tensor(moco_encoder *encoder, int32_t pass, int32_t last,
                                               const moco_tensor *d_embeddings) {
     const moco_gradient_hook hook = {tell_caller, encoder};
+    encoder->gradient_writes++;
     MOCO_TRY(encoder->ops->backward(encoder->network, pass, encoder->weight_version, !encoder->gradients_are_zero,
                                     last && encoder->hook.ready != NULL ? &hook : NULL, d_embeddings));
     encoder->gradients_are_zero = 0;
@@ -282,4 +306,12 @@ int32_t moco_encoder_bn_groups(const moco_encoder *encoder) {
 
 const moco_encoder_config *moco_encoder_configuration(const moco_encoder *encoder) {
     return encoder->built_in ? &encoder->config : NULL;
+}
+
+uint64_t moco_encoder_gradient_writes(const moco_encoder *encoder) {
+    return encoder->gradient_writes;
+}
+
+int32_t moco_encoder_has_gradient_hook(const moco_encoder *encoder) {
+    return encoder->hook.ready != NULL;
 }

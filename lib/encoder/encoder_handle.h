@@ -16,6 +16,10 @@ struct moco_encoder {
     uint64_t weight_version;
     /* 1: the gradients count as zero, whatever the memory holds; the next backward overwrites them. */
     int32_t gradients_are_zero;
+    int32_t in_step; /* 1: between moco_encoder_begin_step and end_step, where the caller brings statistics back */
+    int32_t reserved;
+    uint64_t gradient_writes;
+    int64_t kept_batches_tracked; /* of in_step */
     int32_t built_in;
     moco_gradient_hook hook;    /* the caller's; ready NULL: none */
     moco_encoder_config config; /* of a built-in network */

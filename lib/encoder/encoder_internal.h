@@ -39,6 +39,7 @@ typedef struct moco_parameter_table {
     int64_t learnable_elements;
     int64_t buffer_elements;
     uint64_t flags_version; /* advances when a flag changes: whoever has cut the runs cuts them again */
+    void *kept;             /* a copy of the buffers (running_statistics.h); NULL: none was made yet */
 } moco_parameter_table;
 
 /* A part of learnable run `run` in which all parameters agree in the flags that were asked for. Values, gradients, a
@@ -94,6 +95,17 @@ void moco_encoder_parameters_changed(moco_encoder *encoder);
 /* Clearing gradients is lazy: moco_encoder_zero_gradients lets the next backward overwrite them. To be called before
  * the gradient memory is read directly (optimizer): clears it if no backward came since. */
 moco_status moco_encoder_settle_gradients(moco_encoder *encoder);
+/* A step of several calls that is to leave nothing if it fails: from begin to end, what end is to bring back with `undo`
+ * are the running statistics and their count. Gradients are none of it. */
+moco_status moco_encoder_begin_step(moco_encoder *encoder);
+moco_status moco_encoder_end_step(moco_encoder *encoder, int32_t undo);
+/* The gradient memory is the caller's to keep other things in until the next time that gradients are written; they count
+ * as zero from here on, and moco_encoder_zero_gradients is to follow if no backward does. */
+void moco_encoder_lend_gradients(moco_encoder *encoder);
+/* Advances whenever gradient memory is written: who keeps something there meanwhile sees that it is gone. */
+uint64_t moco_encoder_gradient_writes(const moco_encoder *encoder);
+/* 1 if a backward pass hands gradients to the caller as it goes. */
+int32_t moco_encoder_has_gradient_hook(const moco_encoder *encoder);
 /* The configuration a built-in network was made from; NULL for a caller's own. */
 const moco_encoder_config *moco_encoder_configuration(const moco_encoder *encoder);
 

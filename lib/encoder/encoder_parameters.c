@@ -90,7 +90,10 @@ moco_status moco_encoder_set_parameter_flags(moco_encoder *encoder, int64_t inde
                  flags, (found->flags & MOCO_PARAMETER_VECTOR) != 0 ? ", VECTOR (1) may stay" : "");
     const int32_t wanted = (found->flags & ~settable) | (flags & settable);
     if (wanted == found->flags) return MOCO_OK;
-    if ((wanted & MOCO_PARAMETER_FROZEN) != 0) MOCO_TRY(moco_tensor_fill_zero(encoder->context, &found->gradient));
+    if ((wanted & MOCO_PARAMETER_FROZEN) != 0) {
+        encoder->gradient_writes++;
+        MOCO_TRY(moco_tensor_fill_zero(encoder->context, &found->gradient));
+    }
     moco_parameter_table *table = encoder->ops->parameters(encoder->network);
     table->items[index].flags = wanted;
     table->flags_version++;
@@ -101,6 +104,7 @@ moco_status moco_encoder_set_parameter_flags(moco_encoder *encoder, int64_t inde
 
 moco_status moco_encoder_settle_gradients(moco_encoder *encoder) {
     if (!encoder->gradients_are_zero) return MOCO_OK;
+    encoder->gradient_writes++;
     const moco_parameter_table *table = moco_encoder_parameters(encoder);
     for (int64_t i = 0; i < table->learnable_runs; ++i) {
         MOCO_TRY(moco_tensor_fill_zero(encoder->context, &table->learnable[i].gradient));
@@ -114,6 +118,10 @@ moco_status moco_encoder_zero_gradients(moco_encoder *encoder) {
     MOCO_REQUIRE_POINTER(encoder);
     encoder->gradients_are_zero = 1;
     return encoder->built_in ? MOCO_OK : moco_encoder_settle_gradients(encoder);
+}
+
+void moco_encoder_lend_gradients(moco_encoder *encoder) {
+    encoder->gradients_are_zero = 1;
 }
 
 static moco_status find_learnable(const moco_encoder *encoder, int64_t index, const moco_parameter **out) {
@@ -144,5 +152,6 @@ moco_status moco_encoder_write_gradient(moco_encoder *encoder, int64_t index, co
     }
     MOCO_TRY(moco_encoder_settle_gradients(encoder)); /* the others keep their zeros */
     encoder->gradients_are_zero = 0;
+    encoder->gradient_writes++;
     return moco_tensor_upload(encoder->context, &item->gradient, values);
 }

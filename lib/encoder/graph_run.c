@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "encoder/graph_plan.h"
+#include "encoder/running_statistics.h"
 
 /* One pass over a plan: what every step's tensors are made from. */
 typedef struct pass {
@@ -79,6 +80,10 @@ moco_status moco_graph_plan_forward(const moco_graph_plan *plan, void *arena, co
         }
         args.y = activation(&run, step->y, NULL);
         MOCO_TRY(moco_layer_forward(&step->layer, &args));
+    }
+    /* Before the caller's tensor is written. A graph without parameters, a caller's network's, has none to spoil. */
+    if (plan->key.mode != MOCO_MODE_EVALUATE && plan->graph->parameter_count > 0) {
+        MOCO_TRY(moco_running_statistics_check(parameters, plan->context));
     }
     const moco_tensor result = activation(&run, plan->output, NULL);
     return moco_tensor_copy(plan->context, output, &result);

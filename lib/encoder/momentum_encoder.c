@@ -11,6 +11,18 @@
 #include "encoder/encoder_internal.h"
 #include "encoder/momentum_encoder_internal.h"
 
+/* Of a step that may have to be undone: what the key encoder had before it. Its parameters are copied to memory that is
+ * there and waits for gradients: the query encoder's, which its backward overwrites when the loss is known, or, where a
+ * gradient hook may still end the step after that, the key encoder's own, which nothing else ever uses. */
+typedef struct step_copy {
+    int32_t open;   /* 1: between begin_step and end_step */
+    int32_t copied; /* 1: the parameters were updated, and are in ... */
+    moco_encoder *lender;
+    uint64_t writes; /* the lender's gradient writes at the copy; at the beginning: the query encoder's */
+    int64_t encode_count;
+    double momentum;
+} step_copy;
+
 struct moco_momentum_encoder {
     atomic_int references;
     moco_context *context;
@@ -18,6 +30,7 @@ struct moco_momentum_encoder {
     moco_encoder *key;
     moco_momentum_encoder_config config;
     int64_t encode_count;
+    step_copy step;
     /* For shuffling, grown on demand. */
     int64_t *permutation; /* then its inverse */
     int64_t permutation_capacity;
@@ -111,6 +124,86 @@ void moco_momentum_encoder_destroy(moco_momentum_encoder *momentum_encoder) {
     moco_context_destroy(context);
 }
 
+/* --- Steps that may have to be undone --- */
+
+/* So much at a time is still in the cache for the update that follows. */
+#define COPIED_AT_ONCE ((int64_t) 1 << 18)
+
+moco_status moco_momentum_encoder_begin_step(moco_momentum_encoder *momentum_encoder) {
+    MOCO_TRY(moco_encoder_begin_step(momentum_encoder->key));
+    momentum_encoder->step = (step_copy){
+        .open = 1,
+        .writes = moco_encoder_gradient_writes(momentum_encoder->query),
+        .encode_count = momentum_encoder->encode_count,
+        .momentum = momentum_encoder->config.momentum,
+    };
+    return MOCO_OK;
+}
+
+/* A part of run `cut->run` of the key encoder's parameters: copied to the lender's gradients, then updated. */
+static moco_status copy_and_update_part(moco_momentum_encoder *momentum_encoder, const moco_parameter_cut *cut) {
+    const moco_parameter_table *from = moco_encoder_parameters(momentum_encoder->query);
+    const moco_parameter_table *to = moco_encoder_parameters(momentum_encoder->key);
+    const moco_parameter_table *lent = moco_encoder_parameters(momentum_encoder->step.lender);
+    const moco_tensor parameters = moco_cut_part(&to->learnable[cut->run].value, cut);
+    const moco_tensor copy = moco_cut_part(&lent->learnable[cut->run].gradient, cut);
+    const moco_tensor queries = moco_cut_part(&from->learnable[cut->run].value, cut);
+    MOCO_TRY(moco_tensor_copy(momentum_encoder->context, &copy, &parameters));
+    return moco_momentum_update(momentum_encoder->context, &parameters, &queries, momentum_encoder->config.momentum);
+}
+
+static moco_status copy_and_update(moco_momentum_encoder *momentum_encoder) {
+    step_copy *step = &momentum_encoder->step;
+    moco_encoder *query = momentum_encoder->query, *key = momentum_encoder->key;
+    const int32_t is_free =
+        !moco_encoder_has_gradient_hook(query) && step->writes == moco_encoder_gradient_writes(query);
+    step->lender = is_free ? query : key;
+    moco_encoder_lend_gradients(step->lender);
+    step->writes = moco_encoder_gradient_writes(step->lender);
+    const moco_parameter_table *table = moco_encoder_parameters(key);
+    moco_status status = MOCO_OK;
+    for (int64_t run = 0; run < table->learnable_runs && status == MOCO_OK; ++run) {
+        const int64_t elements = moco_tensor_elements(&table->learnable[run].value);
+        moco_parameter_cut cut = {.run = run};
+        for (; cut.from < elements && status == MOCO_OK; cut.from += cut.elements) {
+            cut.elements = moco_min_i64(COPIED_AT_ONCE, elements - cut.from);
+            status = copy_and_update_part(momentum_encoder, &cut);
+        }
+    }
+    step->copied = status == MOCO_OK;
+    if (status != MOCO_OK) moco_encoder_zero_gradients(step->lender);
+    return status;
+}
+
+static moco_status restore(moco_momentum_encoder *momentum_encoder) {
+    const step_copy *step = &momentum_encoder->step;
+    moco_encoder *key = momentum_encoder->key;
+    const moco_parameter_table *table = moco_encoder_parameters(key);
+    momentum_encoder->encode_count = step->encode_count;
+    momentum_encoder->config.momentum = step->momentum;
+    if (!step->copied || step->writes != moco_encoder_gradient_writes(step->lender)) return MOCO_OK;
+    const moco_parameter_table *lent = moco_encoder_parameters(step->lender);
+    for (int64_t i = 0; i < table->learnable_runs; ++i) {
+        MOCO_TRY(moco_tensor_copy(momentum_encoder->context, &table->learnable[i].value, &lent->learnable[i].gradient));
+    }
+    moco_encoder_parameters_changed(key);
+    return MOCO_OK;
+}
+
+moco_status moco_momentum_encoder_end_step(moco_momentum_encoder *momentum_encoder, int32_t undo) {
+    step_copy *step = &momentum_encoder->step;
+    moco_status status = undo ? restore(momentum_encoder) : MOCO_OK;
+    /* Without a backward after it, the copy is still where gradients are read and added to. */
+    if (step->copied && step->writes == moco_encoder_gradient_writes(step->lender)) {
+        const moco_status cleared = moco_encoder_zero_gradients(step->lender);
+        if (status == MOCO_OK) status = cleared;
+    }
+    step->open = 0;
+    step->copied = 0;
+    const moco_status ended = moco_encoder_end_step(momentum_encoder->key, undo);
+    return status == MOCO_OK ? ended : status;
+}
+
 /* --- Equation 2 --- */
 
 moco_status moco_momentum_encoder_update(moco_momentum_encoder *momentum_encoder) {
@@ -119,6 +212,10 @@ moco_status moco_momentum_encoder_update(moco_momentum_encoder *momentum_encoder
     const moco_parameter_table *key = moco_encoder_parameters(momentum_encoder->key);
     const double m = momentum_encoder->config.momentum;
     moco_context *context = momentum_encoder->context;
+    if (momentum_encoder->step.open && !momentum_encoder->step.copied) {
+        MOCO_TRY(copy_and_update(momentum_encoder));
+        return moco_momentum_encoder_finish_update(momentum_encoder);
+    }
     for (int64_t i = 0; i < key->learnable_runs; ++i) {
         MOCO_TRY(moco_momentum_update(context, &key->learnable[i].value, &query->learnable[i].value, m));
     }

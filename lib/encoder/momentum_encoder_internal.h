@@ -13,6 +13,11 @@ moco_status moco_momentum_encoder_encode_tensor(moco_momentum_encoder *momentum_
 /* The rest of moco_momentum_encoder_update, for callers that have updated the learnable parameters themselves:
  * BatchNorm buffers by policy. */
 moco_status moco_momentum_encoder_finish_update(moco_momentum_encoder *momentum_encoder);
+/* A training step that is to leave nothing if it fails: between the two calls, what an update and an encode change can be
+ * brought back, with `undo` it is; the parameters only while no backward of the query encoder has begun, or where it has
+ * a gradient hook. The query encoder itself is the caller's to begin and end. */
+moco_status moco_momentum_encoder_begin_step(moco_momentum_encoder *momentum_encoder);
+moco_status moco_momentum_encoder_end_step(moco_momentum_encoder *momentum_encoder, int32_t undo);
 void moco_momentum_encoder_retain(moco_momentum_encoder *momentum_encoder);
 /* The encoder it averages; borrowed. */
 moco_encoder *moco_momentum_encoder_query(moco_momentum_encoder *momentum_encoder);

@@ -4,6 +4,7 @@
 
 #include "backend/backend_chain.h"
 #include "core/checked.h"
+#include "encoder/running_statistics.h"
 
 /* Gives the next parameter its place in a buffer of which *bytes are taken. */
 static moco_status place(int64_t elements, const char *name, uint64_t alignment, uint64_t *bytes, uint64_t *offset) {
@@ -119,6 +120,7 @@ void moco_parameter_storage_release(moco_parameter_storage *storage) {
     moco_buffer_destroy(storage->context, storage->values);
     moco_buffer_destroy(storage->context, storage->gradients);
     moco_buffer_destroy(storage->context, storage->statistics);
+    moco_running_statistics_release(&storage->table, storage->context);
     moco_deallocate(storage->context, storage->table.items);
     memset(storage, 0, sizeof *storage);
 }

@@ -15,6 +15,18 @@ int32_t moco_loader_output(const moco_loader *loader); /* MOCO_PIXELS_* */
  * before it go on counting. */
 moco_status moco_loader_continue_at(moco_loader *loader, int64_t epoch, int64_t batch);
 
+/* Where a loader is. */
+typedef struct moco_loader_place {
+    int64_t running; /* 1: an epoch has begun, and the rest counts */
+    int64_t epoch;
+    int64_t batch;    /* given next */
+    int64_t replaced; /* of the samples given in this epoch */
+} moco_loader_place;
+
+moco_loader_place moco_loader_read_place(moco_loader *loader);
+/* Makes it give what it would have given from there on. */
+moco_status moco_loader_go_to(moco_loader *loader, const moco_loader_place *place);
+
 /* core/state.h; the parts are "loader" and "augment". */
 moco_status moco_loader_visit(moco_loader *loader, const moco_state *state);
 

@@ -3,22 +3,15 @@
 #include "core/config_fields.h"
 #include "loader/loader_state.h"
 
-typedef struct loader_place {
-    int64_t running; /* 1: an epoch has begun, and the rest counts */
-    int64_t epoch;
-    int64_t batch;    /* given next */
-    int64_t replaced; /* of the samples given in this epoch */
-} loader_place;
-
-static loader_place read_place(moco_loader *loader) {
+moco_loader_place moco_loader_read_place(moco_loader *loader) {
     pthread_mutex_lock(&loader->mutex);
-    const loader_place place = {loader->running, loader->epoch, loader->next_batch, loader->given_replaced};
+    const moco_loader_place place = {loader->running, loader->epoch, loader->next_batch, loader->given_replaced};
     pthread_mutex_unlock(&loader->mutex);
     return place;
 }
 
-/* Goes where a visitor has written. Samples given before count as those of a run that came here without stopping. */
-static moco_status go_to(moco_loader *loader, const loader_place *place) {
+/* Samples given before count as those of a run that came here without stopping. */
+moco_status moco_loader_go_to(moco_loader *loader, const moco_loader_place *place) {
     MOCO_REQUIRE(place->running == 0 || place->running == 1, "running is %lld; it must be 0 or 1",
                  (long long) place->running);
     if (!place->running) {
@@ -35,7 +28,7 @@ static moco_status go_to(moco_loader *loader, const loader_place *place) {
 moco_status moco_loader_visit(moco_loader *loader, const moco_state *visitor) {
     static const char *const but[] = {NULL};
     const moco_state state = moco_state_in(visitor, "loader");
-    loader_place place = read_place(loader);
+    moco_loader_place place = moco_loader_read_place(loader);
     MOCO_TRY(moco_augment_visit(loader->augment, visitor));
     MOCO_TRY(moco_state_settings(&state, MOCO_CONFIG_LOADER, &loader->config, but));
     MOCO_TRY(moco_state_setting_number(&state, "images", loader->dataset->count));
@@ -43,5 +36,5 @@ moco_status moco_loader_visit(moco_loader *loader, const moco_state *visitor) {
     MOCO_TRY(moco_state_number(&state, "epoch", &place.epoch));
     MOCO_TRY(moco_state_number(&state, "batch", &place.batch));
     MOCO_TRY(moco_state_number(&state, "replaced", &place.replaced));
-    return state.writes ? go_to(loader, &place) : MOCO_OK;
+    return state.writes ? moco_loader_go_to(loader, &place) : MOCO_OK;
 }

@@ -205,13 +205,17 @@ static moco_status average_frozen(const moco_optimizer *optimizer, const moco_pa
     return MOCO_OK;
 }
 
-/* `key` NULL: no momentum update. */
-static moco_status take_step(moco_optimizer *optimizer, const moco_parameter_table *key, double m) {
+moco_status moco_optimizer_prepare_step(moco_optimizer *optimizer) {
     if (optimizer->step_count == INT64_MAX) {
         return moco_fail(MOCO_INVALID_STATE, "step_count is 2^63 - 1, so no further step can be counted; call "
                                              "moco_optimizer_set_step_count with the steps really taken");
     }
-    MOCO_TRY(cut_parameters(optimizer));
+    return cut_parameters(optimizer);
+}
+
+/* `key` NULL: no momentum update. */
+static moco_status take_step(moco_optimizer *optimizer, const moco_parameter_table *key, double m) {
+    MOCO_TRY(moco_optimizer_prepare_step(optimizer));
     MOCO_TRY(moco_encoder_settle_gradients(optimizer->encoder));
     moco_update_step step = {
         .context = optimizer->context,

@@ -52,6 +52,19 @@ static moco_status check_stop(moco_trainer *trainer) {
     return moco_fail(MOCO_CANCELLED, "stopped on request after %lld steps", (long long) trainer->step_count);
 }
 
+/* A step that was not taken leaves the trainer's own loader, whose place is part of the trainer's state, before it. */
+static moco_status take_step(moco_trainer *trainer, moco_loader *loader, const moco_views *views,
+                             int64_t batches_per_epoch, int64_t started_ns, moco_loader_place *before,
+                             moco_step_stats *stats) {
+    const moco_status status = moco_trainer_step_views(trainer, views, batches_per_epoch, started_ns, stats);
+    if (status == MOCO_OK) {
+        *before = moco_loader_read_place(loader);
+    } else if (loader == trainer->loader) {
+        moco_loader_go_to(loader, before);
+    }
+    return status;
+}
+
 moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t epochs, int64_t max_steps,
                              moco_step_fn on_step, void *user) {
     MOCO_REQUIRE_POINTER(trainer);
@@ -67,6 +80,7 @@ moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t
     const int64_t batches_per_epoch = moco_loader_batches_per_epoch(loader);
     MOCO_TRY(check_stop(trainer));
     if (finished(trainer, batches_per_epoch, epochs, max_steps)) return MOCO_OK;
+    moco_loader_place place = moco_loader_read_place(loader);
     MOCO_TRY(moco_loader_continue_at(loader, trainer->step_count / batches_per_epoch,
                                      trainer->step_count % batches_per_epoch));
     while (!finished(trainer, batches_per_epoch, epochs, max_steps)) {
@@ -77,7 +91,7 @@ moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t
 
         const moco_views views = {batch.query_images, batch.key_images, batch.sample_ids, batch.n, batch.h, batch.w};
         moco_step_stats stats;
-        MOCO_TRY(moco_trainer_step_views(trainer, &views, batches_per_epoch, started_ns, &stats));
+        MOCO_TRY(take_step(trainer, loader, &views, batches_per_epoch, started_ns, &place, &stats));
         stats.ns_load = loaded_ns - started_ns;
 
         if (on_step != NULL) {

@@ -7,6 +7,7 @@
 #include "core/config.h"
 #include "encoder/encoder_internal.h"
 #include "encoder/momentum_encoder_internal.h"
+#include "optimizer/optimizer_internal.h"
 #include "trainer/method.h"
 
 moco_status moco_step_stats_init(moco_step_stats *stats, uint32_t struct_size) {
@@ -133,6 +134,33 @@ static moco_status run_method(moco_trainer *trainer, const moco_views *views, mo
     return status;
 }
 
+/* Ends what begin_step has begun; with `undo` the parts are as they were then. */
+static void end_step(moco_trainer *trainer, double learning_rate, int32_t undo) {
+    if (undo) moco_optimizer_set_learning_rate(trainer->optimizer, learning_rate);
+    if (trainer->momentum_encoder != NULL) moco_momentum_encoder_end_step(trainer->momentum_encoder, undo);
+    moco_encoder_end_step(trainer->query_encoder, undo);
+}
+
+static moco_status begin_step(moco_trainer *trainer) {
+    MOCO_TRY(moco_optimizer_prepare_step(trainer->optimizer));
+    MOCO_TRY(moco_encoder_begin_step(trainer->query_encoder));
+    if (trainer->momentum_encoder == NULL) return MOCO_OK;
+    const moco_status status = moco_momentum_encoder_begin_step(trainer->momentum_encoder);
+    if (status != MOCO_OK) moco_encoder_end_step(trainer->query_encoder, 0);
+    return status;
+}
+
+static moco_status schedule_and_run(moco_trainer *trainer, const moco_views *views, int64_t steps_per_epoch,
+                                    moco_step_stats *stats) {
+    MOCO_TRY(apply_schedules(trainer, steps_per_epoch));
+    stats->step = trainer->step_count;
+    stats->epoch = trainer->step_count / steps_per_epoch;
+    stats->samples = views->n;
+    stats->learning_rate = moco_optimizer_learning_rate(trainer->optimizer);
+    stats->momentum = moco_momentum_encoder_momentum(trainer->momentum_encoder);
+    return run_method(trainer, views, stats);
+}
+
 moco_status moco_trainer_step_views(moco_trainer *trainer, const moco_views *views, int64_t steps_per_epoch,
                                     int64_t started_ns, moco_step_stats *stats) {
     MOCO_TRY(check_views(views));
@@ -141,14 +169,11 @@ moco_status moco_trainer_step_views(moco_trainer *trainer, const moco_views *vie
         return moco_fail(MOCO_INVALID_STATE, "step_count is 2^63 - 1, so no further step can be counted; call "
                                              "moco_trainer_set_step_count with the steps really taken");
     }
-    MOCO_TRY(apply_schedules(trainer, steps_per_epoch));
-    stats->step = trainer->step_count;
-    stats->epoch = trainer->step_count / steps_per_epoch;
-    stats->samples = views->n;
-    stats->learning_rate = moco_optimizer_learning_rate(trainer->optimizer);
-    stats->momentum = moco_momentum_encoder_momentum(trainer->momentum_encoder);
-
-    MOCO_TRY(run_method(trainer, views, stats));
+    const double learning_rate = moco_optimizer_learning_rate(trainer->optimizer);
+    MOCO_TRY(begin_step(trainer));
+    const moco_status status = schedule_and_run(trainer, views, steps_per_epoch, stats);
+    end_step(trainer, learning_rate, status != MOCO_OK);
+    MOCO_TRY(status);
     trainer->step_count++;
     stats->seconds = (double) (moco_now_ns() - started_ns) * 1e-9;
     stats->images_per_second = stats->seconds > 0.0 ? (double) views->n / stats->seconds : 0.0;

@@ -18,6 +18,7 @@ typedef struct linear_net {
     float gradient[IN * DIM];
     float steps; /* a buffer: training forwards */
     float x[MOCO_ENCODER_PASSES][N * IN];
+    int32_t spoil_steps; /* a training forward leaves the buffer not a number */
     int32_t fail_forward, fail_backward, fail_clone, fail_parameter;
     int32_t bad_name;
 } linear_net;
@@ -28,7 +29,7 @@ static int32_t net_forward(void *self, int32_t mode, const float *images, int64_
     linear_net *net = (linear_net *) self;
     if (net->fail_forward || n > N || h * w != 4) return 1;
     if (mode == MOCO_MODE_TRAIN) memcpy(net->x[0], images, (size_t) (n * IN) * sizeof *images);
-    if (mode != MOCO_MODE_EVALUATE) net->steps += 1.0F;
+    if (mode != MOCO_MODE_EVALUATE) net->steps = net->spoil_steps ? NAN : net->steps + 1.0F;
     for (int64_t i = 0; i < n * DIM; ++i) {
         y[i] = 0.0F;
         for (int64_t c = 0; c < IN; ++c) y[i] += images[i / DIM * IN + c] * net->weight[c * DIM + i % DIM];
@@ -253,6 +254,29 @@ static void the_momentum_encoder_works_on_it(void **state) {
     assert_int_equal(0, alive);
 }
 
+/* Its buffers are brought back after a forward that spoils them, unless they were of that kind before. */
+static void its_buffers_stay_finite(void **state) {
+    (void) state;
+    for (int32_t normalize = 0; normalize < 2; ++normalize) {
+        moco_context *context = make_context(NULL, 1);
+        linear_net *net = make_net();
+        moco_encoder *encoder = make_custom(context, &net_ops, net, normalize, 0, 1);
+        float *images = hashed_floats(STREAM_IMAGES, N * IN, 1.0), out[N * DIM] = {3.0F};
+        net->steps = 2.0F;
+        net->spoil_steps = 1;
+        assert_status(MOCO_INVALID_STATE, moco_encoder_forward(encoder, images, N, 2, 2, out));
+        assert_non_null(strstr(moco_last_error(), "steps"));
+        assert_true(net->steps == 2.0F && out[0] == 3.0F && moco_encoder_batches_tracked(encoder) == 0);
+        net->steps = NAN; /* as its network means it, since it came so */
+        assert_ok(moco_encoder_forward(encoder, images, N, 2, 2, out));
+        assert_true(out[0] != 3.0F);
+        free(images);
+        moco_encoder_destroy(encoder);
+        moco_context_destroy(context);
+    }
+    assert_int_equal(0, alive);
+}
+
 /* Two views pending at once, their gradients taken in either order: bit for bit what one after the other gives. */
 static void two_passes_wait_side_by_side(void **state) {
     (void) state;
@@ -468,11 +492,17 @@ static void its_state_is_visited(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(normalizes_and_differentiates),          cmocka_unit_test(parameters_are_the_hosts_memory),
-        cmocka_unit_test(features_are_its_own_or_the_embeddings), cmocka_unit_test(the_momentum_encoder_works_on_it),
-        cmocka_unit_test(its_failures_are_callback_failures),     cmocka_unit_test(wrong_networks_stay_the_callers),
-        cmocka_unit_test(two_passes_wait_side_by_side),           cmocka_unit_test(a_shorter_table_has_one_pass),
-        cmocka_unit_test(its_frozen_parameters_get_no_gradient),  cmocka_unit_test(its_state_is_visited),
+        cmocka_unit_test(normalizes_and_differentiates),
+        cmocka_unit_test(parameters_are_the_hosts_memory),
+        cmocka_unit_test(features_are_its_own_or_the_embeddings),
+        cmocka_unit_test(the_momentum_encoder_works_on_it),
+        cmocka_unit_test(its_failures_are_callback_failures),
+        cmocka_unit_test(wrong_networks_stay_the_callers),
+        cmocka_unit_test(two_passes_wait_side_by_side),
+        cmocka_unit_test(a_shorter_table_has_one_pass),
+        cmocka_unit_test(its_buffers_stay_finite),
+        cmocka_unit_test(its_frozen_parameters_get_no_gradient),
+        cmocka_unit_test(its_state_is_visited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,8 @@ MOCO_BEGIN_DECLS
 #define MOCO_ENCODER_OPS_VERSION 1
 
 /* One parameter or buffer in the caller's host memory, float32 and contiguous, at a fixed address while the network
- * lives. */
+ * lives. A buffer is put back as it was where a training forward, or the training step that it is part of, fails; one
+ * that a forward makes not finite, and that was before, is such a failure: INVALID_STATE. */
 typedef struct moco_parameter_span {
     const char *name; /* unique within the network; lives as long as the network */
     float *values;
