@@ -131,8 +131,10 @@ int main(int argc, char **argv) {
         {"output", OPTION_CHOICE, &output, "what is written", .enum_kind = "output"},
         {"out", OPTION_TEXT, &out, "the array; the labels go to *.labels.npy beside it", .choices = NULL},
         {"test-count", OPTION_INTEGER, &test_count, "test images of the built-in set", .minimum = 1, .maximum = big},
-        {"augment", OPTION_TEXT, &augment, "recipe whose evaluation view is taken; else as trained", .choices = NULL},
-        {"size", OPTION_INTEGER, &size, "height and width of a view; 0: as trained", .maximum = 4096},
+        {"augment", OPTION_TEXT, &augment, "recipe whose evaluation view is taken; else as trained",
+         .fields = (const char *const[]){"augment.recipe", NULL}},
+        {"size", OPTION_INTEGER, &size, "height and width of a view; 0: as trained", .maximum = 4096,
+         .fields = (const char *const[]){"height", "width", NULL}},
         {"backend", OPTION_TEXT, &backend, "compute backend; the fastest if not given", .choices = NULL},
         {"threads", OPTION_INTEGER, &threads, "0: one per processor", .maximum = 1024},
     };

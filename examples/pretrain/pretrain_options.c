@@ -5,6 +5,7 @@
 
 #include "support/evaluation_data.h"
 #include "support/example_support.h"
+#include "support/option_names.h"
 
 static const char *const output_names[] = {"features", "embeddings", NULL};
 
@@ -53,10 +54,17 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
         .knn_temperature = 0.1,
         .out = "runs/pretrain",
     };
+    name_option("moco_recipe_key", "moco/recipe.h");
     check_choice(moco_recipe_create(&options->recipe, NULL, recipe));
     const double big = 1e9;
 #define SETTING(name, text, setting) \
     { name, OPTION_SETTING, NULL, text, .key = setting }
+#define SHORT(name, text, setting, ...) /* a key that stands for the fields behind it */    \
+    {                                                                                       \
+        name, OPTION_SETTING, NULL, text, .key = setting, .fields = (const char *const[]) { \
+            __VA_ARGS__, NULL                                                               \
+        }                                                                                   \
+    }
 #define CHOICE(name, text, setting, of_these) \
     { name, OPTION_SETTING, NULL, text, .key = setting, .enum_kind = of_these }
     const option_row rows[] = {
@@ -66,8 +74,9 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
          "test images for kNN; if not given: the kind's, or DIR/val beside DIR/train", .choices = NULL},
         {"test-count", OPTION_INTEGER, &options->test_count, "test images of the built-in set", .minimum = 1,
          .maximum = big},
-        CHOICE("augment", "recipe of the two views", "augment", "augment"),
-        SETTING("size", "height and width of a view; 0: the images' own, or the recipe's where they differ", "size"),
+        CHOICE("augment", "recipe of the two views", "augment.recipe", "augment"),
+        SHORT("size", "height and width of a view; 0: the images' own, or the recipe's where they differ", "size",
+              "augment.height", "augment.width", "height", "width"),
         SETTING("crop-min", "least area of a crop", "augment.crop_min"),
         SETTING(
             "reduced-decoding",
@@ -77,10 +86,10 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
         SETTING("cache-bytes", "memory that keeps images of files; 0: none", "loader.cache_bytes"),
         CHOICE("cache", "how it keeps them", "loader.cache", "cache"),
         SETTING("max-broken", "fraction of broken images that stops the run", "loader.max_broken_fraction"),
-        SETTING("arch", "ARCH, see above", "arch"),
+        SHORT("arch", "ARCH, see above", "arch", "encoder.architecture", "architecture"),
         CHOICE("stem", "first layers of resnet18 to resnet50_w4", "encoder.stem", "stem"),
         CHOICE("head", "linear is v1's, mlp v2's", "encoder.head", "head"),
-        SETTING("dim", "embedding dim", "dim"),
+        SHORT("dim", "embedding dim", "dim", "encoder.embedding_dim", "embedding_dim"),
         SETTING("bn-groups", "BatchNorm groups per batch; 1: no shuffled BatchNorm", "encoder.bn_groups"),
         CHOICE("bn-layout", "which samples a group holds", "encoder.bn_layout", "bn-layout"),
         CHOICE("compute", "dtype of the layers; bf16: where the processor has it; direct: no Winograd",
@@ -93,12 +102,14 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
         SETTING("temperature", "T of the loss", "loss.temperature"),
         {"mask-same-image", OPTION_FLAG, &mask_same_image, "an image's own older keys are no negatives",
          .choices = NULL},
-        SETTING("epochs", "passes over the training images", "epochs"),
+        SHORT("epochs", "passes over the training images", "epochs", "schedule.epochs"),
         {"max-steps", OPTION_INTEGER, &options->max_steps, "stop after so many steps; 0: after the epochs",
          .maximum = big},
         SETTING("batch-size", "images per step", "loader.batch_size"),
-        SETTING("lr", "learning rate", "lr"),
-        CHOICE("schedule", "step: a tenth after 60 % and 80 % of the epochs, as v1", "schedule", "schedule"),
+        SETTING("drop-last", "1: an incomplete batch at an epoch's end is left out; 0: trained, too",
+                "loader.drop_last"),
+        SHORT("lr", "learning rate", "lr", "optimizer.learning_rate", "schedule.base", "learning_rate", "base"),
+        CHOICE("schedule", "step: a tenth after 60 % and 80 % of the epochs, as v1", "schedule.kind", "schedule"),
         SETTING("warmup-epochs", "the learning rate grows from 0", "schedule.warmup_epochs"),
         SETTING("weight-decay", "of all parameters", "optimizer.weight_decay"),
         SETTING("sgd-momentum", "of the optimizer, below 1", "optimizer.momentum"),
@@ -114,9 +125,11 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
         {"overwrite", OPTION_FLAG, &options->overwrite, "replace the run that the folder holds", .choices = NULL},
         {"backend", OPTION_TEXT, &options->backend, "compute backend; the fastest if not given", .choices = NULL},
         {"threads", OPTION_INTEGER, &options->threads, "of the computation; 0: one per processor", .maximum = 1024},
-        SETTING("seed", "of everything random", "seed"),
+        SHORT("seed", "of everything random", "seed", "encoder.seed", "momentum_encoder.seed", "queue.seed",
+              "loader.seed", "augment.seed"),
     };
 #undef SETTING
+#undef SHORT
 #undef CHOICE
     const command_line line = {.program = "pretrain",
                                .arguments = "[OPTION...]",

@@ -7,7 +7,8 @@
 void make_parts(pretrain_parts *parts, const pretrain_options *options) {
     *parts = (pretrain_parts){0};
     parts->context = open_context(options->backend, (int32_t) options->threads);
-    open_data(&parts->data, parts->context, options->data, options->test_data, options->test_count);
+    open_data(&parts->data, parts->context, (data_source){options->data, "--data"},
+              (data_source){options->test_data, "--test-data"}, options->test_count);
     check_choice(moco_trainer_create_for(&parts->trainer, parts->data.train, options->recipe));
     parts->augment = moco_trainer_augment(parts->trainer);
     parts->loader = moco_trainer_loader(parts->trainer);

@@ -22,13 +22,26 @@ static void path_in(const char *folder, const char *name, char path[PATH_SIZE]) 
     if (snprintf(path, PATH_SIZE, "%s/%s", folder, name) >= PATH_SIZE) stop("the folder's name is too long");
 }
 
+/* 1 where a step was made: before, there is nothing to lose. */
+static int32_t has_a_step(const char *path) {
+    char line[64]; /* longer lines come in parts */
+    int32_t found = 0;
+    FILE *file = fopen(path, "r");
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+        found = strncmp(line, "{\"kind\": \"step\"", 15) == 0;
+    }
+    if (file != NULL) fclose(file);
+    return found;
+}
+
 /* The first file of a run that is there and not empty; NULL: there is none. */
 static const char *file_of_a_run(const char *folder) {
     for (int32_t i = 0; i < RUN_FILES; ++i) {
         char path[PATH_SIZE];
         struct stat info;
         path_in(folder, run_files[i], path);
-        if (lstat(path, &info) == 0 && info.st_size > 0) return run_files[i];
+        if (lstat(path, &info) != 0 || info.st_size == 0) continue;
+        if (strcmp(run_files[i], METRICS) != 0 || has_a_step(path)) return run_files[i];
     }
     return NULL;
 }

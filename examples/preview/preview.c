@@ -126,10 +126,12 @@ int main(int argc, char **argv) {
     int64_t count = 8, size = 0, epoch = 0, seed = 0;
     const option_row rows[] = {
         {"data", OPTION_TEXT, &data, "folder:DIR, tar:FILE, filelist:FILE, cifar10:DIR, synthetic ...",
-         .choices = NULL},
-        {"augment", OPTION_CHOICE, &recipe, "the recipe", .enum_kind = "augment"},
+         .fields = (const char *const[]){"description", NULL}},
+        {"augment", OPTION_CHOICE, &recipe, "the recipe", .enum_kind = "augment",
+         .fields = (const char *const[]){"augment.recipe", NULL}},
         {"count", OPTION_INTEGER, &count, "images shown", .minimum = 1, .maximum = 200},
-        {"size", OPTION_INTEGER, &size, "height and width of a view; 0: the recipe's", .maximum = 1024},
+        {"size", OPTION_INTEGER, &size, "height and width of a view; 0: the recipe's", .maximum = 1024,
+         .fields = (const char *const[]){"height", "width", NULL}},
         {"epoch", OPTION_INTEGER, &epoch, "whose views are shown", .maximum = 1e9},
         {"seed", OPTION_INTEGER, &seed, "of the views", .maximum = 1e9},
         {"out", OPTION_TEXT, &out, "the PNG file to write", .choices = NULL},

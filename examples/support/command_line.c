@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "support/example_support.h"
+#include "support/option_names.h"
 
 #define HELP_COLUMN 26
 #define MOST_ROWS   64
@@ -140,9 +141,32 @@ static void set_value(const command_line *line, const option_row *row, const cha
 static void apply_settings(const command_line *line, const given_settings *given) {
     for (int32_t i = 0; i < line->row_count; ++i) {
         if (given->values[i] == NULL) continue;
+        char text[OPTION_SENTENCE_SIZE];
         if (moco_recipe_set(line->recipe, line->rows[i].key, given->values[i]) == MOCO_OK) continue;
-        refuse_usage(line, "--%s: %s", line->rows[i].name, moco_last_error());
+        refuse_usage(line, "%s", in_options(moco_last_error(), text));
     }
+}
+
+/* --- Names --- */
+
+/* Room for "--name" and the row's name as a field, name_with_underscores. */
+static char option_texts[MOST_ROWS][2][64];
+
+/* The library's words for a row: its name, its key with and without the section, and those that it lists. */
+static void name_row(const option_row *row, char texts[2][64]) {
+    const char *option = texts[0];
+    snprintf(texts[0], sizeof texts[0], "--%s", row->name);
+    snprintf(texts[1], sizeof texts[1], "%s", row->name);
+    for (char *at = texts[1]; *at != '\0'; ++at) {
+        if (*at == '-') *at = '_';
+    }
+    name_option(texts[1], option);
+    if (row->key != NULL) {
+        const char *dot = strchr(row->key, '.');
+        name_option(row->key, option);
+        if (dot != NULL) name_option(dot + 1, option);
+    }
+    for (int32_t i = 0; row->fields != NULL && row->fields[i] != NULL; ++i) name_option(row->fields[i], option);
 }
 
 /* --- Arguments --- */
@@ -189,6 +213,8 @@ void parse_command_line(const command_line *line, int argc, char **argv, const c
     int32_t found = 0;
     given_settings given = {{NULL}};
     if (line->row_count > MOST_ROWS) stop("%d options are more than %d", line->row_count, MOST_ROWS);
+    /* From the last to the first: where two rows have a name, it is the earlier one's. */
+    for (int32_t i = line->row_count - 1; i >= 0; --i) name_row(&line->rows[i], option_texts[i]);
     for (int i = 1; i < argc;) {
         if (strcmp(argv[i], "-h") == 0) {
             print_help(line);

@@ -26,6 +26,8 @@ typedef struct option_row {
     const char *const *choices; /* NULL-terminated */
     const char *enum_kind;      /* see moco/names.h */
     const char *key;            /* see moco/recipe.h */
+    const char *const
+        *fields; /* NULL-terminated: more names that the library has for it, beside those of name and key */
 } option_row;
 
 typedef struct command_line {

@@ -18,14 +18,20 @@ void open_encoder_input(encoder_input *input, moco_context *context, const char 
                         const char *test_data, const char *augment, int64_t size, int64_t test_count) {
     *input = (encoder_input){0};
     check_choice(moco_encoder_open(&input->encoder, context, path));
+    data_source train = {data, "--data"}, test = {test_data, "--test-data"};
     if (data == NULL) {
-        test_data = stored_or(test_data, context, path, "pretrain.test_data", input->stored_test_data,
-                              sizeof input->stored_test_data);
+        train = (data_source){
+            stored_or(NULL, context, path, "pretrain.data", input->stored_data, sizeof input->stored_data),
+            "the file's pretrain.data"};
     }
-    data = stored_or(data, context, path, "pretrain.data", input->stored_data, sizeof input->stored_data);
-    if (data == NULL) stop("%s does not say which data it was trained on; give --data", path);
-    input->description = data;
-    open_data(&input->data, context, data, test_data, test_count);
+    if (data == NULL && test_data == NULL) {
+        test = (data_source){stored_or(NULL, context, path, "pretrain.test_data", input->stored_test_data,
+                                       sizeof input->stored_test_data),
+                             "the file's pretrain.test_data"};
+    }
+    if (train.description == NULL) stop("%s does not say which data it was trained on; give --data", path);
+    input->description = train.description;
+    open_data(&input->data, context, train, test, test_count);
 
     augment =
         stored_or(augment, context, path, "pretrain.augment", input->stored_augment, sizeof input->stored_augment);

@@ -1,16 +1,19 @@
 #include "support/evaluation_data.h"
 
 #include "support/example_support.h"
+#include "support/option_names.h"
 
-void open_data(evaluation_data *data, moco_context *context, const char *description, const char *test_description,
-               int64_t test_count) {
+void open_data(evaluation_data *data, moco_context *context, data_source train, data_source test, int64_t test_count) {
     data->train = NULL;
     data->test = NULL;
-    check_choice(moco_dataset_open(&data->train, context, description));
-    if (test_description != NULL) {
-        check_choice(moco_dataset_open(&data->test, context, test_description));
+    name_option("description", train.from);
+    check_choice(moco_dataset_open(&data->train, context, train.description));
+    if (test.description != NULL) {
+        name_option("description", test.from);
+        check_choice(moco_dataset_open(&data->test, context, test.description));
     } else {
-        check_choice(moco_dataset_open_test(&data->test, context, description, test_count));
+        name_option("count", "--test-count");
+        check_choice(moco_dataset_open_test(&data->test, context, train.description, test_count));
     }
 }
 

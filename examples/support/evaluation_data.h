@@ -12,9 +12,13 @@ typedef struct evaluation_data {
     moco_dataset *test; /* NULL: there are none */
 } evaluation_data;
 
-/* The test images are those of `test_description`, or where it is NULL moco_dataset_open_test's. Stops on failure. */
-void open_data(evaluation_data *data, moco_context *context, const char *description, const char *test_description,
-               int64_t test_count);
+typedef struct data_source {
+    const char *description; /* of moco_dataset_open; NULL: none was given */
+    const char *from;        /* what messages call it, such as "--data" */
+} data_source;
+
+/* The test images are those of `test`, or where it has no description moco_dataset_open_test's. Stops on failure. */
+void open_data(evaluation_data *data, moco_context *context, data_source train, data_source test, int64_t test_count);
 void close_data(evaluation_data *data);
 
 /* The evaluation view of the augment recipe called `name`, size x size; 0: as large as the images, where they are all

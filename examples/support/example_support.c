@@ -5,20 +5,25 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "support/option_names.h"
+
 const char *example_program = "example";
 
 void check(moco_status status) {
+    char text[OPTION_SENTENCE_SIZE];
     if (status == MOCO_OK) return;
-    fprintf(stderr, "%s: %s (%s)\n", example_program, moco_last_error(), moco_status_string(status));
+    fprintf(stderr, "%s: %s (%s)\n", example_program, in_options(moco_last_error(), text), moco_status_string(status));
     exit(1);
 }
 
 void check_choice(moco_status status) {
+    char text[OPTION_SENTENCE_SIZE];
     if (status != MOCO_INVALID_ARGUMENT && status != MOCO_NOT_FOUND && status != MOCO_UNSUPPORTED) {
         check(status);
         return;
     }
-    fprintf(stderr, "%s: %s\nTry '%s --help'.\n", example_program, moco_last_error(), example_program);
+    fprintf(stderr, "%s: %s\nTry '%s --help'.\n", example_program, in_options(moco_last_error(), text),
+            example_program);
     exit(2);
 }
 
@@ -39,8 +44,10 @@ void *allocate(size_t count, size_t size) {
 }
 
 static void print_log(int32_t level, const char *message, void *user) {
+    char text[OPTION_SENTENCE_SIZE];
     (void) user;
-    fprintf(stderr, "%s: %s: %s\n", example_program, level <= MOCO_LOG_ERROR ? "error" : "warning", message);
+    fprintf(stderr, "%s: %s: %s\n", example_program, level <= MOCO_LOG_ERROR ? "error" : "warning",
+            in_options(message, text));
 }
 
 moco_context *open_context(const char *backend, int32_t threads) {

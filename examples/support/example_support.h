@@ -7,7 +7,8 @@
 /* The name that messages begin with; the program's. */
 extern const char *example_program;
 
-/* Prints "program: <libmoco's sentence>" and exits with 1 unless `status` is MOCO_OK. */
+/* Prints "program: <libmoco's sentence>", in the words of the options (support/option_names.h), and exits with 1 unless
+ * `status` is MOCO_OK. */
 void check(moco_status status);
 
 /* The same for what was chosen on the command line: exits with 2, and a hint, where the choice is at fault. */

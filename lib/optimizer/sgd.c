@@ -5,8 +5,8 @@
 #include "optimizer/update_rule.h"
 
 static moco_status check(const moco_optimizer_config *c) {
-    MOCO_REQUIRE(c->momentum >= 0.0 && c->momentum < 1.0, "momentum is %g; it must be at least 0 and less than 1",
-                 c->momentum);
+    MOCO_REQUIRE(c->momentum >= 0.0 && c->momentum < 1.0,
+                 "momentum of the optimizer is %g; it must be at least 0 and less than 1", c->momentum);
     MOCO_REQUIRE(isfinite(c->dampening), "dampening is %g; it must be finite", c->dampening);
     MOCO_REQUIRE(c->nesterov == 0 || c->nesterov == 1, "nesterov is %d; it must be 0 or 1", c->nesterov);
     MOCO_REQUIRE(!c->nesterov || (c->momentum > 0.0 && c->dampening == 0.0),

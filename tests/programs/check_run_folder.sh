@@ -34,6 +34,13 @@ echo log >"$work/other/log.txt"
 # shellcheck disable=SC2086
 expect 0 "$bin/pretrain" $quick --out "$work/other"
 
+# A run that ended before its first step leaves nothing that could be lost.
+mkdir "$work/early"
+head -n 2 "$work/metrics.jsonl" >"$work/early/metrics.jsonl"
+grep -q '"step"' "$work/early/metrics.jsonl" || fail "the first two lines are others than this check thinks"
+# shellcheck disable=SC2086
+expect 0 "$bin/pretrain" $quick --out "$work/early"
+
 # A second process is kept out while the first goes on. (It measures kNN for minutes, until it is stopped.)
 "$bin/pretrain" --data synthetic:count=60000 --out "$work/long" >"$work/long.output" 2>&1 &
 long=$!
