@@ -24,11 +24,24 @@ typedef struct moco_dataset moco_dataset;
  *   "cifar100:DIR", "cifar100-test:DIR"  train.bin, test.bin in DIR; the fine labels
  *   "folder:DIR"         the image files below DIR, at any depth. The folders in DIR are the classes, numbered by their
  *                        sorted names, as torchvision's ImageFolder has them; images in DIR itself have no label
- *   "filelist:FILE"      lines of path<TAB>label, in their order: paths relative to FILE's folder; labels all numbers
- *                        from 0 (-1: none) or all names, numbered by their sorted order; tab and label may be left
- *                        out; empty lines are skipped. That a file is there shows when it is read
+ *   "filelist:FILE"      a list of image files in its order, in one of the forms below: paths relative to FILE's
+ *                        folder; labels all numbers from 0 (-1: none) or all names, numbered by their sorted order, as
+ *                        the first one is; none where it is left out. That a file is there shows when it is read; a
+ *                        warning says so if none of the first 16 is
  *   "tar:FILE"           the image files in an uncompressed tar, read in place; order and classes as folder: gives them
  *                        for what the tar holds. "tar:FILE/FOLDER" takes a folder in it for DIR
+ *
+ * The forms of a list, which is text in UTF-8; empty lines are skipped. A list that can be read in two ways is FORMAT,
+ * with the line and what would be right:
+ *   path,label           CSV whose first line names its columns: fields parted by comma, semicolon or tab, quoted as RFC
+ *                        4180 says, blanks around them left out. The path's column is called path, filename, file, image,
+ *                        file_path, image_path, image_name, img, image_id or id, the label's label, class, category or
+ *                        target, or one of these with _name or _id: in any case, with or without '_'. Others are not
+ *                        heeded
+ *   path<TAB>label       where a line has a tab; others may be a path alone
+ *   path,label  path;label  path label
+ *                        without a header: all lines of one kind, each path with the ending of an image's name
+ *   path                 alone in every line, as it is or in double quotes
  *
  * folder: and tar: leave out hidden files and what is no image, but keep every file called .jpg, .jpeg, .png or .webp,
  * so that a broken one shows. Images are sorted by name, bytewise, folder by folder. Symbolic links are followed in

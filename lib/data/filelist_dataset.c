@@ -1,91 +1,54 @@
-/* "filelist:FILE": one image per line, path<TAB>label. */
+/* "filelist:FILE": a list of images, in one of the forms of list_reader.c. */
 #define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "core/number_text.h"
 #include "data/dataset_kinds.h"
 #include "data/file_bytes.h"
+#include "data/label_text.h"
+#include "data/list_reader.h"
 
-#define MAX_SHOWN 200 /* bytes of a line in a message */
+#define MAX_SHOWN    200 /* bytes of a label or path in a message */
+#define FIRST_IMAGES 16  /* that are looked for at once */
 
-typedef struct file_list {
-    const char *path;
-    moco_index_builder builder;
-    int64_t line;           /* counted from 1 */
-    int64_t first_labelled; /* the line that decides whether labels are numbers or names; 0: none yet */
-    int32_t are_numbers;
-} file_list;
-
-static moco_status refuse(const file_list *list, const char *what, const char *text, size_t length) {
-    const int shown = (int) (length < MAX_SHOWN ? length : MAX_SHOWN);
-    return moco_fail(MOCO_FORMAT, "%s, line %lld: %s: \"%.*s\"", list->path, (long long) list->line, what, shown, text);
+static moco_status refuse_label(const moco_list_reader *list, const moco_list_row *row, int64_t first_labelled) {
+    return moco_fail(MOCO_FORMAT,
+                     "%s, line %lld: the label \"%.*s\" is no number from 0 to %d (or -1 for none), as that of line "
+                     "%lld is",
+                     list->shown, (long long) row->line,
+                     (int) (row->label_length < MAX_SHOWN ? row->label_length : MAX_SHOWN), row->label,
+                     MOCO_LARGEST_LABEL, (long long) first_labelled);
 }
 
-/* 1 and *number where all of the text is a label as a number: 0 to 2^31 - 2, or -1 for none. */
-static int32_t number_label(const char *text, size_t length, int32_t *number) {
-    char digits[16];
-    int64_t value = 0;
-    if (length == 0 || length >= sizeof digits) return 0;
-    memcpy(digits, text, length);
-    digits[length] = '\0';
-    if (!moco_text_to_i64(digits, &value) || value < MOCO_NO_LABEL || value >= INT32_MAX) return 0;
-    *number = (int32_t) value;
-    return 1;
-}
-
-static moco_status read_label(file_list *list, const char *text, size_t length, int32_t *label) {
-    int32_t number = MOCO_NO_LABEL;
-    const int32_t is_number = number_label(text, length, &number);
-    if (list->first_labelled == 0) {
-        list->first_labelled = list->line;
-        list->are_numbers = is_number;
+static moco_status add_rows(moco_list_reader *list, moco_index_builder *builder) {
+    moco_label_reader labels = {.classes = &builder->classes};
+    int64_t first_labelled = 0;
+    for (;;) {
+        moco_list_row row;
+        int32_t found = 0, fits = 1, label = MOCO_NO_LABEL;
+        MOCO_TRY(moco_list_next(list, &row, &found));
+        if (!found) break;
+        if (row.label_length > 0) {
+            MOCO_TRY(moco_label_read(&labels, row.label, row.label_length, &label, &fits));
+            if (first_labelled == 0) first_labelled = row.line;
+            if (!fits) return refuse_label(list, &row, first_labelled);
+        }
+        MOCO_TRY(moco_index_builder_add(builder, row.path, row.path_length, label));
     }
-    if (!list->are_numbers) return moco_class_table_add(&list->builder.classes, text, length, label);
-    if (!is_number) {
-        return moco_fail(
-            MOCO_FORMAT,
-            "%s, line %lld: the label \"%.*s\" is no number from 0 to %d (or -1 for none), as that of line "
-            "%lld is",
-            list->path, (long long) list->line, (int) (length < MAX_SHOWN ? length : MAX_SHOWN), text, INT32_MAX - 1,
-            (long long) list->first_labelled);
-    }
-    *label = number;
+    if (builder->count == 0) return moco_fail(MOCO_FORMAT, "%s names no image", list->shown);
     return MOCO_OK;
 }
 
-static moco_status read_line(file_list *list, const char *text, size_t length) {
-    if (length > 0 && text[length - 1] == '\r') --length;
-    if (length == 0) return MOCO_OK;
-    if (memchr(text, '\0', length) != NULL) return refuse(list, "there is a NUL byte", text, length);
-    const char *tab = (const char *) memchr(text, '\t', length);
-    const size_t path_length = tab == NULL ? length : (size_t) (tab - text);
-    int32_t label = MOCO_NO_LABEL;
-    if (path_length == 0) return refuse(list, "the path before the tab is missing", text, length);
-    if (path_length >= MOCO_MAX_NAME) return refuse(list, "the path is too long", text, length);
-    if (tab != NULL) {
-        const size_t label_length = length - path_length - 1;
-        if (memchr(tab + 1, '\t', label_length) != NULL) {
-            return refuse(list, "there is a second tab; a line is path<TAB>label", text, length);
-        }
-        if (label_length > 0) MOCO_TRY(read_label(list, tab + 1, label_length, &label));
-    }
-    return moco_index_builder_add(&list->builder, text, path_length, label);
-}
-
-static moco_status read_lines(file_list *list, const char *text, size_t size) {
-    const char *end = text + size;
-    if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) text += 3; /* a byte order mark */
-    while (text < end) {
-        const char *newline = (const char *) memchr(text, '\n', (size_t) (end - text));
-        const size_t length = (size_t) ((newline == NULL ? end : newline) - text);
-        list->line++;
-        MOCO_TRY(read_line(list, text, length));
-        text += length + 1;
-    }
-    if (list->builder.count == 0) return moco_fail(MOCO_FORMAT, "%s names no image", list->path);
+static moco_status read_text(moco_context *context, const char *path, char *text, size_t size,
+                             moco_index_builder *builder) {
+    moco_list_reader list;
+    moco_list_notes notes;
+    MOCO_TRY(moco_list_begin(&list, text, size, path, &notes));
+    MOCO_TRY(add_rows(&list, builder));
+    if (notes.columns[0] != '\0') moco_log(context, MOCO_LOG_INFO, "%s: %s", path, notes.columns);
+    if (notes.warning[0] != '\0') moco_log(context, MOCO_LOG_WARNING, "%s: %s", path, notes.warning);
     return MOCO_OK;
 }
 
@@ -101,13 +64,27 @@ static moco_status read_list(moco_context *context, const char *path, moco_image
         status = text == NULL ? MOCO_OUT_OF_MEMORY : moco_file_read(descriptor, text, (size_t) size, 0, path);
     }
     close(descriptor);
-    file_list list = {.path = path};
-    moco_index_builder_init(&list.builder, context);
-    if (status == MOCO_OK) status = read_lines(&list, text, (size_t) size);
+    moco_index_builder builder;
+    moco_index_builder_init(&builder, context);
+    if (status == MOCO_OK) status = read_text(context, path, text, (size_t) size, &builder);
     moco_deallocate(context, text);
-    if (status == MOCO_OK) status = moco_index_builder_finish(&list.builder, 0, index);
-    moco_index_builder_release(&list.builder);
+    if (status == MOCO_OK) status = moco_index_builder_finish(&builder, 0, index);
+    moco_index_builder_release(&builder);
     return status;
+}
+
+/* Paths that are relative to something else, and names without their ending, are the commonest mistakes: where none of
+ * the first images is there, a warning says it at once. */
+static void tell_missing(moco_context *context, const char *path, const moco_image_index *index, int descriptor) {
+    const int64_t tried = index->count < FIRST_IMAGES ? index->count : FIRST_IMAGES;
+    for (int64_t i = 0; i < tried; ++i) {
+        if (faccessat(descriptor, index->names + index->name_at[i], F_OK, 0) == 0) return;
+    }
+    moco_log(
+        context, MOCO_LOG_WARNING,
+        "%s: none of the first %lld images is there, such as \"%.*s\"; paths are relative to the list's folder, and "
+        "names have their ending",
+        path, (long long) tried, MAX_SHOWN, index->names + index->name_at[0]);
 }
 
 moco_status moco_filelist_open(moco_dataset **out, moco_context *context, const char *path,
@@ -126,6 +103,7 @@ moco_status moco_filelist_open(moco_dataset **out, moco_context *context, const 
     const int descriptor = open(length == 0 ? "." : place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     moco_status status = descriptor < 0 ? moco_file_failure("open the folder of", path) : MOCO_OK;
     if (status == MOCO_OK) {
+        tell_missing(context, path, &index, descriptor);
         status = moco_indexed_images_create(out, context, &options->limits, &index, descriptor, place);
     }
     if (status != MOCO_OK) {

@@ -131,6 +131,48 @@ static void write_tar_seeds(const char *folder) {
     zoo_bytes_free(&bytes);
 }
 
+/* --- Lists, and labels beside images --- */
+
+static void write_texts(const char *folder, const char *target, const char *const *texts, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        char name[32];
+        zoo_bytes bytes = {0};
+        zoo_append(&bytes, texts[i], strlen(texts[i]));
+        snprintf(name, sizeof name, "%s-%zu", target, i);
+        write_seed(folder, target, name, &bytes);
+        zoo_bytes_free(&bytes);
+    }
+}
+
+static void write_list_seeds(const char *folder) {
+    static const char *const lists[] = {
+        "a.png\tcat\r\n\r\nb c.jpg\t\n../d.webp\tdog",
+        "\xEF\xBB\xBF"
+        "filename,label,split\na.png,cat,train\n\"b, \"\"c\"\"\n.jpg\",dog,val\n",
+        "label;image_path\r\n3;a.png\r\n0;b.png\r\n",
+        "class\tpath\n1\ta.jpg\n",
+        "n01/a.JPEG 0\nn02/b.JPEG 17\n",
+        "a.png,3\nb.png,4\n",
+        "My Photos/1.jpg\nplain.png\n\"x,y.jpg\"\n",
+        "3 a.png\n4 b.png\n",
+        "label,pixel0,pixel1\n5,0,0\n",
+        "id,breed\n",
+    };
+    static const char *const labels[] = {
+        "7\n",
+        " -1 ",
+        "ant hill\r\n",
+        "{\"label\": 12}",
+        "{\"cls\":\"cat\",\"label\":null}",
+        "{\"class\":[1]}",
+        "[]",
+        "a/b.c/000.left.jpg",
+        "{\"caption\":\"\\u00e9\\ud83d\\ude00\",\"width\":1.5e3,\"x\":{\"y\":[true,false]}}",
+    };
+    write_texts(folder, "list", lists, sizeof lists / sizeof *lists);
+    write_texts(folder, "label", labels, sizeof labels / sizeof *labels);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: make_fuzz_seeds FOLDER\n");
@@ -141,6 +183,7 @@ int main(int argc, char **argv) {
     write_exif_seeds(argv[1]);
     write_safetensors_seeds(argv[1]);
     write_tar_seeds(argv[1]);
+    write_list_seeds(argv[1]);
     if (failed) fprintf(stderr, "%s: not all of it could be written: %s\n", argv[1], strerror(errno));
     return failed;
 }
