@@ -1,5 +1,9 @@
 /* A file that appears whole or not at all: it is written beside its target and renamed over it at the end, so that a
- * crash, a full disk or a failure half-way leaves the old file as it was.
+ * crash, a full disk or a failure half-way leaves the old file as it was. The temporary file of a process that was killed
+ * is removed by the next one that writes the same target.
+ *
+ * Where that is impossible the old file is overwritten in place, with a warning in the log: a file that may be written in a
+ * folder that may not, one that is mounted by itself, another user's in a sticky folder.
  */
 #ifndef MOCO_IO_ATOMIC_FILE_H
 #define MOCO_IO_ATOMIC_FILE_H
