@@ -10,7 +10,7 @@
 # and without ISAS the first three. EXACT: without fused multiply-add, so that all of them give the same bits. What a
 # processor needs for each, and the choice at run time, are in lib/core/cpu_features.h. A new set is a line of flags here,
 # its needs there, and its rows in the lists of kernels (lib/backend/cpu/cpu_kernels.c).
-set(MOCO_ISA_BASELINE_FLAGS "")
+set(MOCO_ISA_BASELINE_FLAGS -Wno-psabi) # vectors are in no interface, so it matters to no one how i386 hands them over
 set(MOCO_ISA_AVX2_FLAGS -mavx2 -mfma)
 set(MOCO_ISA_AVX512_FLAGS -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mavx2 -mprefer-vector-width=512)
 set(MOCO_ISA_AVX512_BF16_FLAGS ${MOCO_ISA_AVX512_FLAGS} -mavx512bf16)

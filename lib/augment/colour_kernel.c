@@ -25,7 +25,7 @@ V32_INLINE v32 to_byte(v32 x) {
 
 /* b moved towards a: Pillow's Image.blend. */
 V32_INLINE v32 blend(v32 a, v32 b, float factor) {
-    return to_byte(b + factor * (a - b));
+    return to_byte(b + v32_all(factor) * (a - b));
 }
 
 /* Pillow's L, rounded: (19595 r + 38470 g + 7471 b + 2^15) >> 16. */
@@ -52,7 +52,7 @@ V32_INLINE pixels turn_hue(pixels p, float sixths) {
     const v32 difference = v32_if_equal(highest, p.r, p.g - p.b, v32_if_equal(highest, p.g, p.b - p.r, p.r - p.g));
     const v32 base =
         v32_if_equal(highest, p.r, v32_all(0.0f), v32_if_equal(highest, p.g, v32_all(2.0f), v32_all(4.0f)));
-    v32 hue = base + difference / v32_max(spread, v32_all(1.0f)) + sixths;
+    v32 hue = base + difference / v32_max(spread, v32_all(1.0f)) + v32_all(sixths);
     hue = wrap6(v32_if_less(hue, v32_all(0.0f), hue + 6.0f, hue));
     return (pixels){hue_channel(highest, spread, wrap6(hue + 5.0f)), hue_channel(highest, spread, wrap6(hue + 3.0f)),
                     hue_channel(highest, spread, wrap6(hue + 1.0f))};
@@ -61,8 +61,10 @@ V32_INLINE pixels turn_hue(pixels p, float sixths) {
 V32_INLINE pixels take_step(const moco_colour_step *step, pixels p) {
     const float factor = step->factor;
     switch (step->kind) {
-    case MOCO_COLOUR_BRIGHTNESS:
-        return (pixels){to_byte(factor * p.r), to_byte(factor * p.g), to_byte(factor * p.b)};
+    case MOCO_COLOUR_BRIGHTNESS: {
+        const v32 all = v32_all(factor);
+        return (pixels){to_byte(all * p.r), to_byte(all * p.g), to_byte(all * p.b)};
+    }
     case MOCO_COLOUR_CONTRAST: {
         const v32 mean = v32_all(step->level);
         return (pixels){blend(p.r, mean, factor), blend(p.g, mean, factor), blend(p.b, mean, factor)};
@@ -98,9 +100,9 @@ V32_INLINE void put_bytes(const pixels *p, uint8_t *to, int64_t plane) {
 }
 
 V32_INLINE void put_floats(const pixels *p, const moco_colour_output *output, float *to, int64_t plane) {
-    v32_store(to, p->r * output->scale[0] + output->shift[0]);
-    v32_store(to + plane, p->g * output->scale[1] + output->shift[1]);
-    v32_store(to + 2 * plane, p->b * output->scale[2] + output->shift[2]);
+    v32_store(to, p->r * v32_all(output->scale[0]) + v32_all(output->shift[0]));
+    v32_store(to + plane, p->g * v32_all(output->scale[1]) + v32_all(output->shift[1]));
+    v32_store(to + 2 * plane, p->b * v32_all(output->scale[2]) + v32_all(output->shift[2]));
 }
 
 V32_INLINE void process(const uint8_t *from, int64_t plane, const moco_colour_step *steps, int32_t count,

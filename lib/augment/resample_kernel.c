@@ -2,6 +2,7 @@
 #include "augment/resample_kernel.h"
 
 #include "augment/vector16.h"
+#include "core/lanes.h"
 
 #ifndef MOCO_RESAMPLE_KERNEL
 #error "MOCO_RESAMPLE_KERNEL must be the name of the table"
@@ -19,6 +20,10 @@ V16_INLINE int16_t clamp_intermediate(int32_t value) {
 typedef float pixel __attribute__((vector_size(16)));
 typedef int32_t pixel_integer __attribute__((vector_size(16)));
 
+V16_INLINE pixel pixel_all(float x) {
+    return (pixel){MOCO_LANES(4, x)};
+}
+
 V16_INLINE pixel choose(pixel_integer mask, pixel yes, pixel no) {
     return (pixel) ((mask & (pixel_integer) yes) | (~mask & (pixel_integer) no));
 }
@@ -33,11 +38,11 @@ static void row_of_pixels(const uint8_t *source, const moco_pixel_taps *across, 
     }
     const float *weights = across->weights;
     /* To 64ths of a value: integer weights are of 2^14. */
-    const float unit = across->integers != NULL ? 1.0f / 256.0f : 64.0f;
+    const pixel unit = pixel_all(across->integers != NULL ? 1.0f / 256.0f : 64.0f);
     for (int64_t i = 0; i < across->count; ++i, weights += taps) {
         const pixel *from = pixels + (across->start[i] - across->first);
-        pixel sum = from[0] * weights[0];
-        for (int64_t t = 1; t < taps; ++t) sum += from[t] * weights[t];
+        pixel sum = from[0] * pixel_all(weights[0]);
+        for (int64_t t = 1; t < taps; ++t) sum += from[t] * pixel_all(weights[t]);
         sum = sum * unit + 0.5f;
         const pixel zero = {0.0f}, highest = zero + (float) HIGHEST;
         sum = choose(sum > zero, sum, zero);

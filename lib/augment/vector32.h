@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/lanes.h"
+
 #if defined(__AVX512F__)
 #define V32_LANES 16
 #elif defined(__AVX2__)
@@ -25,7 +27,7 @@ typedef int32_t v32_integer __attribute__((vector_size(4 * V32_LANES)));
 typedef uint8_t v32_bytes __attribute__((vector_size(V32_LANES)));
 
 V32_INLINE v32 v32_all(float x) {
-    return (v32){0.0f} + x;
+    return (v32){MOCO_LANES(V32_LANES, x)};
 }
 
 V32_INLINE v32 v32_min(v32 a, v32 b) {

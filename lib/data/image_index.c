@@ -73,7 +73,7 @@ moco_status moco_index_builder_sort(moco_index_builder *builder) {
 static moco_status allocate_arrays(moco_context *context, int32_t has_labels, int32_t in_container,
                                    moco_image_index *index) {
     const size_t count = (size_t) index->count;
-    index->names = (char *) moco_allocate(context, index->names_size);
+    index->names = (char *) moco_allocate(context, (size_t) index->names_size);
     index->name_at = (uint64_t *) moco_allocate(context, count * sizeof *index->name_at);
     int32_t complete = index->names != NULL && index->name_at != NULL;
     if (has_labels) {

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/checked.h"
+
 #define GRAIN 64 /* moco_allocate's: what an allocation is rounded up to */
 
 typedef _Atomic(moco_cached_sample *) cache_cell;
@@ -20,14 +22,16 @@ static size_t rounded(size_t bytes) {
 }
 
 moco_status moco_sample_cache_create(moco_sample_cache **out, moco_context *context, int64_t samples, uint64_t budget) {
-    const uint64_t least = rounded(sizeof(moco_sample_cache)) + rounded((size_t) samples * sizeof(cache_cell));
+    size_t table_bytes;
+    MOCO_TRY(moco_checked_bytes(samples, sizeof(cache_cell), "the cache's table", &table_bytes));
+    const uint64_t least = rounded(sizeof(moco_sample_cache)) + rounded(table_bytes);
     MOCO_REQUIRE(budget >= least,
                  "cache_bytes is %llu; the cache's table of %lld images alone takes %llu bytes: give it more, or 0 for "
                  "no cache",
                  (unsigned long long) budget, (long long) samples, (unsigned long long) least);
     moco_sample_cache *cache = (moco_sample_cache *) moco_allocate_zeroed(context, 1, sizeof *cache);
     if (cache == NULL) return MOCO_OUT_OF_MEMORY;
-    cache->table = (cache_cell *) moco_allocate(context, (size_t) samples * sizeof *cache->table);
+    cache->table = (cache_cell *) moco_allocate(context, table_bytes);
     if (cache->table == NULL) {
         moco_deallocate(context, cache);
         return MOCO_OUT_OF_MEMORY;

@@ -136,11 +136,12 @@ moco_status moco_recipe_text(const moco_recipe *recipe, char *text, uint64_t cap
     MOCO_REQUIRE_POINTER(text);
     char buffer[MOCO_FIELD_TEXT_SIZE];
     const char *value;
-    uint64_t used = 0;
+    const size_t room = capacity < SIZE_MAX ? (size_t) capacity : SIZE_MAX;
+    size_t used = 0;
     for (int32_t writing = 0; writing <= 1; ++writing) { /* measured first: nothing is written where it does not fit */
         char *end = text;
         used = strlen(recipe->name);
-        if (writing) end += snprintf(end, capacity, "%s", recipe->name);
+        if (writing) end += snprintf(end, room, "%s", recipe->name);
         for (int32_t s = 0; s < MOCO_CONFIG_SECTIONS; ++s) {
             for (int32_t i = 0; i < moco_config_sections[s].count; ++i) {
                 const moco_config_field *field = &moco_config_sections[s].fields[i];
@@ -150,7 +151,7 @@ moco_status moco_recipe_text(const moco_recipe *recipe, char *text, uint64_t cap
                 const char separator = s == 0 && i == 0 ? ':' : ',';
                 used += strlen(field->key) + strlen(value) + 2;
                 if (writing) {
-                    end += snprintf(end, capacity - (uint64_t) (end - text), "%c%s=%s", separator, field->key, value);
+                    end += snprintf(end, room - (size_t) (end - text), "%c%s=%s", separator, field->key, value);
                 }
             }
         }

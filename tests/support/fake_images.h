@@ -44,7 +44,7 @@ static inline moco_status fake_load(const moco_dataset *dataset, int64_t index, 
     fake_images *images = (fake_images *) dataset->state;
     const int before = atomic_fetch_add(&images->loads[index], 1);
     if (images->slow_ns > 0 && (index + before) % 3 == 0) {
-        const struct timespec pause = {0, images->slow_ns};
+        const struct timespec pause = {0, (long) images->slow_ns};
         nanosleep(&pause, NULL);
     }
     if (images->statuses[index] != MOCO_OK) {

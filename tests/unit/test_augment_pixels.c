@@ -23,7 +23,7 @@ static void *allocate(uint64_t size, uint64_t alignment, void *user) {
     (void) user;
     if (allocations_left-- <= 0) return NULL;
     ++allocations;
-    return aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    return aligned_alloc((size_t) alignment, (size_t) ((size + alignment - 1) / alignment * alignment));
 }
 
 static void deallocate(void *memory, void *user) {

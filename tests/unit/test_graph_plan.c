@@ -49,7 +49,7 @@ static moco_status negated_forward(void *self, moco_layer *planned, const moco_l
     const negated_layer *layer = (const negated_layer *) planned;
     if (layer->desc.kind == MOCO_LAYER_REORDER) {
         memcpy(moco_host_address(&args->y), moco_host_address(&args->inputs[MOCO_INPUT]),
-               moco_tensor_bytes(&args->inputs[MOCO_INPUT]));
+               (size_t) moco_tensor_bytes(&args->inputs[MOCO_INPUT]));
         negate(&args->y, 1);
         return MOCO_OK;
     }
@@ -76,15 +76,16 @@ static moco_status negated_backward(void *self, moco_layer *planned, const moco_
     const negated_layer *layer = (const negated_layer *) planned;
     if (layer->desc.kind == MOCO_LAYER_REORDER) {
         memcpy(moco_host_address(&args->d_inputs[MOCO_INPUT]), moco_host_address(&args->dy),
-               moco_tensor_bytes(&args->dy));
+               (size_t) moco_tensor_bytes(&args->dy));
         negate(&args->d_inputs[MOCO_INPUT], 1);
         return MOCO_OK;
     }
     const moco_layer_args plain = as_plain(args);
     float *kept = NULL;
     if (args->accumulate_inputs) {
-        kept = (float *) malloc(moco_tensor_bytes(&args->d_inputs[MOCO_INPUT]));
-        memcpy(kept, moco_host_address(&args->d_inputs[MOCO_INPUT]), moco_tensor_bytes(&args->d_inputs[MOCO_INPUT]));
+        kept = (float *) malloc((size_t) moco_tensor_bytes(&args->d_inputs[MOCO_INPUT]));
+        memcpy(kept, moco_host_address(&args->d_inputs[MOCO_INPUT]),
+               (size_t) moco_tensor_bytes(&args->d_inputs[MOCO_INPUT]));
     }
     turn_inputs(layer, args);
     negate(&args->y, layer->negated_output);
@@ -166,7 +167,7 @@ static moco_tensor uploaded(moco_context *context, moco_tensor tensor, const flo
 }
 
 static float *downloaded(moco_context *context, const moco_tensor *tensor) {
-    float *values = (float *) malloc(moco_tensor_bytes(tensor));
+    float *values = (float *) malloc((size_t) moco_tensor_bytes(tensor));
     assert_ok(moco_tensor_download(context, tensor, values));
     return values;
 }

@@ -313,7 +313,7 @@ static void one_that_cannot_run_is_left_out(void **state) {
 
 static moco_status device_buffer_create(void *self, uint64_t bytes, void **buffer) {
     (void) self;
-    *buffer = malloc(bytes + 1);
+    *buffer = malloc((size_t) bytes + 1);
     return *buffer == NULL ? MOCO_OUT_OF_MEMORY : MOCO_OK;
 }
 
@@ -324,26 +324,26 @@ static void device_buffer_destroy(void *self, void *buffer) {
 
 static moco_status device_upload(void *self, void *buffer, uint64_t offset, const void *source, uint64_t bytes) {
     (void) self;
-    memcpy((char *) buffer + offset, source, bytes);
+    memcpy((char *) buffer + offset, source, (size_t) bytes);
     return MOCO_OK;
 }
 
 static moco_status device_download(void *self, const void *buffer, uint64_t offset, void *target, uint64_t bytes) {
     (void) self;
-    memcpy(target, (const char *) buffer + offset, bytes);
+    memcpy(target, (const char *) buffer + offset, (size_t) bytes);
     return MOCO_OK;
 }
 
 static moco_status device_copy(void *self, void *target, uint64_t to, const void *source, uint64_t from,
                                uint64_t bytes) {
     (void) self;
-    memmove((char *) target + to, (const char *) source + from, bytes);
+    memmove((char *) target + to, (const char *) source + from, (size_t) bytes);
     return MOCO_OK;
 }
 
 static moco_status device_fill_zero(void *self, void *buffer, uint64_t offset, uint64_t bytes) {
     (void) self;
-    memset((char *) buffer + offset, 0, bytes);
+    memset((char *) buffer + offset, 0, (size_t) bytes);
     return MOCO_OK;
 }
 

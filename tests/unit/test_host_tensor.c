@@ -40,7 +40,7 @@ static void device_destroy(void *self) {
 static moco_status device_buffer_create(void *self, uint64_t bytes, void **buffer) {
     (void) self;
     if (bytes > device.largest) return moco_fail(MOCO_OUT_OF_MEMORY, "the device is full");
-    *buffer = malloc(bytes);
+    *buffer = malloc((size_t) bytes);
     assert_non_null(*buffer);
     device.alive++;
     device.created++;

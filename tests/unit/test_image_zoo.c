@@ -173,7 +173,8 @@ typedef struct allocation_count {
 
 static void *count_allocation(uint64_t size, uint64_t alignment, void *user) {
     allocation_count *count = (allocation_count *) user;
-    uint64_t *memory = (uint64_t *) aligned_alloc(alignment, (size + 2 * alignment - 1) / alignment * alignment);
+    uint64_t *memory =
+        (uint64_t *) aligned_alloc((size_t) alignment, (size_t) ((size + 2 * alignment - 1) / alignment * alignment));
     if (memory == NULL) return NULL;
     memory[0] = size;
     count->live += size;

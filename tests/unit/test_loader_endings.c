@@ -38,7 +38,7 @@ static moco_loader *create(moco_context *context, moco_dataset *dataset, int32_t
 }
 
 static void pause_ns(int64_t ns) {
-    const struct timespec pause = {ns / 1000000000, ns % 1000000000};
+    const struct timespec pause = {(time_t) (ns / 1000000000), (long) (ns % 1000000000)};
     nanosleep(&pause, NULL);
 }
 

@@ -178,6 +178,8 @@ static void test_refusals(void **state) {
 /* A program that was compiled with the first release's headers. */
 static void test_older_structs(void **state) {
     (void) state;
+    enum { OLD_BATCH = offsetof(moco_batch, query_pixels) };
+    assert_int_equal(OLD_BATCH, sizeof(void *) == 8 ? 72 : 56);
     moco_loader_config config;
     moco_loader *loader = NULL;
     moco_batch batch;
@@ -188,13 +190,13 @@ static void test_older_structs(void **state) {
     assert_succeeds(moco_loader_create(&loader, dataset, augment, &config));
     assert_int_equal(moco_loader_batches_per_epoch(loader), MAX_COUNT / 5);
     assert_succeeds(moco_loader_start_epoch(loader, 0));
-    batch.struct_size = 72;
+    batch.struct_size = OLD_BATCH;
     assert_succeeds(moco_loader_next(loader, &batch));
     assert_int_equal(batch.n, 5);
     assert_non_null(batch.query_images);
-    unsigned char untouched[16];
+    unsigned char untouched[2 * sizeof(void *)];
     memset(untouched, 0xEE, sizeof untouched);
-    assert_memory_equal((unsigned char *) &batch + 72, untouched, sizeof untouched);
+    assert_memory_equal((unsigned char *) &batch + OLD_BATCH, untouched, sizeof untouched);
     batch.struct_size = sizeof batch;
     assert_succeeds(moco_loader_next(loader, &batch));
     assert_null(batch.query_pixels);

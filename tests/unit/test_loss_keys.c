@@ -243,7 +243,8 @@ static void refuses_with_a_sentence(void **state) {
     expect_refused(COMPUTE(loss, q, k, 2, 0, keys, NULL, 3, NULL, &result, d_q, d_k, d_keys), "dim is 0");
     expect_refused(COMPUTE(loss, q, k, 2, 2, keys, NULL, -1, NULL, &result, d_q, d_k, d_keys), "key_count is -1");
     expect_refused(COMPUTE(loss, q, k, 2, INT64_MAX, keys, NULL, 3, NULL, &result, d_q, d_k, d_keys), "n * dim");
-    expect_refused(COMPUTE(loss, q, k, 1, INT64_MAX / 8, keys, NULL, 9, NULL, &result, d_q, d_k, d_keys), "dim");
+    expect_refused(COMPUTE(loss, q, k, 1, INT64_MAX / 8, keys, NULL, 9, NULL, &result, d_q, d_k, d_keys),
+                   sizeof(size_t) < sizeof(int64_t) ? "more than this machine can address" : "dim");
     expect_refused(COMPUTE(loss, q, k, 2, 2, keys, NULL, INT64_MAX, NULL, &result, d_q, d_k, d_keys),
                    "key_count * dim");
     expect_refused(COMPUTE(loss, q, k, 2, 2, keys, key_ids, 3, NULL, &result, d_q, d_k, d_keys), "sample_ids is NULL");

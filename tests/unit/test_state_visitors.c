@@ -71,7 +71,7 @@ static void forget(record *r) {
 
 static char *download(moco_context *context, const moco_tensor *tensor) {
     assert_int_equal(tensor->layout, MOCO_LAYOUT_PLAIN);
-    char *bytes = (char *) malloc(moco_tensor_bytes(tensor));
+    char *bytes = (char *) malloc((size_t) moco_tensor_bytes(tensor));
     assert_non_null(bytes);
     assert_int_equal(moco_tensor_download(context, tensor, bytes), MOCO_OK);
     return bytes;
@@ -79,7 +79,7 @@ static char *download(moco_context *context, const moco_tensor *tensor) {
 
 static moco_status record_tensor(void *self, const char *part, const char *name, const moco_tensor *tensor) {
     record *r = (record *) self;
-    item *added = append(r, TENSOR, part, name, moco_tensor_bytes(tensor));
+    item *added = append(r, TENSOR, part, name, (size_t) moco_tensor_bytes(tensor));
     added->bytes = download(r->context, tensor);
     added->dtype = tensor->dtype;
     added->rank = tensor->rank;
@@ -119,7 +119,7 @@ static moco_status compare_item(record *r, int sort, const char *part, const cha
 static moco_status compare_tensor(void *self, const char *part, const char *name, const moco_tensor *tensor) {
     record *r = (record *) self;
     char *bytes = download(r->context, tensor);
-    const moco_status status = compare_item(r, TENSOR, part, name, bytes, moco_tensor_bytes(tensor));
+    const moco_status status = compare_item(r, TENSOR, part, name, bytes, (size_t) moco_tensor_bytes(tensor));
     free(bytes);
     return status;
 }
@@ -152,7 +152,8 @@ static const item *take(record *r, int sort, const char *part, const char *name,
 
 static moco_status copy_tensor(void *self, const char *part, const char *name, const moco_tensor *tensor) {
     record *r = (record *) self;
-    return moco_tensor_upload(r->context, tensor, take(r, TENSOR, part, name, moco_tensor_bytes(tensor))->bytes);
+    return moco_tensor_upload(r->context, tensor,
+                              take(r, TENSOR, part, name, (size_t) moco_tensor_bytes(tensor))->bytes);
 }
 
 static moco_status copy_numbers(void *self, const char *part, const char *name, int64_t *values, int64_t count) {
@@ -180,7 +181,8 @@ static moco_status spoil_tensor(void *self, const char *part, const char *name, 
     (void) name;
     if (r->next++ != r->target) return MOCO_OK;
     char *bytes = download(r->context, tensor);
-    bytes[moco_tensor_bytes(tensor) - moco_dtype_size(tensor->dtype)] ^= 1; /* the last bit of the last element */
+    bytes[(size_t) moco_tensor_bytes(tensor) - moco_dtype_size(tensor->dtype)] ^=
+        1; /* the last bit of the last element */
     assert_int_equal(moco_tensor_upload(r->context, tensor, bytes), MOCO_OK);
     free(bytes);
     return MOCO_OK;

@@ -52,9 +52,11 @@ moco_status moco_reference_info_nce(void *self, moco_info_nce_args *args) {
     MOCO_TRY(check_info_nce(args, n, dim, keys));
 
     int64_t logits;
+    size_t logit_bytes;
     reference_info_nce_call call = {
         .args = args, .keys = moco_host_address(&args->keys), .width = moco_max_i64(keys, n)};
     MOCO_TRY(moco_checked_multiply(call.width, moco_context_threads(context), "logits", &logits));
+    MOCO_TRY(moco_checked_bytes(logits, sizeof *call.logits, "logits", &logit_bytes));
     void *widened = NULL;
     if (keys > 0 && args->keys.dtype == MOCO_DTYPE_BF16) {
         widened = moco_allocate_zeroed(context, (size_t) (keys * dim), moco_dtype_size(args->q.dtype));
@@ -62,7 +64,7 @@ moco_status moco_reference_info_nce(void *self, moco_info_nce_args *args) {
         kernels->widen(widened, call.keys, keys * dim);
         call.keys = widened;
     }
-    call.logits = (double *) moco_allocate_zeroed(context, (size_t) logits, sizeof *call.logits);
+    call.logits = (double *) moco_allocate_zeroed(context, 1, logit_bytes);
     call.rows = (reference_info_nce_row *) moco_allocate_zeroed(context, (size_t) n, sizeof *call.rows);
     moco_status status = MOCO_OUT_OF_MEMORY;
     if (call.logits != NULL && call.rows != NULL) {

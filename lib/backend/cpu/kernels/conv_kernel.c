@@ -3,6 +3,8 @@
  */
 #include "backend/cpu/kernels/conv_kernel.h"
 
+#include "core/lanes.h"
+
 #ifndef MOCO_CONV_KERNEL
 #error "MOCO_CONV_KERNEL must be the name of the table"
 #endif
@@ -116,7 +118,7 @@ INLINE void tile_of(const int vectors, const float *x, const int32_t *offsets, i
         vector value[CONV_MAX_VECTORS];
         UNROLL for (int v = 0; v < vectors; ++v) value[v] = load(base[v] + offset);
         UNROLL for (int i = 0; i < ROWS; ++i) {
-            const vector weight = (vector){0} + weights[i];
+            const vector weight = (vector){MOCO_LANES(LANES, weights[i])};
             UNROLL for (int v = 0; v < vectors; ++v) sum[i][v] += weight * value[v];
         }
     }

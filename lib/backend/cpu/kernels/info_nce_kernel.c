@@ -7,6 +7,8 @@
 #include <moco/queue.h>
 #include <string.h>
 
+#include "core/lanes.h"
+
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -55,14 +57,7 @@ INLINE void store(float *address, vector value) {
     *(unaligned_vector *) address = (unaligned_vector) value;
 }
 INLINE vector broadcast(float value) {
-#if LANES == 16
-    return (vector){value, value, value, value, value, value, value, value,
-                    value, value, value, value, value, value, value, value};
-#elif LANES == 8
-    return (vector){value, value, value, value, value, value, value, value};
-#else
-    return (vector){value, value, value, value};
-#endif
+    return (vector){MOCO_LANES(LANES, value)};
 }
 
 INLINE vector larger(vector a, vector b) {
@@ -225,6 +220,7 @@ INLINE vector exp2_vector(vector x) {
 }
 
 INLINE void weigh_block(const int vectors, float *S, int64_t count, const float *reference, float scale, float *sum) {
+    const vector scales = broadcast(scale);
     vector total[4], zero[4];
     UNROLL for (int v = 0; v < vectors; ++v) {
         zero[v] = load(reference + v * LANES);
@@ -233,7 +229,7 @@ INLINE void weigh_block(const int vectors, float *S, int64_t count, const float 
     for (int64_t j = 0; j < count; ++j) {
         UNROLL for (int v = 0; v < vectors; ++v) {
             float *at = S + (j * vectors + v) * LANES;
-            const vector weight = exp2_vector((load(at) - zero[v]) * scale);
+            const vector weight = exp2_vector((load(at) - zero[v]) * scales);
             store(at, weight);
             total[v] += weight;
         }
@@ -243,11 +239,12 @@ INLINE void weigh_block(const int vectors, float *S, int64_t count, const float 
 
 INLINE void probability_block(const int vectors, float *S, int64_t count, const float *reference, float scale,
                               const float *factor) {
+    const vector scales = broadcast(scale);
     for (int64_t j = 0; j < count; ++j) {
         const vector zero = broadcast(reference[j]), share = broadcast(factor[j]);
         UNROLL for (int v = 0; v < vectors; ++v) {
             float *at = S + (j * vectors + v) * LANES;
-            store(at, exp2_vector((load(at) - zero) * scale) * share);
+            store(at, exp2_vector((load(at) - zero) * scales) * share);
         }
     }
 }

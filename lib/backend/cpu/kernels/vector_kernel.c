@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "core/lanes.h"
+
 #ifndef MOCO_VECTOR_KERNEL
 #error "MOCO_VECTOR_KERNEL must be the name of the table"
 #endif
@@ -31,6 +33,9 @@ INLINE vector load(const float *address) {
 }
 INLINE void store(float *address, vector value) {
     *(unaligned_vector *) address = (unaligned_vector) value;
+}
+INLINE vector broadcast(float value) {
+    return (vector){MOCO_LANES(LANES, value)};
 }
 INLINE vector keep_where(int_vector mask, vector value) {
     return (vector) (mask & (int_vector) value);
@@ -79,10 +84,11 @@ static double sum(const float *x, const vector_planes *shape) {
 }
 
 static double squares(const float *x, float mean, const vector_planes *shape) {
+    const vector means = broadcast(mean);
     wide_vector wide = {0};
     double rest = 0.0;
     for (int64_t plane = 0; plane < shape->planes; ++plane, x += shape->stride) {
-#define TERM(i)   ((load(x + (i)) - mean) * (load(x + (i)) - mean))
+#define TERM(i)   ((load(x + (i)) - means) * (load(x + (i)) - means))
 #define SCALAR(i) ((x[i] - mean) * (x[i] - mean))
         SUM_PLANE(shape->area, wide, rest, TERM, SCALAR);
 #undef TERM
@@ -95,10 +101,11 @@ static double squares(const float *x, float mean, const vector_planes *shape) {
 
 INLINE void normalize_planes(const float *x, const float *residual, const float mean, const float scale,
                              const float shift, const int rectified, const vector_planes *shape, float *y) {
+    const vector means = broadcast(mean), scales = broadcast(scale), shifts = broadcast(shift);
     for (int64_t plane = 0; plane < shape->planes; ++plane, x += shape->stride, y += shape->stride) {
         int64_t i = 0;
         for (; i + LANES <= shape->area; i += LANES) {
-            vector value = (load(x + i) - mean) * scale + shift;
+            vector value = (load(x + i) - means) * scales + shifts;
             if (residual != NULL) value += load(residual + i);
             if (rectified) value = keep_where(~(value < 0.0f), value);
             store(y + i, value);
@@ -137,6 +144,7 @@ INLINE float masked_one(const float *dy, const float *y, int64_t i) {
 
 INLINE void gradient_sums_of(const float *dy, const float *y, const float *x, const float mean,
                              const vector_planes *shape, double *sum_out, double *product_out) {
+    const vector means = broadcast(mean);
     wide_vector sums = {0}, products = {0};
     double rest = 0.0, product_rest = 0.0;
     for (int64_t plane = 0; plane < shape->planes; ++plane, x += shape->stride, dy += shape->stride) {
@@ -148,13 +156,13 @@ INLINE void gradient_sums_of(const float *dy, const float *y, const float *x, co
                 UNROLL for (int lane = 0; lane < 4; ++lane) {
                     const vector dz = masked(dy, y, i + lane * LANES);
                     s[lane] += dz;
-                    p[lane] += dz * (load(x + i + lane * LANES) - mean);
+                    p[lane] += dz * (load(x + i + lane * LANES) - means);
                 }
             }
             for (; i + LANES <= stop; i += LANES) {
                 const vector dz = masked(dy, y, i);
                 s[0] += dz;
-                p[0] += dz * (load(x + i) - mean);
+                p[0] += dz * (load(x + i) - means);
             }
             widen(&sums, s);
             widen(&products, p);
@@ -182,12 +190,14 @@ static void gradient_sums(const float *dy, const float *y, const float *x, float
 INLINE void gradient_apply_to(const float *dy, const float *y, const float *x, const float mean, const float scale,
                               const float offset, const float slope, const vector_planes *shape, float *dx,
                               float *d_residual) {
+    const vector means = broadcast(mean), scales = broadcast(scale), offsets = broadcast(offset);
+    const vector slopes = broadcast(slope);
     for (int64_t plane = 0; plane < shape->planes; ++plane, x += shape->stride, dy += shape->stride) {
         int64_t i = 0;
         for (; i + LANES <= shape->area; i += LANES) {
             const vector dz = masked(dy, y, i);
             if (d_residual != NULL) store(d_residual + i, dz);
-            if (dx != NULL) store(dx + i, (dz - offset - (load(x + i) - mean) * slope) * scale);
+            if (dx != NULL) store(dx + i, (dz - offsets - (load(x + i) - means) * slopes) * scales);
         }
         for (; i < shape->area; ++i) {
             const float dz = masked_one(dy, y, i);
