@@ -89,7 +89,9 @@ MOCO_API moco_status moco_trainer_step(moco_trainer *trainer, const float *query
 /* Trains over the loader (views must be 2) from the trainer's current step until `epochs` epochs in all are done (0: as
  * many as the learning-rate schedule has), or `max_steps` steps in all if that is > 0. `loader` NULL is the trainer's
  * own, which moco_trainer_create_for has made. Returns CANCELLED after request_stop, with the last step complete. A step
- * that fails ends it, as moco_trainer_step says; the trainer's own loader then gives that step's batch again. */
+ * that fails ends it, as moco_trainer_step says; the trainer's own loader then gives that step's batch again. Batches
+ * that the encoder can't take, such as a last one without drop_last that has fewer images than bn_groups, are
+ * INVALID_ARGUMENT before the first step, and in moco_trainer_create_for. */
 MOCO_API moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t epochs, int64_t max_steps,
                                       moco_step_fn on_step, void *user);
 

@@ -267,6 +267,14 @@ moco_status moco_encoder_backward_pass(moco_encoder *encoder, int32_t pass, cons
     return status;
 }
 
+/* --- Before training --- */
+
+moco_status moco_encoder_prepare_training(moco_encoder *encoder, int64_t n, int64_t h, int64_t w) {
+    MOCO_REQUIRE(n >= encoder->shape.bn_groups, "bn_groups is %d; it must be at most the images of a batch, %lld",
+                 encoder->shape.bn_groups, (long long) n);
+    return encoder->ops->prepare == NULL ? MOCO_OK : encoder->ops->prepare(encoder->network, n, h, w);
+}
+
 /* --- Getters --- */
 
 int64_t moco_encoder_embedding_dim(const moco_encoder *encoder) {

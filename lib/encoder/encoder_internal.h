@@ -80,6 +80,9 @@ moco_status moco_encoder_forward_pass_tensor(moco_encoder *encoder, int32_t pass
 moco_status moco_encoder_backward_pass_tensor(moco_encoder *encoder, int32_t pass, int32_t last,
                                               const moco_tensor *d_embeddings);
 
+/* Fails where a training forward of n images of h x w would, for their shape, as far as that can be known before. */
+moco_status moco_encoder_prepare_training(moco_encoder *encoder, int64_t n, int64_t h, int64_t w);
+
 moco_context *moco_encoder_context(const moco_encoder *encoder);
 void moco_encoder_retain(moco_encoder *encoder);
 const moco_parameter_table *moco_encoder_parameters(const moco_encoder *encoder);

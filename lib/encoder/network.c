@@ -91,6 +91,12 @@ static moco_status network_forward(void *self, int32_t pass, int32_t mode, uint6
     return moco_plan_cache_forward(&net->plans, pass, mode, 0, &net->storage.table, weight_version, images, embeddings);
 }
 
+static moco_status network_prepare(void *self, int64_t n, int64_t h, int64_t w) {
+    network *net = (network *) self;
+    const moco_plan_key key = {MOCO_MODE_TRAIN, 0, n, net->graph->input_channels, h, w};
+    return moco_plan_cache_prepare(&net->plans, &key);
+}
+
 static moco_status network_features(void *self, uint64_t weight_version, const moco_tensor *images,
                                     const moco_tensor *features) {
     network *net = (network *) self;
@@ -116,6 +122,7 @@ static moco_parameter_table *network_parameters(void *self) {
 
 const moco_network_ops moco_built_in_network = {
     .forward = network_forward,
+    .prepare = network_prepare,
     .features = network_features,
     .pending = network_pending,
     .backward = network_backward,

@@ -11,6 +11,8 @@ typedef struct moco_network_ops {
      * by side. In other modes it is 0. UNSUPPORTED where the network has but one pass. */
     moco_status (*forward)(void *network, int32_t pass, int32_t mode, uint64_t weight_version,
                            const moco_tensor *images, const moco_tensor *embeddings);
+    /* Fails where a training forward of n images of h x w would, for their shape. NULL: that is known only then. */
+    moco_status (*prepare)(void *network, int64_t n, int64_t h, int64_t w);
     /* Evaluation mode. */
     moco_status (*features)(void *network, uint64_t weight_version, const moco_tensor *images,
                             const moco_tensor *features);

@@ -61,6 +61,11 @@ static moco_status find_plan(moco_plan_cache *cache, const moco_plan_key *key, m
     return MOCO_OK;
 }
 
+moco_status moco_plan_cache_prepare(moco_plan_cache *cache, const moco_plan_key *key) {
+    moco_graph_plan *plan = NULL;
+    return find_plan(cache, key, &plan);
+}
+
 /* A locked workspace for a forward that leaves nothing behind. One in use is not waited for: its user may be the backward
  * pass whose gradient hook has called for this forward. */
 static moco_status take_free_workspace(moco_plan_cache *cache, moco_workspace **out) {

@@ -32,6 +32,9 @@ moco_status moco_plan_cache_init(moco_plan_cache *cache, const moco_graph *graph
 void moco_plan_cache_lend(moco_plan_cache *cache, const moco_plan_cache *source);
 void moco_plan_cache_release(moco_plan_cache *cache);
 
+/* Makes the plan, so that a shape that the network can't take is told before anything is computed. */
+moco_status moco_plan_cache_prepare(moco_plan_cache *cache, const moco_plan_key *key);
+
 /* As moco_graph_plan_forward, for the shape of `input` (n x c x h x w). `pass` (0 .. MOCO_ENCODER_PASSES - 1) matters
  * in mode TRAIN alone. A failure in planning or for want of memory leaves the pass's pending backward valid; another
  * pass's stays so in any case. */

@@ -220,6 +220,14 @@ moco_context *moco_loader_context(const moco_loader *loader) {
     return loader->context;
 }
 
+int64_t moco_loader_last_batch_size(const moco_loader *loader) {
+    return moco_loader_batch_count(&loader->config, loader->dataset->count, loader->batches - 1);
+}
+
+const moco_augment *moco_loader_augment(const moco_loader *loader) {
+    return loader->augment;
+}
+
 int32_t moco_loader_views(const moco_loader *loader) {
     return loader->config.views;
 }

@@ -26,6 +26,9 @@ typedef struct moco_loader_place {
 moco_loader_place moco_loader_read_place(moco_loader *loader);
 /* Makes it give what it would have given from there on. */
 moco_status moco_loader_go_to(moco_loader *loader, const moco_loader_place *place);
+/* The samples of an epoch's last batch; batch_size where no smaller one is left. */
+int64_t moco_loader_last_batch_size(const moco_loader *loader);
+const moco_augment *moco_loader_augment(const moco_loader *loader);
 
 /* core/state.h; the parts are "loader" and "augment". */
 moco_status moco_loader_visit(moco_loader *loader, const moco_state *state);

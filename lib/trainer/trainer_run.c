@@ -7,6 +7,24 @@
 #include "loader/loader_internal.h"
 #include "trainer/trainer_internal.h"
 
+static moco_status check_size(const moco_trainer *trainer, const moco_loader *loader, int64_t n) {
+    const moco_augment *augment = moco_loader_augment(loader);
+    const moco_status status = moco_encoder_prepare_training(trainer->query_encoder, n, moco_augment_height(augment),
+                                                             moco_augment_width(augment));
+    if (status != MOCO_INVALID_ARGUMENT) return status;
+    return n == moco_loader_batch_size(loader)
+               ? moco_fail(status, "batch_size is %lld: %s", (long long) n, moco_last_error())
+               : moco_fail(status, "drop_last is 0, and the last batch of an epoch has %lld images: %s", (long long) n,
+                           moco_last_error());
+}
+
+/* That the encoder can take the batches, also an incomplete one, which the end of an epoch would be late to tell. */
+static moco_status check_batches(const moco_trainer *trainer, const moco_loader *loader) {
+    const int64_t whole = moco_loader_batch_size(loader), last = moco_loader_last_batch_size(loader);
+    if (last < whole) MOCO_TRY(check_size(trainer, loader, last));
+    return last == whole || moco_loader_batches_per_epoch(loader) > 1 ? check_size(trainer, loader, whole) : MOCO_OK;
+}
+
 static moco_status check_loader(const moco_trainer *trainer, const moco_loader *loader) {
     MOCO_REQUIRE(moco_loader_context(loader) == trainer->context,
                  "loader was made from another context than the trainer's parts; all must share one");
@@ -15,7 +33,8 @@ static moco_status check_loader(const moco_trainer *trainer, const moco_loader *
     MOCO_REQUIRE(moco_loader_output(loader) == MOCO_PIXELS_FLOAT32,
                  "output of the loader is MOCO_PIXELS_UINT8 (1); training needs MOCO_PIXELS_FLOAT32 (0)");
     MOCO_REQUIRE(moco_loader_batches_per_epoch(loader) >= 1, "loader has no batch in an epoch; it needs at least 1");
-    return MOCO_OK;
+    return loader == trainer->loader ? MOCO_OK
+                                     : check_batches(trainer, loader); /* its own was checked when it was kept */
 }
 
 moco_status moco_trainer_keep_loader(moco_trainer *trainer, moco_loader *loader, moco_augment *augment) {

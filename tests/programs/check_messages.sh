@@ -60,6 +60,9 @@ expect 2 "$bin/pretrain" --data synthetic:count=64 --out "$work/run" --batch-siz
 said "--drop-last would leave no batch; make the batch smaller or --drop-last 0"
 expect 2 "$bin/pretrain" --data synthetic:count=64 --out "$work/run" --recipe quick:foo=1
 not_said "moco_recipe_key"
+expect 2 "$bin/pretrain" --data synthetic:count=65 --out "$work/run" --batch-size 20 --drop-last 0 --bn-groups 8
+said "--drop-last is 0, and the last batch of an epoch has 5 images: --bn-groups is 8; it must be at most"
+not_said "kNN" # at once
 [ ! -e "$work/run" ] || fail "a mistake on the command line made a folder"
 
 # Values by their names, too.

@@ -239,6 +239,78 @@ static void unfit_loaders_are_refused(void **state) {
     destroy_fixture(other);
 }
 
+/* --- Batches that the encoder can't take are told before the first step --- */
+
+static moco_loader *loader_of(const training_loader *data, int64_t batch_size, int32_t drop_last) {
+    moco_loader *loader = NULL;
+    moco_loader_config config;
+    moco_loader_config_init(&config, sizeof config);
+    config.batch_size = batch_size;
+    config.drop_last = drop_last;
+    config.workers = 0;
+    if (moco_loader_create(&loader, data->dataset, data->augment, &config) != MOCO_OK)
+        fail_msg("%s", moco_last_error());
+    return loader;
+}
+
+/* 22 images: the last of batches of 7 has one, less than the encoder's two BatchNorm groups. */
+static void a_last_batch_that_does_not_fit_is_told_at_once(void **state) {
+    (void) state;
+    run_fixture *f = make_fixture(0);
+    const uint64_t before = encoder_checksum(f->parts.encoder);
+    moco_loader *loader = loader_of(&f->data, 7, 0);
+    assert_int_equal(moco_trainer_run(f->parts.trainer, loader, 1, 0, record_step, f), MOCO_INVALID_ARGUMENT);
+    assert_non_null(strstr(moco_last_error(), "drop_last is 0, and the last batch of an epoch has 1 images"));
+    assert_non_null(strstr(moco_last_error(), "bn_groups is 2"));
+    assert_int_equal(f->calls, 0);
+    assert_int_equal(moco_trainer_step_count(f->parts.trainer), 0);
+    assert_true(encoder_checksum(f->parts.encoder) == before);
+    moco_loader_destroy(loader);
+    loader = loader_of(&f->data, 1, 1); /* too few in each batch */
+    assert_int_equal(moco_trainer_run(f->parts.trainer, loader, 1, 0, record_step, f), MOCO_INVALID_ARGUMENT);
+    assert_non_null(strstr(moco_last_error(), "batch_size is 1: "));
+    moco_loader_destroy(loader);
+    const int64_t fits[2][2] = {{7, 1}, {6, 0}}; /* 3 batches of 7; 3 of 6 and one of 4 */
+    for (int i = 0; i < 2; ++i) {
+        loader = loader_of(&f->data, fits[i][0], (int32_t) fits[i][1]);
+        assert_int_equal(moco_trainer_set_step_count(f->parts.trainer, 0), MOCO_OK);
+        assert_int_equal(moco_trainer_run(f->parts.trainer, loader, 1, 0, NULL, NULL), MOCO_OK);
+        assert_int_equal(moco_trainer_step_count(f->parts.trainer), i == 0 ? 3 : 4);
+        moco_loader_destroy(loader);
+    }
+    destroy_fixture(f);
+}
+
+/* Groups of one image are enough unless a layer sees one pixel of it, as ResNet-18's last ones do at 8 x 8. */
+static void a_recipe_with_such_a_batch_makes_no_trainer(void **state) {
+    (void) state;
+    static const struct {
+        const char *description;
+        const char *sentence; /* NULL: it is made */
+    } cases[] = {
+        {"quick:arch=cifar_resnet8,batch_size=5,bn_groups=2,drop_last=0", NULL}, /* 4 x 5 and 2 */
+        {"quick:arch=cifar_resnet8,batch_size=7,bn_groups=2,drop_last=0", "last batch of an epoch has 1 images"},
+        {"quick:arch=cifar_resnet8,batch_size=7,bn_groups=2", NULL},
+        {"quick:arch=resnet18,stem=imagenet,batch_size=5,bn_groups=2,drop_last=0",
+         "last batch of an epoch has 2 images"},
+        {"quick:arch=resnet18,stem=imagenet,batch_size=5,bn_groups=2", NULL},
+        {"quick:arch=resnet18,stem=imagenet,batch_size=5,bn_groups=4", "batch_size is 5: "},
+    };
+    run_fixture *f = make_fixture(0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        moco_recipe *recipe = NULL;
+        moco_trainer *trainer = NULL;
+        assert_int_equal(moco_recipe_create(&recipe, NULL, cases[i].description), MOCO_OK);
+        const moco_status status = moco_trainer_create_for(&trainer, f->data.dataset, recipe);
+        assert_int_equal(status, cases[i].sentence == NULL ? MOCO_OK : MOCO_INVALID_ARGUMENT);
+        if (cases[i].sentence != NULL) assert_non_null(strstr(moco_last_error(), cases[i].sentence));
+        assert_true((trainer == NULL) == (cases[i].sentence != NULL));
+        moco_trainer_destroy(trainer);
+        moco_recipe_destroy(recipe);
+    }
+    destroy_fixture(f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(epochs_and_steps_are_in_all),
@@ -249,6 +321,8 @@ int main(void) {
         cmocka_unit_test(stopped_from_another_thread),
         cmocka_unit_test(stopped_from_a_signal_handler),
         cmocka_unit_test(unfit_loaders_are_refused),
+        cmocka_unit_test(a_last_batch_that_does_not_fit_is_told_at_once),
+        cmocka_unit_test(a_recipe_with_such_a_batch_makes_no_trainer),
     };
     return cmocka_run_group_tests_name("trainer run", tests, NULL, NULL);
 }
