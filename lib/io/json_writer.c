@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/number_text.h"
+#include "io/utf8.h"
 
 void moco_json_init(moco_json_writer *json, moco_context *context) {
     memset(json, 0, sizeof *json);
@@ -90,37 +91,11 @@ void moco_json_end_array(moco_json_writer *json) {
 
 /* --- Values --- */
 
-/* Bytes of the UTF-8 sequence at `text`, 0 if it is none (overlong, surrogate, beyond U+10FFFF, cut off). */
-static size_t utf8_length(const unsigned char *text) {
-    if (text[0] < 0x80) return 1;
-    size_t length;
-    uint32_t code;
-    if (text[0] >= 0xC2 && text[0] <= 0xDF) {
-        length = 2;
-        code = text[0] & 0x1Fu;
-    } else if (text[0] >= 0xE0 && text[0] <= 0xEF) {
-        length = 3;
-        code = text[0] & 0x0Fu;
-    } else if (text[0] >= 0xF0 && text[0] <= 0xF4) {
-        length = 4;
-        code = text[0] & 0x07u;
-    } else {
-        return 0;
-    }
-    for (size_t i = 1; i < length; ++i) {
-        if ((text[i] & 0xC0u) != 0x80u) return 0; /* the terminating NUL too */
-        code = code << 6 | (text[i] & 0x3Fu);
-    }
-    if (length == 3 && (code < 0x800 || (code >= 0xD800 && code <= 0xDFFF))) return 0;
-    if (length == 4 && (code < 0x10000 || code > 0x10FFFF)) return 0;
-    return length;
-}
-
 static void quoted(moco_json_writer *json, const char *value) {
     append(json, "\"", 1);
     const unsigned char *at = (const unsigned char *) value;
     while (*at != '\0') {
-        const size_t length = utf8_length(at);
+        const size_t length = moco_utf8_length(at, 4);
         if (length == 0) {
             if (json->status == MOCO_OK) {
                 json->status =

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Fuzzes one target for so many seconds of processor time, from the zoo's seeds and what is in corpus/:
 #
-#   tests/fuzz/run_fuzz.sh jpeg 600      # jpeg, png, webp, image, exif, tar, list, label, safetensors or recipe
+#   tests/fuzz/run_fuzz.sh jpeg 600      # jpeg, png, webp, image, exif, tar, list, label, safetensors, zip, unpickler, legacy or recipe
 #
 # Needs clang with its runtime library (Debian: clang libclang-rt-14-dev). Builds in build/fuzz; keeps what it learns in
 # build/fuzz/corpus/TARGET and findings in build/fuzz/findings/TARGET. Ends with 1 where it found something: minimise it by
@@ -19,7 +19,7 @@ cmake -S . -B $build -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCMA
     -DMOCO_FUZZ=ON -DMOCO_BUILD_SHARED=OFF -DMOCO_BUILD_EXAMPLES=OFF -DMOCO_WITH_ONEDNN=OFF -DMOCO_WITH_OPENMP=OFF >/dev/null
 cmake --build $build -j "$(nproc)" --target "fuzz_$target" make_fuzz_seeds >/dev/null
 
-mkdir -p $build/corpus/"$target" $build/findings/"$target" tests/fuzz/corpus/"$target"
+mkdir -p $build/{corpus,findings,seeds}/"$target" tests/fuzz/corpus/"$target"
 $build/tests/fuzz/make_fuzz_seeds $build/seeds
 # libFuzzer times inputs by the wall clock: on a busy machine, an innocent one may wait long for the processor.
 dictionary=()
