@@ -97,19 +97,19 @@ def main():
     small = collections.OrderedDict(w=values(6).float().reshape(2, 3), n=torch.tensor(3))
     for target in ("zip", "unpickler", "legacy"):
         os.makedirs(os.path.join(CORPUS, target), exist_ok=True)
-    small_zip = os.path.join(CORPUS, "zip", "torch_small")
+    small_zip = os.path.join(CORPUS, "zip", "small_without_crc")
     torch.serialization.set_crc32_options(False)
     torch.save(small, small_zip)
     torch.serialization.set_crc32_options(True)
-    torch.save(small, os.path.join(CORPUS, "legacy", "torch_zip"))
-    torch.save(small, os.path.join(CORPUS, "legacy", "torch_small"), _use_new_zipfile_serialization=False)
-    torch.save({"a": views()["transposed"], "b": [1, (2.5, "x"), {}]}, os.path.join(CORPUS, "legacy", "torch_views"),
+    torch.save(small, os.path.join(CORPUS, "legacy", "small_zip"))
+    torch.save(small, os.path.join(CORPUS, "legacy", "small_legacy"), _use_new_zipfile_serialization=False)
+    torch.save({"a": views()["transposed"], "b": [1, (2.5, "x"), {}]}, os.path.join(CORPUS, "legacy", "views_legacy"),
                _use_new_zipfile_serialization=False)
     for name, tree in (("small", small), ("views", views()), ("nested", nested())):
-        path = os.path.join(CORPUS, "unpickler", f"torch_{name}")
+        path = os.path.join(CORPUS, "unpickler", f"pickle_of_{name}")
         torch.save(tree, path + ".zip")
         with zipfile.ZipFile(path + ".zip") as archive:
-            data = archive.read(f"torch_{name}/data.pkl")
+            data = archive.read(f"pickle_of_{name}/data.pkl")
         os.remove(path + ".zip")
         with open(path, "wb") as out:
             out.write(data)
