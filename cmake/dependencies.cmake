@@ -131,9 +131,10 @@ set(moco_image_optional)
 moco_image_library(JPEG "libjpeg" jpeg)
 moco_image_library(PNG "libpng>=1.6;zlib" png z)
 moco_image_library(WEBP "libwebp>=0.5" webp)
+moco_image_library(TIFF "libtiff-4>=4.5" tiff) # the first with handlers of errors that are not the whole process's
 list(APPEND moco_static_optional ${moco_image_optional})
 
 list(APPEND moco_static_libs -lpthread -lm)
 list(JOIN moco_static_libs " " moco_static_libs_line)
 message(STATUS "libmoco: OpenMP ${OpenMP_C_FOUND}, Jansson ${MOCO_JANSSON_FOUND}, oneDNN ${ONEDNN_FOUND}, \
-JPEG ${MOCO_JPEG_FOUND}, PNG ${MOCO_PNG_FOUND}, WebP ${MOCO_WEBP_FOUND}")
+JPEG ${MOCO_JPEG_FOUND}, PNG ${MOCO_PNG_FOUND}, WebP ${MOCO_WEBP_FOUND}, TIFF ${MOCO_TIFF_FOUND}")

@@ -29,11 +29,12 @@ set(MOCO_WITH_ONEDNN AUTO CACHE STRING "oneDNN, for convolutions of the cpu back
 set(MOCO_WITH_JPEG AUTO CACHE STRING "libjpeg-turbo, to read JPEG images (AUTO, ON, OFF)")
 set(MOCO_WITH_PNG AUTO CACHE STRING "libpng, to read PNG images (AUTO, ON, OFF)")
 set(MOCO_WITH_WEBP AUTO CACHE STRING "libwebp, to read WebP images (AUTO, ON, OFF)")
+set(MOCO_WITH_TIFF AUTO CACHE STRING "libtiff, to read TIFF images (AUTO, ON, OFF)")
 
 # --- Checks and defaults --------------------------------------------------------------------------------------------
 
 foreach(option MOCO_BUILD_SHARED MOCO_BUILD_STATIC MOCO_BUILD_TESTS MOCO_WITH_OPENMP MOCO_WITH_JANSSON MOCO_WITH_ONEDNN MOCO_WITH_JPEG MOCO_WITH_PNG
-               MOCO_WITH_WEBP)
+               MOCO_WITH_WEBP MOCO_WITH_TIFF)
   string(TOUPPER "${${option}}" value)
   if(value MATCHES "^(ON|TRUE|YES|1)$")
     set(${option} ON)

@@ -28,5 +28,5 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 # For those who link the static library.
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libopenblas-openmp-dev | libblas-dev, libjansson-dev, libjpeg-dev, libpng-dev, \
-libwebp-dev, pkgconf, cmake")
+libwebp-dev, libtiff-dev, pkgconf, cmake")
 include(CPack)

@@ -9,7 +9,7 @@ started=$SECONDS
 
 echo "== 1. What it needs"
 "$here/cmake/install_missing.sh" gcc libc6-dev cmake ninja-build pkgconf libopenblas-openmp-dev libjansson-dev \
-    -- libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev
+    -- libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev
 echo "All there."
 
 # In the source tree where it can be written, else in a temporary folder of this user.

@@ -14,7 +14,7 @@ jobs=$(nproc)
 export OMP_WAIT_POLICY=passive
 
 cmake/install_missing.sh gcc libc6-dev g++ cmake ninja-build pkgconf libopenblas-openmp-dev libcmocka-dev libjansson-dev \
-    -- libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev dpkg-dev file python3 python3-numpy doxygen clang \
+    -- libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev dpkg-dev file python3 python3-numpy doxygen clang \
     libomp-dev clang-format-14
 
 # How a build is made, and which tests of it are run (a pattern of their names; empty: all).
@@ -23,7 +23,7 @@ declare -A options=(
     [clang]="-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=Release"
     [sanitizers]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMOCO_SANITIZE=address;undefined"
     [threads]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMOCO_SANITIZE=thread -DMOCO_WITH_OPENMP=OFF -DMOCO_WITH_ONEDNN=OFF"
-    [minimal]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release -DMOCO_WITH_OPENMP=OFF -DMOCO_WITH_JANSSON=OFF -DMOCO_WITH_ONEDNN=OFF -DMOCO_WITH_JPEG=OFF -DMOCO_WITH_PNG=OFF -DMOCO_WITH_WEBP=OFF"
+    [minimal]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release -DMOCO_WITH_OPENMP=OFF -DMOCO_WITH_JANSSON=OFF -DMOCO_WITH_ONEDNN=OFF -DMOCO_WITH_JPEG=OFF -DMOCO_WITH_PNG=OFF -DMOCO_WITH_WEBP=OFF -DMOCO_WITH_TIFF=OFF"
 )
 declare -A about=(
     [gcc]="gcc, all options, all tests"

@@ -70,7 +70,8 @@ moco_status moco_folder_open(moco_dataset **out, moco_context *context, const ch
     moco_image_index index = {0};
     moco_status status = make_index(context, descriptor, folder, options->index_file, &index);
     if (status == MOCO_OK && index.count == 0) {
-        status = moco_fail(MOCO_NOT_FOUND, "the folder %s holds no image (JPEG, PNG or WebP)", folder);
+        status = moco_fail(MOCO_NOT_FOUND, "the folder %s holds no image (JPEG, PNG, WebP, TIFF, BMP, PBM, PGM or PPM)",
+                           folder);
     }
     if (status == MOCO_OK) {
         tell_empty_classes(context, folder, &index);

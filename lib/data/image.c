@@ -1,4 +1,4 @@
-/* What all decoders need: limits, the memory of the image, the clock, and what this build has. */
+/* What all decoders need: limits, the memory of the image, the clock, common sentences, and what this build has. */
 #include "data/image.h"
 
 #include <time.h>
@@ -60,19 +60,57 @@ moco_status moco_image_fail_late(const moco_image_job *job) {
                      (long long) job->header.h, (long long) job->header.w, job->limits->max_seconds);
 }
 
-moco_status moco_image_require_decoder(int32_t format) {
-    static const char *const names[] = {"JPEG", "PNG", "WebP"}, *const options[] = {"JPEG", "PNG", "WEBP"};
-    int32_t known[] = {0, 0, 0};
+moco_status moco_image_fail_short(const char *format, const char *where) {
+    return moco_fail(MOCO_FORMAT, "the %s file is cut short: it ends %s", format, where);
+}
+
+moco_status moco_image_fail_empty(const char *format, int64_t h, int64_t w) {
+    return moco_fail(MOCO_FORMAT, "the %s file is empty: its header claims %lld x %lld pixels (h x w)", format,
+                     (long long) h, (long long) w);
+}
+
 #ifdef MOCO_HAVE_JPEG
-    known[MOCO_FORMAT_JPEG] = 1;
+#define HAS_JPEG 1
+#else
+#define HAS_JPEG 0
 #endif
 #ifdef MOCO_HAVE_PNG
-    known[MOCO_FORMAT_PNG] = 1;
+#define HAS_PNG 1
+#else
+#define HAS_PNG 0
 #endif
 #ifdef MOCO_HAVE_WEBP
-    known[MOCO_FORMAT_WEBP] = 1;
+#define HAS_WEBP 1
+#else
+#define HAS_WEBP 0
 #endif
-    if (known[format]) return MOCO_OK;
+#ifdef MOCO_HAVE_TIFF
+#define HAS_TIFF 1
+#else
+#define HAS_TIFF 0
+#endif
+
+typedef struct image_decoder {
+    const char *name, *option;
+    int32_t is_there;
+} image_decoder;
+
+static const image_decoder decoders[] = {
+    [MOCO_FORMAT_JPEG] = {"JPEG", "JPEG", HAS_JPEG},
+    [MOCO_FORMAT_PNG] = {"PNG", "PNG", HAS_PNG},
+    [MOCO_FORMAT_WEBP] = {"WebP", "WEBP", HAS_WEBP},
+    [MOCO_FORMAT_BMP] = {"BMP", "", 1},
+    [MOCO_FORMAT_PNM] = {"PNM", "", 1},
+    [MOCO_FORMAT_TIFF] = {"TIFF", "TIFF", HAS_TIFF},
+};
+
+int32_t moco_image_has_decoder(int32_t format) {
+    return decoders[format].is_there;
+}
+
+moco_status moco_image_require_decoder(int32_t format) {
+    const image_decoder *decoder = &decoders[format];
+    if (decoder->is_there) return MOCO_OK;
     return moco_fail(MOCO_UNSUPPORTED, "this libmoco was built without its %s decoder; build it with MOCO_WITH_%s=ON",
-                     names[format], options[format]);
+                     decoder->name, decoder->option);
 }

@@ -10,7 +10,14 @@
 #include "core/image_part.h"
 
 /* Found in the content, never in the name. */
-enum { MOCO_FORMAT_JPEG = 0, MOCO_FORMAT_PNG = 1, MOCO_FORMAT_WEBP = 2 };
+enum {
+    MOCO_FORMAT_JPEG = 0,
+    MOCO_FORMAT_PNG = 1,
+    MOCO_FORMAT_WEBP = 2,
+    MOCO_FORMAT_BMP = 3, /* these two need no library */
+    MOCO_FORMAT_PNM = 4, /* PBM, PGM and PPM, as text and as bytes */
+    MOCO_FORMAT_TIFF = 5
+};
 
 /* What one image may cost; more is refused with FORMAT before it is spent. */
 typedef struct moco_image_limits {
@@ -22,10 +29,11 @@ typedef struct moco_image_limits {
 
 moco_image_limits moco_image_default_limits(void);
 
-/* From the header alone. h and w are those of the upright image, after EXIF's orientation. */
+/* From the header alone. h and w are those of the upright image, after the orientation in EXIF, XMP
+ * or TIFF's own tag. */
 typedef struct moco_image_header {
     int32_t format;      /* MOCO_FORMAT_* */
-    int32_t orientation; /* EXIF's 1..8; 1 where there is none */
+    int32_t orientation; /* 1..8, numbered as in EXIF; 1 where there is none */
     int64_t h;
     int64_t w;
 } moco_image_header;
@@ -41,12 +49,12 @@ typedef struct moco_image {
 moco_status moco_image_reserve(moco_context *context, moco_image *image, int64_t h, int64_t w);
 void moco_image_release(moco_context *context, moco_image *image); /* as zeroed */
 
-/* `bytes` is the whole file: a WebP's EXIF is at its end, and a PNG's may be. NULL limits: the defaults. A window's
+/* `bytes` is the whole file: what a WebP or TIFF says of its orientation is at its end, and a PNG may have it there. NULL limits: the defaults. A window's
  * pixels are those of the same part of the whole image at the same reduction. What lies behind the window is not
  * decoded, so that damage there may go unnoticed; a file that is cut short is refused whatever the window.
  *
  * Both answer FORMAT with a sentence that says what is wrong with the bytes; UNSUPPORTED where this build lacks the
- * format's decoder (naming MOCO_WITH_JPEG, MOCO_WITH_PNG or MOCO_WITH_WEBP); OUT_OF_MEMORY. Any thread may call them.
+ * format's decoder (naming MOCO_WITH_JPEG, _PNG, _WEBP or _TIFF); OUT_OF_MEMORY. Any thread may call them.
  * A file that is cut short or damaged is refused, not filled up with grey. Alpha is laid over white. */
 moco_status moco_image_probe(moco_context *context, const void *bytes, size_t size, const moco_image_limits *limits,
                              moco_image_header *header);

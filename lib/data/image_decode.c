@@ -15,24 +15,23 @@ static moco_status check_limits(const moco_stored_header *header, const moco_ima
     return MOCO_OK;
 }
 
-static moco_status read_header(const void *bytes, size_t size, const moco_image_limits *limits,
+static moco_status read_header(moco_context *context, const void *bytes, size_t size, const moco_image_limits *limits,
                                moco_stored_header *header) {
     MOCO_REQUIRE(bytes != NULL || size == 0, "bytes is NULL; it must point to the %zu bytes of an encoded image", size);
     MOCO_REQUIRE(limits->max_side >= 1, "max_side is %lld; it must be at least 1", (long long) limits->max_side);
     MOCO_REQUIRE(limits->max_pixels >= 1, "max_pixels is %lld; it must be at least 1", (long long) limits->max_pixels);
     MOCO_REQUIRE(limits->max_seconds >= 0, "max_seconds is %g; it must be at least 0", limits->max_seconds);
-    MOCO_TRY(moco_image_walk((const uint8_t *) bytes, size, header));
+    MOCO_TRY(moco_image_walk(context, (const uint8_t *) bytes, size, header));
     MOCO_TRY(moco_image_require_decoder(header->format));
     return check_limits(header, limits);
 }
 
 moco_status moco_image_probe(moco_context *context, const void *bytes, size_t size, const moco_image_limits *limits,
                              moco_image_header *header) {
-    (void) context;
     MOCO_REQUIRE_POINTER(header);
     const moco_image_limits defaults = moco_image_default_limits();
     moco_stored_header stored = {0};
-    MOCO_TRY(read_header(bytes, size, limits == NULL ? &defaults : limits, &stored));
+    MOCO_TRY(read_header(context, bytes, size, limits == NULL ? &defaults : limits, &stored));
     const int transposed = moco_orientation_transposes(stored.orientation);
     *header = (moco_image_header){.format = stored.format,
                                   .orientation = stored.orientation,
@@ -69,7 +68,7 @@ moco_status moco_image_decode(moco_context *context, const void *bytes, size_t s
 
     moco_image_job job = {
         .context = context, .bytes = (const uint8_t *) bytes, .size = size, .limits = limits, .image = image};
-    MOCO_TRY(read_header(bytes, size, limits, &job.header));
+    MOCO_TRY(read_header(context, bytes, size, limits, &job.header));
     MOCO_TRY(set_window(&job, request));
     job.max_reduction = moco_largest_reduction(&job.header, r);
     moco_image_start_clock(&job);
@@ -82,8 +81,17 @@ moco_status moco_image_decode(moco_context *context, const void *bytes, size_t s
     case MOCO_FORMAT_PNG:
         status = moco_png_decode(&job);
         break;
-    default:
+    case MOCO_FORMAT_WEBP:
         status = moco_webp_decode(&job);
+        break;
+    case MOCO_FORMAT_BMP:
+        status = moco_bmp_decode(&job);
+        break;
+    case MOCO_FORMAT_PNM:
+        status = moco_pnm_decode(&job);
+        break;
+    default:
+        status = moco_tiff_decode(&job);
     }
     if (status != MOCO_OK) image->held.h = image->held.w = 0;
     return status;

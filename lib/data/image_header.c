@@ -1,5 +1,5 @@
-/* The containers of JPEG, PNG and WebP, walked without any library: the size, EXIF's orientation, and whether the file
- * is whole. Cheap: markers and chunks are stepped over, pixels are not looked at.
+/* The containers of JPEG, PNG and WebP, walked without any image library: the size, the orientation, and whether the
+ * file is whole. Cheap: markers and chunks are stepped over, pixels are not looked at.
  */
 #include <string.h>
 
@@ -21,25 +21,36 @@ static uint32_t little_u32(const uint8_t *bytes) {
     return little_u24(bytes) | (uint32_t) bytes[3] << 24;
 }
 
-static moco_status fail_short(const char *format, const char *where) {
-    return moco_fail(MOCO_FORMAT, "the %s file is cut short: it ends %s", format, where);
+static int is_white(uint8_t byte) {
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-static moco_status fail_empty(const char *format, int64_t h, int64_t w) {
-    return moco_fail(MOCO_FORMAT, "the %s file is empty: its header claims %lld x %lld pixels (h x w)", format,
-                     (long long) h, (long long) w);
+/* Two letters are not much to go by: the size of the header that follows them has to be one of BMP's. */
+static int begins_bmp(const uint8_t *bytes, size_t size) {
+    if (size < 16 || bytes[0] != 'B' || bytes[1] != 'M' || bytes[15] != 0) return 0;
+    const int header = bytes[14];
+    return header == 12 || header == 40 || header == 52 || header == 56 || header == 64 || header == 108 ||
+           header == 124;
 }
 
-static const uint8_t png_signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-
-moco_status moco_image_walk(const uint8_t *bytes, size_t size, moco_stored_header *header) {
-    *header = (moco_stored_header){.orientation = 1};
-    if (size >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff)
-        return moco_jpeg_walk(bytes, size, header);
-    if (size >= 8 && memcmp(bytes, png_signature, 8) == 0) return moco_png_walk(bytes, size, header);
-    if (size >= 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0) {
-        return moco_webp_walk(bytes, size, header);
+int32_t moco_image_format_of(const uint8_t *bytes, size_t size) {
+    static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    if (size >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff) return MOCO_FORMAT_JPEG;
+    if (size >= 8 && memcmp(bytes, png, 8) == 0) return MOCO_FORMAT_PNG;
+    if (size >= 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0) return MOCO_FORMAT_WEBP;
+    if (begins_bmp(bytes, size)) return MOCO_FORMAT_BMP;
+    if (size >= 4 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '6' && is_white(bytes[2]) &&
+        (is_white(bytes[3]) || bytes[3] == '#' || (bytes[3] >= '0' && bytes[3] <= '9'))) {
+        return MOCO_FORMAT_PNM;
     }
+    if (size >= 4 && (memcmp(bytes, "II*\0", 4) == 0 || memcmp(bytes, "MM\0*", 4) == 0 ||
+                      memcmp(bytes, "II+\0", 4) == 0 || memcmp(bytes, "MM\0+", 4) == 0)) {
+        return MOCO_FORMAT_TIFF;
+    }
+    return -1;
+}
+
+static moco_status fail_unknown(const uint8_t *bytes, size_t size) {
     if (size == 0) return moco_fail(MOCO_FORMAT, "the file is empty");
     char begin[3 * 8 + 1] = "";
     for (size_t i = 0; i < 8 && i < size; ++i) {
@@ -49,8 +60,38 @@ moco_status moco_image_walk(const uint8_t *bytes, size_t size, moco_stored_heade
         begin[3 * i + 2] = ' ';
     }
     begin[3 * (size < 8 ? size : 8) - 1] = '\0';
-    return moco_fail(MOCO_FORMAT, "it is not an image of a known format (JPEG, PNG, WebP): it begins with the bytes %s",
+    return moco_fail(MOCO_FORMAT,
+                     "it is not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, PBM, PGM or PPM): it begins "
+                     "with the bytes %s",
                      begin);
+}
+
+static moco_status walk(moco_context *context, const uint8_t *bytes, size_t size, moco_stored_header *header) {
+    switch (moco_image_format_of(bytes, size)) {
+    case MOCO_FORMAT_JPEG:
+        return moco_jpeg_walk(bytes, size, header);
+    case MOCO_FORMAT_PNG:
+        return moco_png_walk(context, bytes, size, header);
+    case MOCO_FORMAT_WEBP:
+        return moco_webp_walk(bytes, size, header);
+    case MOCO_FORMAT_BMP:
+        return moco_bmp_walk(bytes, size, header);
+    case MOCO_FORMAT_PNM:
+        return moco_pnm_walk(bytes, size, header);
+    case MOCO_FORMAT_TIFF:
+        return moco_tiff_walk(bytes, size, header);
+    default:
+        return fail_unknown(bytes, size);
+    }
+}
+
+moco_status moco_image_walk(moco_context *context, const uint8_t *bytes, size_t size, moco_stored_header *header) {
+    *header = (moco_stored_header){.orientation = 1};
+    MOCO_TRY(walk(context, bytes, size, header));
+    for (int sayer = MOCO_SAYERS - 1; sayer >= 0; --sayer) {
+        if (header->said[sayer] != 0) header->orientation = header->said[sayer];
+    }
+    return MOCO_OK;
 }
 
 /* --- JPEG --- */
@@ -61,24 +102,23 @@ static int is_frame_marker(int marker) {
 
 moco_status moco_jpeg_walk(const uint8_t *bytes, size_t size, moco_stored_header *header) {
     header->format = MOCO_FORMAT_JPEG;
-    int has_exif = 0;
     size_t at = 2;
     for (;;) {
-        if (at >= size) return fail_short("JPEG", "before its pixels");
+        if (at >= size) return moco_image_fail_short("JPEG", "before its pixels");
         if (bytes[at] != 0xff) {
             return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: no marker at byte %zu, where one must be", at);
         }
         while (at < size && bytes[at] == 0xff) ++at; /* any number may stand before a marker */
-        if (at >= size) return fail_short("JPEG", "before its pixels");
+        if (at >= size) return moco_image_fail_short("JPEG", "before its pixels");
         const int marker = bytes[at++];
         if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd7)) continue; /* without content */
-        if (marker == 0xd9) return fail_short("JPEG", "before its pixels");
+        if (marker == 0xd9) return moco_image_fail_short("JPEG", "before its pixels");
         if (marker == 0 || marker == 0xd8) {
             return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: the marker ff%02x is at byte %zu", marker, at - 2);
         }
-        if (size - at < 2) return fail_short("JPEG", "inside a marker");
+        if (size - at < 2) return moco_image_fail_short("JPEG", "inside a marker");
         const size_t length = big_u16(bytes + at); /* these two bytes included */
-        if (length < 2 || length > size - at) return fail_short("JPEG", "inside a marker");
+        if (length < 2 || length > size - at) return moco_image_fail_short("JPEG", "inside a marker");
         const uint8_t *content = bytes + at + 2;
         if (is_frame_marker(marker)) {
             if (length < 8)
@@ -86,10 +126,9 @@ moco_status moco_jpeg_walk(const uint8_t *bytes, size_t size, moco_stored_header
             if (header->h != 0) return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: it has two frame headers");
             header->h = big_u16(content + 1);
             header->w = big_u16(content + 3);
-            if (header->h == 0 || header->w == 0) return fail_empty("JPEG", header->h, header->w);
-        } else if (marker == 0xe1 && !has_exif && length >= 8 && memcmp(content, "Exif\0\0", 6) == 0) {
-            has_exif = 1;
-            header->orientation = moco_exif_orientation(content, length - 2);
+            if (header->h == 0 || header->w == 0) return moco_image_fail_empty("JPEG", header->h, header->w);
+        } else if (marker == 0xe1) {
+            moco_note_app1(content, length - 2, MOCO_SAID_BY_EXIF, header);
         }
         at += length;
         if (marker == 0xda) break;
@@ -101,19 +140,19 @@ moco_status moco_jpeg_walk(const uint8_t *bytes, size_t size, moco_stored_header
     for (size_t end = size; end >= at + 2; --end) {
         if (bytes[end - 1] == 0xd9 && bytes[end - 2] == 0xff) return MOCO_OK;
     }
-    return fail_short("JPEG", "without the marker of its end");
+    return moco_image_fail_short("JPEG", "without the marker of its end");
 }
 
 /* --- PNG --- */
 
-moco_status moco_png_walk(const uint8_t *bytes, size_t size, moco_stored_header *header) {
+moco_status moco_png_walk(moco_context *context, const uint8_t *bytes, size_t size, moco_stored_header *header) {
     header->format = MOCO_FORMAT_PNG;
-    int has_exif = 0, has_pixels = 0;
+    int has_pixels = 0;
     size_t at = 8;
     while (size - at >= 12) {
         const size_t length = big_u32(bytes + at);
         const uint8_t *type = bytes + at + 4, *content = bytes + at + 8;
-        if (length > size - at - 12) return fail_short("PNG", "inside a chunk");
+        if (length > size - at - 12) return moco_image_fail_short("PNG", "inside a chunk");
         if (length > INT32_MAX)
             return moco_fail(MOCO_FORMAT, "the PNG file is damaged: a chunk claims %zu bytes", length);
         if (at == 8) {
@@ -123,10 +162,11 @@ moco_status moco_png_walk(const uint8_t *bytes, size_t size, moco_stored_header 
             header->w = big_u32(content);
             header->h = big_u32(content + 4);
             header->interlaced = content[12] != 0;
-            if (header->h == 0 || header->w == 0) return fail_empty("PNG", header->h, header->w);
-        } else if (memcmp(type, "eXIf", 4) == 0 && !has_exif) {
-            has_exif = 1;
-            header->orientation = moco_exif_orientation(content, length);
+            if (header->h == 0 || header->w == 0) return moco_image_fail_empty("PNG", header->h, header->w);
+        } else if (memcmp(type, "eXIf", 4) == 0) {
+            moco_note_orientation(header, MOCO_SAID_BY_EXIF, moco_exif_find_orientation(content, length));
+        } else if (memcmp(type + 1, "TXt", 3) == 0 || memcmp(type, "tEXt", 4) == 0) {
+            MOCO_TRY(moco_png_note_text(context, type, content, length, header));
         } else if (memcmp(type, "IDAT", 4) == 0) {
             has_pixels = 1;
         } else if (memcmp(type, "IEND", 4) == 0) {
@@ -134,7 +174,7 @@ moco_status moco_png_walk(const uint8_t *bytes, size_t size, moco_stored_header 
         }
         at += length + 12;
     }
-    return fail_short("PNG", "without the chunk of its end");
+    return moco_image_fail_short("PNG", "without the chunk of its end");
 }
 
 /* --- WebP --- */
@@ -143,7 +183,7 @@ moco_status moco_png_walk(const uint8_t *bytes, size_t size, moco_stored_header 
 static moco_status read_picture_size(const uint8_t *type, const uint8_t *content, size_t length, int64_t *h,
                                      int64_t *w) {
     if (memcmp(type, "VP8L", 4) == 0) {
-        if (length < 5) return fail_short("WebP", "inside the picture's header");
+        if (length < 5) return moco_image_fail_short("WebP", "inside the picture's header");
         if (content[0] != 0x2f)
             return moco_fail(MOCO_FORMAT, "the WebP file is damaged: its lossless picture has no signature");
         const uint32_t bits = little_u32(content + 1);
@@ -151,20 +191,20 @@ static moco_status read_picture_size(const uint8_t *type, const uint8_t *content
         *h = (int64_t) (bits >> 14 & 0x3fff) + 1;
         return MOCO_OK;
     }
-    if (length < 10) return fail_short("WebP", "inside the picture's header");
+    if (length < 10) return moco_image_fail_short("WebP", "inside the picture's header");
     if (memcmp(content + 3, "\x9d\x01\x2a", 3) != 0) {
         return moco_fail(MOCO_FORMAT, "the WebP file is damaged: its lossy picture has no signature");
     }
     *w = (content[6] | content[7] << 8) & 0x3fff;
     *h = (content[8] | content[9] << 8) & 0x3fff;
-    return *h == 0 || *w == 0 ? fail_empty("WebP", *h, *w) : MOCO_OK;
+    return *h == 0 || *w == 0 ? moco_image_fail_empty("WebP", *h, *w) : MOCO_OK;
 }
 
 /* A chunk at `at`, all of it before `end`; *next is behind it and its padding. */
 static moco_status read_chunk(const uint8_t *bytes, size_t at, size_t end, size_t *length, size_t *next) {
-    if (end - at < 8) return fail_short("WebP", "inside a chunk");
+    if (end - at < 8) return moco_image_fail_short("WebP", "inside a chunk");
     *length = little_u32(bytes + at + 4);
-    if (*length > end - at - 8) return fail_short("WebP", "inside a chunk");
+    if (*length > end - at - 8) return moco_image_fail_short("WebP", "inside a chunk");
     *next = at + 8 + *length;
     if (*length % 2 != 0 && *next < end) ++*next;
     return MOCO_OK;
@@ -186,7 +226,7 @@ static moco_status find_picture(const uint8_t *bytes, size_t begin, size_t end, 
 
 /* A frame of an animation: a header of 16 bytes with its place on the canvas, then chunks. */
 static moco_status find_frame(const uint8_t *bytes, size_t at, size_t length, moco_stored_header *header) {
-    if (length < 16) return fail_short("WebP", "inside a frame's header");
+    if (length < 16) return moco_image_fail_short("WebP", "inside a frame's header");
     const uint8_t *content = bytes + at;
     MOCO_TRY(find_picture(bytes, at + 16, at + length, header));
     moco_image_window *picture = &header->picture;
@@ -202,11 +242,10 @@ static moco_status find_frame(const uint8_t *bytes, size_t at, size_t length, mo
 moco_status moco_webp_walk(const uint8_t *bytes, size_t size, moco_stored_header *header) {
     header->format = MOCO_FORMAT_WEBP;
     const size_t claimed = little_u32(bytes + 4);
-    if (claimed > size - 8) return fail_short("WebP", "before the end that its header names");
+    if (claimed > size - 8) return moco_image_fail_short("WebP", "before the end that its header names");
     const size_t end = claimed + 8; /* bytes behind it do not count */
-    if (end < 12 + 8) return fail_short("WebP", "before its first chunk");
+    if (end < 12 + 8) return moco_image_fail_short("WebP", "before its first chunk");
 
-    int has_exif = 0;
     if (memcmp(bytes + 12, "VP8X", 4) != 0) { /* the simple layout: a picture, nothing else that counts */
         size_t length = 0, next = 0;
         MOCO_TRY(read_chunk(bytes, 12, end, &length, &next));
@@ -219,12 +258,13 @@ moco_status moco_webp_walk(const uint8_t *bytes, size_t size, moco_stored_header
         MOCO_TRY(read_chunk(bytes, at, end, &length, &next));
         const uint8_t *type = bytes + at, *content = type + 8;
         if (at == 12) {
-            if (length < 10) return fail_short("WebP", "inside its header");
+            if (length < 10) return moco_image_fail_short("WebP", "inside its header");
             header->w = (int64_t) little_u24(content + 4) + 1;
             header->h = (int64_t) little_u24(content + 7) + 1;
-        } else if (memcmp(type, "EXIF", 4) == 0 && !has_exif) {
-            has_exif = 1;
-            header->orientation = moco_exif_orientation(content, length);
+        } else if (memcmp(type, "EXIF", 4) == 0) {
+            moco_note_orientation(header, MOCO_SAID_BY_EXIF, moco_exif_find_orientation(content, length));
+        } else if (memcmp(type, "XMP ", 4) == 0) {
+            moco_note_orientation(header, MOCO_SAID_BY_XMP, moco_xmp_find_orientation(content, length));
         } else if (header->picture_size == 0) {
             if (memcmp(type, "ANMF", 4) == 0) {
                 MOCO_TRY(find_frame(bytes, at + 8, length, header));

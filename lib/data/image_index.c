@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/checked.h"
+#include "data/image_decoders.h"
 #include <moco/dataset.h>
 
 void moco_image_index_release(moco_context *context, moco_image_index *index) {
@@ -143,15 +144,13 @@ moco_status moco_index_builder_finish(const moco_index_builder *builder, int32_t
 /* --- What is an image --- */
 
 int32_t moco_has_image_signature(const uint8_t *bytes, size_t size) {
-    static const uint8_t jpeg[3] = {0xFF, 0xD8, 0xFF};
-    static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
-    if (size >= sizeof jpeg && memcmp(bytes, jpeg, sizeof jpeg) == 0) return 1;
-    if (size >= sizeof png && memcmp(bytes, png, sizeof png) == 0) return 1;
-    return size >= MOCO_SIGNATURE_BYTES && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0;
+    const int32_t format = moco_image_format_of(bytes, size);
+    return format >= 0 && moco_image_has_decoder(format);
 }
 
 int32_t moco_has_image_name(const char *name, size_t length) {
-    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp"};
+    static const char *const endings[] = {".jpg",  ".jpeg", ".png", ".webp", ".bmp", ".tif",
+                                          ".tiff", ".ppm",  ".pgm", ".pbm",  ".pnm"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; ++i) {
         const size_t bytes = strlen(endings[i]);
         size_t same = 0;

@@ -61,11 +61,11 @@ moco_status moco_index_builder_finish(const moco_index_builder *builder, int32_t
 
 /* --- What is an image --- */
 
-enum { MOCO_SIGNATURE_BYTES = 12 };
+enum { MOCO_SIGNATURE_BYTES = 16 };
 
-/* 1 if these first bytes of a file begin a JPEG, PNG or WebP image. */
+/* 1 if these first bytes of a file begin an image that this build can decode. */
 int32_t moco_has_image_signature(const uint8_t *bytes, size_t size);
-/* 1 if the name ends with .jpg, .jpeg, .png or .webp, in any case: it stays in the index, whatever it holds, so that
+/* 1 if the name ends with .jpg, .jpeg, .png, .webp, .bmp, .tif, .tiff, .ppm, .pgm, .pbm or .pnm, in any case: it stays in the index, whatever it holds, so that
  * a broken image is told when it is loaded. */
 int32_t moco_has_image_name(const char *name, size_t length);
 

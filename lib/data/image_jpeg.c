@@ -90,22 +90,6 @@ static void on_progress(j_common_ptr info) {
 
 /* --- Decoding --- */
 
-/* Adobe's four inks, stored inverted: in place to red, green and blue as Pillow does, which takes every file with four
- * components for Adobe's. */
-static void convert_cmyk(uint8_t *pixels, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) {
-        const uint8_t *cmyk = pixels + 4 * i;
-        const int key = cmyk[3];
-        uint8_t rgb[3];
-        for (int c = 0; c < 3; ++c) {
-            const int ink = (255 - cmyk[c]) * key + 128;
-            const int value = key - (((ink >> 8) + ink) >> 8);
-            rgb[c] = (uint8_t) (value < 0 ? 0 : value);
-        }
-        memcpy(pixels + 3 * i, rgb, 3);
-    }
-}
-
 /* Reads rows into the strip. */
 static void read_rows(jpeg_reader *reader, int64_t rows, size_t stride) {
     for (int64_t y = 0; y < rows; ++y) {
@@ -241,7 +225,10 @@ static moco_status read_pixels(jpeg_reader *reader) {
         const int64_t rows = moco_min_i64(MOCO_PLACE_ROWS, part->h - row);
         read_rows(reader, rows, stride);
         if (channels == 4) {
-            for (int64_t y = 0; y < rows; ++y) convert_cmyk(reader->strip + (size_t) y * stride, info->output_width);
+            /* Pillow takes every file with four components for Adobe's. */
+            for (int64_t y = 0; y < rows; ++y) {
+                moco_image_convert_inks(reader->strip + (size_t) y * stride, info->output_width);
+            }
         }
         moco_image_place(job, row, rows, reader->strip + left * 3, stride, MOCO_RGB);
     }

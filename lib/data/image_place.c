@@ -134,3 +134,17 @@ void moco_image_place(const moco_image_job *job, int64_t row, int64_t rows, cons
         }
     }
 }
+
+void moco_image_convert_inks(uint8_t *pixels, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+        const uint8_t *cmyk = pixels + 4 * i;
+        const int key = cmyk[3];
+        uint8_t rgb[3];
+        for (int c = 0; c < 3; ++c) {
+            const int ink = (255 - cmyk[c]) * key + 128;
+            const int value = key - (((ink >> 8) + ink) >> 8);
+            rgb[c] = (uint8_t) (value < 0 ? 0 : value);
+        }
+        memcpy(pixels + 3 * i, rgb, 3);
+    }
+}

@@ -11,7 +11,7 @@ set(foreign_headers
     "(oneapi/)?(dnnl/)?dnnl.*=^lib/backend/cpu/onednn/"
     "omp\\.h=^(lib/core|lib/backend/cpu/onednn|tests)/"
     "jansson\\.h=^(lib/io|tests)/"
-    "(turbojpeg|jpeglib|jerror|zlib|webp/.*)\\.h=^(lib/data|tests)/"
+    "(turbojpeg|jpeglib|jerror|zlib|tiffio|webp/.*)\\.h=^(lib/data|tests)/"
     "png\\.h=^(lib/data|examples/preview|tests)/"
     "cmocka\\.h=^tests/")
 

@@ -8,6 +8,8 @@
 
 #include "zoo/image_zoo.h"
 #include "zoo/zoo_exif.h"
+#include "zoo/zoo_png_writer.h"
+#include "zoo/zoo_xmp.h"
 
 enum { LARGEST_SEED = 8192 };
 
@@ -51,6 +53,32 @@ static void write_exif_seeds(const char *folder) {
         snprintf(name, sizeof name, "exif-%d", kind);
         write_seed(folder, "exif", name, &bytes);
         zoo_bytes_free(&bytes);
+    }
+}
+
+/* As packets, as segments of a JPEG and as texts of a PNG. */
+static void write_xmp_seeds(const char *folder) {
+    for (int kind = 0; kind < ZOO_XMP_KINDS; ++kind) {
+        char name[32];
+        zoo_bytes packet = {0}, segment = {0}, text = {0};
+        zoo_append_xmp(&packet, kind, 6);
+        zoo_append(&segment, "http://ns.adobe.com/xap/1.0/", 29);
+        zoo_append(&segment, packet.data, packet.size);
+        zoo_append(&text, kind % 2 ? "XML:com.adobe.xmp\0\1\0\0\0" : "XML:com.adobe.xmp\0\0\0\0\0", 22);
+        if (kind % 2) {
+            zoo_append_deflated(&text, packet.data, packet.size, 9);
+        } else {
+            zoo_append(&text, packet.data, packet.size);
+        }
+        snprintf(name, sizeof name, "xmp-%d", kind);
+        write_seed(folder, "xmp", name, &packet);
+        snprintf(name, sizeof name, "segment-%d", kind);
+        write_seed(folder, "xmp", name, &segment);
+        snprintf(name, sizeof name, "text-%d", kind);
+        write_seed(folder, "xmp", name, &text);
+        zoo_bytes_free(&packet);
+        zoo_bytes_free(&segment);
+        zoo_bytes_free(&text);
     }
 }
 
@@ -181,6 +209,7 @@ int main(int argc, char **argv) {
     if (mkdir(argv[1], 0777) != 0 && errno != EEXIST) failed = 1;
     write_image_seeds(argv[1]);
     write_exif_seeds(argv[1]);
+    write_xmp_seeds(argv[1]);
     write_safetensors_seeds(argv[1]);
     write_tar_seeds(argv[1]);
     write_list_seeds(argv[1]);

@@ -2,6 +2,7 @@
 # Fuzzes one target for so many seconds of processor time, from the zoo's seeds and what is in corpus/:
 #
 #   tests/fuzz/run_fuzz.sh jpeg 600      # jpeg, png, webp, image, exif, tar, list, label, safetensors, zip, unpickler, legacy or recipe
+#   tests/fuzz/run_fuzz.sh tiff 600      # bmp, pnm, tiff or xmp
 #
 # Needs clang with its runtime library (Debian: clang libclang-rt-14-dev). Builds in build/fuzz; keeps what it learns in
 # build/fuzz/corpus/TARGET and findings in build/fuzz/findings/TARGET. Ends with 1 where it found something: minimise it by

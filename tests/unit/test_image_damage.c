@@ -349,7 +349,7 @@ static void test_unsupported(void **state) {
         moco_image_header header;
         moco_stored_header stored;
         const uint8_t *bytes = (const uint8_t *) files[format].bytes;
-        assert_int_equal(moco_image_walk(bytes, files[format].size, &stored), MOCO_OK);
+        assert_int_equal(moco_image_walk(context, bytes, files[format].size, &stored), MOCO_OK);
         assert_int_equal(stored.format, format);
         assert_int_equal(stored.h, 5);
         assert_int_equal(stored.w, 7);

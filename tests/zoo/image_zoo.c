@@ -66,21 +66,35 @@ void zoo_upright_of(int orientation, int h, int w, int r, int c, int *y, int *x)
     }
 }
 
-static const zoo_table *const tables[] = {&zoo_jpeg_good,   &zoo_jpeg_odd, &zoo_jpeg_cut,
-                                          &zoo_jpeg_broken, &zoo_png_good, &zoo_png_odd,
-                                          &zoo_png_broken,  &zoo_webp_all, &zoo_other_all};
-enum { TABLES = (int) (sizeof tables / sizeof tables[0]) };
+static const zoo_table *const tables[] = {&zoo_jpeg_good, &zoo_jpeg_odd, &zoo_jpeg_cut,   &zoo_jpeg_broken,
+                                          &zoo_png_good,  &zoo_png_odd,  &zoo_png_broken, &zoo_webp_all,
+                                          &zoo_xmp_all,   &zoo_other_all};
+enum { CONSTANT = (int) (sizeof tables / sizeof tables[0]), TABLES = CONSTANT + 3 };
+
+static zoo_table table_at(int i) {
+    switch (i - CONSTANT) {
+    case 0:
+        return zoo_bmp_all();
+    case 1:
+        return zoo_pnm_all();
+    case 2:
+        return zoo_tiff_all();
+    default:
+        return *tables[i];
+    }
+}
 
 int image_zoo_count(void) {
     int count = 0;
-    for (int i = 0; i < TABLES; ++i) count += tables[i]->count;
+    for (int i = 0; i < TABLES; ++i) count += table_at(i).count;
     return count;
 }
 
 const zoo_entry *image_zoo_get(int index) {
     for (int i = 0; i < TABLES; ++i) {
-        if (index < tables[i]->count) return tables[i]->entries + index;
-        index -= tables[i]->count;
+        const zoo_table table = table_at(i);
+        if (index < table.count) return table.entries + index;
+        index -= table.count;
     }
     return NULL;
 }

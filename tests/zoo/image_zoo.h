@@ -30,7 +30,8 @@ extern const uint8_t zoo_looks[ZOO_LOOKS][4][3];
 int zoo_quadrant(int64_t y, int64_t x, int64_t h, int64_t w);
 
 typedef struct zoo_entry {
-    const char *name; /* of the file; unique; "jpeg-", "png-", "webp-" or "other-" is what it was made as */
+    const char *
+        name; /* of the file; unique; "jpeg-", "png-", "webp-", "bmp-", "pnm-", "tiff-" or "other-" is what it was made as */
     void (*make)(zoo_bytes *out, int variant);
     int variant;
     /* Decodes: the upright size. Else 0 and 0, and the refusal's sentence has one of the words in `reason`, which '|'
@@ -46,7 +47,10 @@ typedef struct zoo_table {
     int count;
 } zoo_table;
 extern const zoo_table zoo_jpeg_good, zoo_jpeg_odd, zoo_jpeg_cut, zoo_jpeg_broken, zoo_png_good, zoo_png_odd,
-    zoo_png_broken, zoo_webp_all, zoo_other_all;
+    zoo_png_broken, zoo_webp_all, zoo_xmp_all, zoo_other_all;
+zoo_table zoo_bmp_all(void);
+zoo_table zoo_pnm_all(void);
+zoo_table zoo_tiff_all(void); /* empty where libmoco was built without its TIFF decoder */
 
 /* All of them by number. */
 int image_zoo_count(void);
