@@ -13,6 +13,7 @@
 #include <moco/encoder.h>
 #include <moco/evaluation.h>
 #include <moco/export.h>
+#include <moco/export_model.h>
 #include <moco/loader.h>
 #include <moco/loss.h>
 #include <moco/momentum_encoder.h>

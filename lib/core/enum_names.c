@@ -3,6 +3,7 @@
 #include <moco/dataset.h>
 #include <moco/encoder.h>
 #include <moco/evaluation.h>
+#include <moco/export_model.h>
 #include <moco/loader.h>
 #include <moco/momentum_encoder.h>
 #include <moco/names.h>
@@ -59,6 +60,10 @@ static const char *const output[] = {
     [MOCO_OUTPUT_FEATURES] = "features", [MOCO_OUTPUT_EMBEDDINGS] = "embeddings", [MOCO_OUTPUT_PIXELS] = "pixels",
 };
 static const char *const knn_stage[] = {[MOCO_KNN_STAGE_ENCODE] = "encode", [MOCO_KNN_STAGE_COMPARE] = "compare"};
+static const char *const export_kind[] = {
+    [MOCO_EXPORT_SAFETENSORS] = "safetensors", [MOCO_EXPORT_TIMM] = "timm", [MOCO_EXPORT_TORCH] = "torch",
+    [MOCO_EXPORT_TORCH_MOCO] = "torch-moco", [MOCO_EXPORT_DETECTRON2] = "detectron2", [MOCO_EXPORT_ONNX] = "onnx",
+};
 /* clang-format on */
 
 typedef struct enum_kind {
@@ -89,6 +94,7 @@ static const enum_kind kinds[] = {
     KIND("pixels", pixels),
     KIND("output", output),
     KIND("knn-stage", knn_stage),
+    KIND("export", export_kind),
 #undef KIND
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };

@@ -91,11 +91,17 @@ void moco_json_end_array(moco_json_writer *json) {
 
 /* --- Values --- */
 
-static void quoted(moco_json_writer *json, const char *value) {
+/* `lossy`: a byte that is not UTF-8 becomes U+FFFD instead of a failure. */
+static void quoted(moco_json_writer *json, const char *value, int32_t lossy) {
     append(json, "\"", 1);
     const unsigned char *at = (const unsigned char *) value;
     while (*at != '\0') {
         const size_t length = moco_utf8_length(at, 4);
+        if (length == 0 && lossy) {
+            append(json, "\xEF\xBF\xBD", 3);
+            ++at;
+            continue;
+        }
         if (length == 0) {
             if (json->status == MOCO_OK) {
                 json->status =
@@ -121,14 +127,19 @@ static void quoted(moco_json_writer *json, const char *value) {
 
 void moco_json_key(moco_json_writer *json, const char *key) {
     begin_value(json);
-    quoted(json, key);
+    quoted(json, key, 0);
     append(json, ":", 1);
     json->after_key = 1;
 }
 
 void moco_json_string(moco_json_writer *json, const char *value) {
     begin_value(json);
-    quoted(json, value);
+    quoted(json, value, 0);
+}
+
+void moco_json_lossy_string(moco_json_writer *json, const char *value) {
+    begin_value(json);
+    quoted(json, value, 1);
 }
 
 void moco_json_integer(moco_json_writer *json, int64_t value) {
@@ -143,6 +154,11 @@ void moco_json_number(moco_json_writer *json, double value) {
     if (isfinite(value)) moco_double_to_text(value, text);
     begin_value(json);
     append(json, text, strlen(text));
+}
+
+void moco_json_boolean(moco_json_writer *json, int32_t value) {
+    begin_value(json);
+    append(json, value ? "true" : "false", value ? 4 : 5);
 }
 
 /* --- End --- */

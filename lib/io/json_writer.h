@@ -27,9 +27,12 @@ void moco_json_end_array(moco_json_writer *json);
 void moco_json_key(moco_json_writer *json, const char *key);
 /* Fails with INVALID_ARGUMENT where `value` is not valid UTF-8, which JSON demands. */
 void moco_json_string(moco_json_writer *json, const char *value);
+/* The same, with U+FFFD for each byte that is not UTF-8. */
+void moco_json_lossy_string(moco_json_writer *json, const char *value);
 void moco_json_integer(moco_json_writer *json, int64_t value);
 /* With as many digits as it takes to read the same value back; null for NaN and infinities, which JSON lacks. */
 void moco_json_number(moco_json_writer *json, double value);
+void moco_json_boolean(moco_json_writer *json, int32_t value);
 /* One byte as it is, for padding after the last value. */
 void moco_json_raw(moco_json_writer *json, char byte);
 
