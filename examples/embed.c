@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/class_names.h"
 #include "support/command_line.h"
 #include "support/encoder_input.h"
 #include "support/example_support.h"
@@ -52,13 +53,13 @@ static void close_npy(FILE *file, const char *path) {
     if (fclose(file) != 0) stop("cannot write %s: %s", path, strerror(errno));
 }
 
-/* features.npy -> features.labels.npy */
-static void labels_path(const char *path, char text[PATH_SIZE]) {
+/* features.npy, ".labels.npy" -> features.labels.npy */
+static void path_beside(const char *path, const char *ending, char text[PATH_SIZE]) {
     const size_t length = strlen(path);
     const size_t stem = length > 4 && strcmp(path + length - 4, ".npy") == 0 ? length - 4 : length;
-    if (stem + sizeof ".labels.npy" > PATH_SIZE) stop("--out is too long");
+    if (stem + strlen(ending) >= PATH_SIZE) stop("--out is too long");
     memcpy(text, path, stem);
-    strcpy(text + stem, ".labels.npy");
+    strcpy(text + stem, ending);
 }
 
 /* Rows and labels of `n` images from `first`; a broken one has a row of zeros and the label MOCO_UNREADABLE, also where
@@ -129,7 +130,8 @@ int main(int argc, char **argv) {
         {"split", OPTION_CHOICE, &split, "which images", .choices = split_names},
         {"count", OPTION_INTEGER, &count, "only the first so many; 0: all", .maximum = big},
         {"output", OPTION_CHOICE, &output, "what is written", .enum_kind = "output"},
-        {"out", OPTION_TEXT, &out, "the array; the labels go to *.labels.npy beside it", .choices = NULL},
+        {"out", OPTION_TEXT, &out,
+         "the array; beside it go labels, *.labels.npy, and their classes' names, *.classes.json", .choices = NULL},
         {"test-count", OPTION_INTEGER, &test_count, "test images of the built-in set", .minimum = 1, .maximum = big},
         {"augment", OPTION_TEXT, &augment, "recipe whose evaluation view is taken; else as trained",
          .fields = (const char *const[]){"augment.recipe", NULL}},
@@ -141,7 +143,9 @@ int main(int argc, char **argv) {
     const command_line line = {
         .program = "embed",
         .arguments = "FILE [OPTION...]",
-        .description = "Loads FILE, an encoder.safetensors of pretrain, and writes the features of all images as .npy.",
+        .description = "Loads FILE, an encoder.safetensors of pretrain, and writes the features of all images as .npy, "
+                       "with their\n"
+                       "labels and the classes' names.",
         .rows = rows,
         .row_count = (int32_t) (sizeof rows / sizeof rows[0]),
         .operands = 1,
@@ -155,9 +159,12 @@ int main(int argc, char **argv) {
     moco_dataset *dataset = split == 0 ? input.data.train : input.data.test;
     if (dataset == NULL) stop("%s has no test images of its own; give --test-data", input.description);
     const int64_t available = moco_dataset_count(dataset);
-    char label_path[PATH_SIZE];
-    labels_path(out, label_path);
+    char label_path[PATH_SIZE], names_path[PATH_SIZE];
+    path_beside(out, ".labels.npy", label_path);
+    path_beside(out, ".classes.json", names_path);
     embed_dataset(&input, dataset, output, count > 0 && count < available ? count : available, out, label_path);
+    const int64_t classes = write_class_names(names_path, dataset);
+    if (classes > 0) printf("%s: the %" PRId64 " classes' names, by label\n", names_path, classes);
     close_encoder_input(&input);
     moco_context_destroy(context);
     return 0;

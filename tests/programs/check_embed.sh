@@ -1,0 +1,32 @@
+# embed's labels have a meaning: the names of the classes are beside them, whatever the folders are called.
+. "$(dirname "$0")/programs.sh"
+# shellcheck disable=SC2086
+expect 0 "$bin/pretrain" $quick --out "$work/run"
+encoder=$work/run/encoder.safetensors
+
+expect 0 "$bin/embed" "$encoder" --count 8 --out "$work/some.npy"
+said "classes.json: the 10 classes' names, by label"
+[ "$(head -c 1 "$work/some.classes.json")" = "[" ] || fail "the names are no JSON array"
+[ "$(grep -c '^[[ ]".*"[],]' "$work/some.classes.json")" = 10 ] || fail "the synthetic images' ten classes have no names"
+
+# Folders with odd names: quotes, a backslash, a line break, letters of other scripts, bytes that are no UTF-8.
+if [ ! -x "$bin/preview" ]; then
+    echo "without preview, which makes the PNG files, only the built-in images were tried"
+    exit 0
+fi
+expect 0 "$bin/preview" --count 1 --size 8 --out "$work/image.png"
+odd=$(printf 'b"q\\s\nz|')
+for name in "a" "${odd%|}" "$(printf 'c\303\251')" "$(printf 'd\377')"; do
+    mkdir -p "$work/images/$name"
+    cp "$work/image.png" "$work/images/$name/1.png"
+done
+expect 0 "$bin/embed" "$encoder" --data "folder:$work/images" --out "$work/odd.npy"
+printf '["a",\n "b\\"q\\\\s\\u000az",\n "c\303\251",\n "d\\udcff"]\n' >"$work/expected.json"
+cmp "$work/odd.classes.json" "$work/expected.json" || fail "the names of odd folders are not as they should be"
+
+# Without classes there are no names, nor those of an earlier file.
+mkdir "$work/flat"
+cp "$work/image.png" "$work/flat"
+expect 0 "$bin/embed" "$encoder" --data "folder:$work/flat" --out "$work/odd.npy"
+not_said classes.json
+[ ! -e "$work/odd.classes.json" ] || fail "names of an earlier file were left beside images without classes"
