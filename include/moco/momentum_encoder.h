@@ -22,7 +22,8 @@ typedef struct moco_momentum_encoder_config {
     double momentum;    /* m; default 0.999; 0 <= m <= 1 */
     /* 1: encode() permutes the batch before the encoder and restores the order after, so that a query and its key are
      * normalized among different samples. It needs bn_groups > 1: with one group it changes nothing and is refused with
-     * INVALID_ARGUMENT. 0: it does not. -1 (default): 1 where the encoder has bn_groups > 1, else 0. */
+     * INVALID_ARGUMENT. 0: it does not. -1 (default): 1 where the encoder has bn_groups > 1, else 0,
+     * which the log tells by a warning where the encoder has BatchNorm. */
     int32_t shuffle;
     int32_t reserved;
     uint64_t seed; /* of the permutations; default 0 */

@@ -71,8 +71,9 @@ MOCO_API moco_status moco_recipe_get(const moco_recipe *recipe, const char *key,
 /* The key SECTION.FIELD number `index`, from 0; NULL after the last one. */
 MOCO_API const char *moco_recipe_key(int32_t index);
 
-/* A description with every key, from which moco_recipe_create makes the same recipe again, into text[capacity]:
- * INVALID_ARGUMENT if it is longer; 8192 bytes are enough for all but a long architecture. */
+/* A description with every key, from which moco_recipe_create makes the same recipe again, into text[capacity]; 8192 bytes
+ * are enough for all but a long architecture. INVALID_ARGUMENT if it is longer, or a field holds what no description can
+ * say, such as a batch_size of -1 that was put there by moco_recipe_loader. */
 MOCO_API moco_status moco_recipe_text(const moco_recipe *recipe, char *text, uint64_t capacity);
 
 /* The parts' configurations, to read and to change; they live as long as the recipe. struct_size says how much of the

@@ -66,6 +66,16 @@ static moco_status check_momentum(double momentum) {
     return MOCO_OK;
 }
 
+/* A network without running statistics has no BatchNorm to shuffle. */
+static void tell_of_no_shuffling(const moco_encoder *query_encoder) {
+    if (moco_encoder_parameters(query_encoder)->buffer_elements == 0) return;
+    moco_log(
+        moco_encoder_context(query_encoder), MOCO_LOG_WARNING,
+        "bn_groups is 1, so BatchNorm is not shuffled, and its statistics may tell which query belongs to which key "
+        "(arXiv 1911.05722, section 3.3): bn_groups of 2 or more turn that on; momentum_encoder.shuffle 0 says that "
+        "it is meant so");
+}
+
 moco_status moco_momentum_encoder_create(moco_momentum_encoder **out, moco_encoder *query_encoder,
                                          const moco_momentum_encoder_config *config) {
     MOCO_REQUIRE_POINTER(out);
@@ -81,6 +91,7 @@ moco_status moco_momentum_encoder_create(moco_momentum_encoder **out, moco_encod
     MOCO_REQUIRE(settings.shuffle >= -1 && settings.shuffle <= 1,
                  "shuffle is %d; it must be 0, 1 or -1 (where the encoder has several BatchNorm groups)",
                  settings.shuffle);
+    const int32_t left_out = settings.shuffle == -1 && groups == 1;
     if (settings.shuffle == -1) settings.shuffle = groups > 1;
     MOCO_REQUIRE(
         settings.shuffle == 0 || groups > 1,
@@ -101,6 +112,7 @@ moco_status moco_momentum_encoder_create(moco_momentum_encoder **out, moco_encod
     created->config = settings;
     moco_encoder_retain(query_encoder);
     moco_context_retain(context);
+    if (left_out) tell_of_no_shuffling(query_encoder);
     *out = created;
     return MOCO_OK;
 }

@@ -33,7 +33,8 @@ moco_status moco_recipe_set_pairs(moco_recipe *recipe, const char *pairs);
 
 /* --- Keys (recipe_keys.c) --- */
 
-enum { MOCO_RECIPE_MOST_TARGETS = 5 };
+/* A name of a field can be one in each section. */
+enum { MOCO_RECIPE_MOST_TARGETS = MOCO_CONFIG_SECTIONS };
 
 /* The fields that one key sets; get reads the first. */
 typedef struct moco_recipe_targets {

@@ -24,8 +24,8 @@ static const struct {
 };
 enum { SHORT_NAMES = sizeof short_names / sizeof short_names[0] };
 
+/* There is room: a short name has at most as many keys, a field's name at most one in each section. */
 static void add_target(moco_recipe_targets *targets, int32_t section, const moco_config_field *field) {
-    if (targets->count == MOCO_RECIPE_MOST_TARGETS) return;
     targets->sections[targets->count] = section;
     targets->fields[targets->count++] = field;
 }

@@ -86,6 +86,8 @@ moco_status moco_recipe_get(const moco_recipe *recipe, const char *key, char *te
     moco_recipe_targets targets;
     char buffer[MOCO_FIELD_TEXT_SIZE];
     const char *value;
+    MOCO_REQUIRE(strcmp(key, "scale_lr") != 0,
+                 "scale_lr is done when it is set, and has no value to read; lr has the learning rate");
     MOCO_TRY(moco_recipe_find_key(key, &targets));
     MOCO_TRY(field_text(recipe, targets.sections[0], targets.fields[0], buffer, &value));
     const size_t bytes = strlen(value) + 1;
@@ -131,6 +133,21 @@ moco_status moco_recipe_set_pairs(moco_recipe *recipe, const char *pairs) {
     return scale_learning_rate(recipe, scale_lr);
 }
 
+/* Only what a description may say, so that it can be read again: a caller may have put anything into the fields. */
+static moco_status check_text(const moco_recipe *recipe, int32_t section, const moco_config_field *field,
+                              const char *value) {
+    char scratch[512];
+    const size_t bytes = moco_config_sections[section].bytes;
+    if (bytes > sizeof scratch) return moco_fail(MOCO_INTERNAL, "%s is in a struct of %zu bytes", field->key, bytes);
+    memcpy(scratch, moco_recipe_config((moco_recipe *) recipe, section), bytes);
+    MOCO_TRY(moco_config_set_field(field, field->key, value, scratch));
+    MOCO_REQUIRE(strchr(value, ',') == NULL, "%s is \"%.64s\", whose comma no description can hold", field->key, value);
+    MOCO_REQUIRE(strlen(field->key) + 1 + strlen(value) < LONGEST_PART,
+                 "%s is \"%.64s...\", with its key longer than the %d characters that a description can hold",
+                 field->key, value, LONGEST_PART - 1);
+    return MOCO_OK;
+}
+
 moco_status moco_recipe_text(const moco_recipe *recipe, char *text, uint64_t capacity) {
     MOCO_REQUIRE_POINTER(recipe);
     MOCO_REQUIRE_POINTER(text);
@@ -146,8 +163,7 @@ moco_status moco_recipe_text(const moco_recipe *recipe, char *text, uint64_t cap
             for (int32_t i = 0; i < moco_config_sections[s].count; ++i) {
                 const moco_config_field *field = &moco_config_sections[s].fields[i];
                 MOCO_TRY(field_text(recipe, s, field, buffer, &value));
-                MOCO_REQUIRE(strchr(value, ',') == NULL, "%s is \"%.64s\", whose comma no description can hold",
-                             field->key, value);
+                MOCO_TRY(check_text(recipe, s, field, value));
                 const char separator = s == 0 && i == 0 ? ':' : ',';
                 used += strlen(field->key) + strlen(value) + 2;
                 if (writing) {

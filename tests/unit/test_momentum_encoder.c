@@ -227,6 +227,51 @@ static void default_shuffles_where_there_are_groups(void **state) {
 
 /* --- Errors --- */
 
+/* Where the default leaves shuffling out, the log says so, once, and what would turn it on. */
+static int warnings;
+static char warning[512];
+
+static void keep_warning(int32_t level, const char *message, void *user) {
+    (void) user;
+    if (level != MOCO_LOG_WARNING) return;
+    warnings++;
+    snprintf(warning, sizeof warning, "%s", message);
+}
+
+static void silence_is_broken_where_nothing_is_shuffled(void **state) {
+    (void) state;
+    static const struct {
+        const char *architecture;
+        int32_t bn_groups;
+        int32_t shuffle;
+        int warnings;
+    } cases[] = {
+        {"cifar_resnet8", 1, -1, 1},
+        {"cifar_resnet8", 2, -1, 0},
+        {"cifar_resnet8", 1, 0, 0}, /* meant so */
+        {"mlp", 1, -1, 1},
+    };
+    moco_context *loud = NULL;
+    moco_context_config settings;
+    assert_ok(moco_context_config_init(&settings, sizeof settings));
+    settings.backend = "reference";
+    settings.log = keep_warning;
+    assert_ok(moco_context_create(&loud, &settings));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        moco_encoder_config config = small_config(cases[i].architecture);
+        config.bn_groups = cases[i].bn_groups;
+        moco_encoder *query = make_encoder(loud, &config);
+        warnings = 0;
+        moco_momentum_encoder *f_k = make_momentum_encoder(query, MOCO_BN_BUFFERS_OWN, 0.9, cases[i].shuffle);
+        assert_int_equal(warnings, cases[i].warnings);
+        moco_momentum_encoder_destroy(f_k);
+        moco_encoder_destroy(query);
+    }
+    assert_non_null(strstr(warning, "bn_groups is 1"));
+    assert_non_null(strstr(warning, "bn_groups of 2 or more turn that on"));
+    moco_context_destroy(loud);
+}
+
 static void wrong_arguments_are_refused(void **state) {
     (void) state;
     moco_encoder_config config = small_config("mlp");
@@ -285,6 +330,7 @@ int main(void) {
         cmocka_unit_test(keys_are_shuffled_and_restored),
         cmocka_unit_test(permutations_depend_on_seed_and_count_only),
         cmocka_unit_test(default_shuffles_where_there_are_groups),
+        cmocka_unit_test(silence_is_broken_where_nothing_is_shuffled),
         cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -323,6 +323,8 @@ static void mistakes_are_told(void **state) {
     assert_int_equal(moco_recipe_set(NULL, "size", "1"), MOCO_INVALID_ARGUMENT);
     assert_same_recipe(recipe, untouched);
     assert_int_equal(moco_recipe_get(recipe, "scale_lr", text, sizeof text), MOCO_INVALID_ARGUMENT);
+    assert_non_null(strstr(moco_last_error(), "lr has the learning rate")); /* it is a key, but no value */
+    assert_null(strstr(moco_last_error(), "no key"));
     assert_int_equal(moco_recipe_get(NULL, "size", text, sizeof text), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_recipe_get(recipe, "size", NULL, sizeof text), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_recipe_text(NULL, text, sizeof text), MOCO_INVALID_ARGUMENT);
