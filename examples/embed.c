@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support/class_names.h"
+#include "support/classes_json.h"
 #include "support/command_line.h"
 #include "support/encoder_input.h"
 #include "support/example_support.h"

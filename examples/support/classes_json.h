@@ -1,6 +1,6 @@
 /* What the labels of a dataset mean, as a file. */
-#ifndef MOCO_EXAMPLE_CLASS_NAMES_H
-#define MOCO_EXAMPLE_CLASS_NAMES_H
+#ifndef MOCO_EXAMPLE_CLASSES_JSON_H
+#define MOCO_EXAMPLE_CLASSES_JSON_H
 
 #include <moco/dataset.h>
 

@@ -1,4 +1,4 @@
-#include "support/class_names.h"
+#include "support/classes_json.h"
 
 #include <errno.h>
 #include <stdio.h>
