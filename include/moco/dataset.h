@@ -29,7 +29,15 @@ typedef struct moco_dataset moco_dataset;
  *                        the first one is; none where it is left out. That a file is there shows when it is read; a
  *                        warning says so if none of the first 16 is
  *   "tar:FILE"           the image files in an uncompressed tar, read in place; order and classes as folder: gives them
- *                        for what the tar holds. "tar:FILE/FOLDER" takes a folder in it for DIR
+ *                        for what the tar holds. "tar:FILE/FOLDER" takes a folder in it for DIR. Several tars, one after
+ *                        another: FILE with {000..099} or {a,b} in it, and "::" between FILEs, such as
+ *                        "tar:shard-{000..099}.tar". Hard and symbolic links are followed inside the tar; tars that were
+ *                        joined (cat a.tar b.tar) are read on
+ *
+ * WebDataset's shards are tars, too: files whose names are the same up to the first dot behind the last '/' are a sample,
+ * and its images have the label that is in its .cls (a number or name alone), else in its .json (an object's "label",
+ * "cls" or "class": a number or name; Jansson reads it). Where one image has such a label, folders are no classes, and
+ * images without one have none. Labels are all numbers or all names, as in lists.
  *
  * The forms of a list, which is text in UTF-8; empty lines are skipped. A list that can be read in two ways is FORMAT,
  * with the line and what would be right:

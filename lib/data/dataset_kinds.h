@@ -19,4 +19,8 @@ moco_status moco_filelist_open(moco_dataset **out, moco_context *context, const 
 moco_status moco_tar_open(moco_dataset **out, moco_context *context, const char *path,
                           const moco_image_options *options);
 
+/* The folders of the first level, a table of this context, which is emptied: of a tar: description's path, and of a folder:
+ * description's. */
+moco_status moco_tar_list_folders(moco_context *context, const char *path, moco_class_table *folders);
+
 #endif

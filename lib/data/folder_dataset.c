@@ -41,19 +41,6 @@ static moco_status make_index(moco_context *context, int descriptor, const char 
     return status;
 }
 
-/* A warning for each class folder without an image. */
-static void tell_empty_classes(moco_context *context, const char *folder, const moco_image_index *index) {
-    int64_t at = 0; /* the images are in the classes' order, with those of no class anywhere between */
-    for (int64_t class = 0; class < index->classes; ++class) {
-        int64_t found = 0;
-        while (at < index->count && index->labels[at] <= class) found += index->labels[at++] == class;
-        if (found == 0) {
-            moco_log(context, MOCO_LOG_WARNING, "the class folder %s/%s holds no image", folder,
-                     index->class_names[class]);
-        }
-    }
-}
-
 moco_status moco_folder_open(moco_dataset **out, moco_context *context, const char *folder,
                              const moco_image_options *options) {
     char place[MOCO_MAX_NAME];
@@ -73,8 +60,8 @@ moco_status moco_folder_open(moco_dataset **out, moco_context *context, const ch
         status = moco_fail(MOCO_NOT_FOUND, "the folder %s holds no image (JPEG, PNG, WebP, TIFF, BMP, PBM, PGM or PPM)",
                            folder);
     }
+    if (status == MOCO_OK) status = moco_tell_empty_classes(context, folder, &index);
     if (status == MOCO_OK) {
-        tell_empty_classes(context, folder, &index);
         moco_log(context, MOCO_LOG_INFO, "%s: %lld images in %lld classes, found in %.3f s", folder,
                  (long long) index.count, (long long) index.classes, (double) (moco_now_ns() - start) * 1e-9);
         status = moco_indexed_images_create(out, context, &options->limits, &index, descriptor, place);

@@ -13,6 +13,7 @@ void moco_image_index_release(moco_context *context, moco_image_index *index) {
     moco_deallocate(context, index->data_at);
     moco_deallocate(context, index->data_size);
     moco_deallocate(context, (void *) index->class_names);
+    moco_deallocate(context, (void *) index->tars);
     *index = (moco_image_index){0};
 }
 
@@ -139,6 +140,21 @@ moco_status moco_index_builder_finish(const moco_index_builder *builder, int32_t
     }
     moco_deallocate(context, ranks);
     return status;
+}
+
+moco_status moco_tell_empty_classes(moco_context *context, const char *shown, const moco_image_index *index) {
+    if (index->class_names == NULL) return MOCO_OK;
+    uint8_t *has_image = (uint8_t *) moco_allocate_zeroed(context, (size_t) index->classes, sizeof *has_image);
+    if (has_image == NULL) return MOCO_OUT_OF_MEMORY;
+    for (int64_t i = 0; i < index->count; ++i) {
+        if (index->labels[i] >= 0) has_image[index->labels[i]] = 1;
+    }
+    for (int64_t class = 0; class < index->classes; ++class) {
+        if (has_image[class]) continue;
+        moco_log(context, MOCO_LOG_WARNING, "the class folder %s/%s holds no image", shown, index->class_names[class]);
+    }
+    moco_deallocate(context, has_image);
+    return MOCO_OK;
 }
 
 /* --- What is an image --- */

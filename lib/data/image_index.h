@@ -9,14 +9,20 @@
 
 #define MOCO_MAX_NAME 4096 /* bytes of an image's name with its NUL, as Linux's paths */
 
+/* Of several tars, the number of an image's is above these bits of its data_at. */
+#define MOCO_TAR_NUMBER_AT 48
+
 typedef struct moco_image_index {
     int64_t count;
     char *names; /* NUL-terminated, one after another */
     uint64_t names_size;
-    uint64_t *name_at;              /* [count] */
-    int32_t *labels;                /* [count]; NULL: no image has one */
-    uint64_t *data_at;              /* [count]: where in the tar the image's bytes begin; NULL: images are files */
-    uint64_t *data_size;            /* [count], with data_at */
+    uint64_t *name_at;   /* [count] */
+    int32_t *labels;     /* [count]; NULL: no image has one */
+    uint64_t *data_at;   /* [count]: where in the tar the image's bytes begin; NULL: images are files */
+    uint64_t *data_size; /* [count], with data_at */
+    /* [tar_count], one allocation, where there are several tars, which are opened for each image; else NULL. */
+    const char *const *tars;
+    int64_t tar_count;
     int64_t classes;                /* 0 without labels */
     const char *const *class_names; /* [classes], one allocation; NULL where labels are numbers */
 } moco_image_index;
@@ -26,8 +32,9 @@ void moco_image_index_release(moco_context *context, moco_image_index *index);
 /* --- Building one --- */
 
 enum {
-    MOCO_INDEX_SNIFF = 1,  /* the name does not say that it is an image; the content may */
-    MOCO_INDEX_DROPPED = 2 /* left out */
+    MOCO_INDEX_SNIFF = 1,   /* the name does not say that it is an image; the content may */
+    MOCO_INDEX_DROPPED = 2, /* left out */
+    MOCO_INDEX_LABELLED = 4 /* the label is that of its sample, not of its folder */
 };
 
 typedef struct moco_index_entry {
@@ -58,6 +65,9 @@ moco_status moco_index_builder_sort(moco_index_builder *builder);
 /* The index of all entries that are not dropped; `in_container`: with their places in a tar. The builder is left to be
  * released. Without a label >= 0 anywhere there are no classes. */
 moco_status moco_index_builder_finish(const moco_index_builder *builder, int32_t in_container, moco_image_index *index);
+
+/* A warning for each class by its name without an image, which is a folder of `shown`. */
+moco_status moco_tell_empty_classes(moco_context *context, const char *shown, const moco_image_index *index);
 
 /* --- What is an image --- */
 

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "data/indexed_images.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,11 +25,19 @@ static const char *name_of(const indexed_images *images, int64_t index) {
     return images->index.names + images->index.name_at[index];
 }
 
+static const char *tar_of(const indexed_images *images, int64_t index) {
+    return images->index.tars[images->index.data_at[index] >> MOCO_TAR_NUMBER_AT];
+}
+
 static void indexed_describe(const moco_dataset *dataset, int64_t index, char *text, size_t capacity) {
     const indexed_images *images = (const indexed_images *) dataset->state;
     const char *name = name_of(images, index);
     const int32_t absolute = name[0] == '/' && images->index.data_at == NULL;
-    snprintf(text, capacity, "%s%s", absolute ? "" : images->place, name);
+    if (images->index.tars != NULL) {
+        snprintf(text, capacity, "%s/%s", tar_of(images, index), name);
+    } else {
+        snprintf(text, capacity, "%s%s", absolute ? "" : images->place, name);
+    }
 }
 
 /* --- The encoded bytes --- */
@@ -42,7 +51,13 @@ typedef struct opened_image {
 
 static moco_status open_image(const moco_dataset *dataset, int64_t index, const char *shown, opened_image *image) {
     const indexed_images *images = (const indexed_images *) dataset->state;
-    if (images->index.data_at != NULL) {
+    if (images->index.tars != NULL) {
+        uint64_t tar_size = 0;
+        *image = (opened_image){.at = images->index.data_at[index] & (((uint64_t) 1 << MOCO_TAR_NUMBER_AT) - 1),
+                                .size = images->index.data_size[index],
+                                .is_own_file = 1};
+        MOCO_TRY(moco_file_open(AT_FDCWD, tar_of(images, index), shown, &image->descriptor, &tar_size));
+    } else if (images->index.data_at != NULL) {
         *image = (opened_image){images->descriptor, images->index.data_at[index], images->index.data_size[index], 0};
     } else {
         *image = (opened_image){.is_own_file = 1};

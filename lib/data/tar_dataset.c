@@ -1,185 +1,219 @@
-/* "tar:FILE": the images in an uncompressed tar, read in place. "tar:FILE/FOLDER" is that part of it. */
+/* "tar:FILE": the images in uncompressed tars, read in place. "tar:FILE/FOLDER" is that part of it. */
 #define _XOPEN_SOURCE 700
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data/dataset_kinds.h"
+#include "data/dataset_splits.h"
 #include "data/file_bytes.h"
 #include "data/index_cache.h"
-#include "data/tar_reader.h"
+#include "data/tar_places.h"
+#include "data/tar_scan.h"
 
-#define PATH_SIZE MOCO_MAX_NAME
-
-typedef struct tar_place {
-    char path[PATH_SIZE];  /* of the tar file */
-    char inner[PATH_SIZE]; /* the folder inside, "" or with '/' at its end */
-    int descriptor;
+/* The tars of one dataset. */
+typedef struct tar_set {
+    moco_context *context;
+    const char *shown; /* all of them in messages */
+    moco_tar_places places;
+    int descriptor; /* of the only one; -1 where there are several, each of which is opened when it is needed */
     uint64_t size;
-} tar_place;
+} tar_set;
 
-/* --- Which images --- */
-
-/* Without "./" and empty parts: "/./a//b" -> "a/b". A folder keeps its '/' at the end. */
-static size_t simplify_name(char *name) {
-    const char *from = name;
-    char *to = name;
-    while (*from != '\0') {
-        const size_t length = strcspn(from, "/");
-        const int32_t has_slash = from[length] == '/';
-        if (length > 0 && !(length == 1 && from[0] == '.')) {
-            memmove(to, from, length + (size_t) has_slash);
-            to += length + (size_t) has_slash;
-        }
-        from += length + (size_t) has_slash;
-    }
-    *to = '\0';
-    return (size_t) (to - name);
+static moco_status open_one(const tar_set *set, int64_t number, int *descriptor, uint64_t *size) {
+    const char *path = set->places.items[number].path;
+    *descriptor = set->descriptor;
+    *size = set->size;
+    if (set->descriptor >= 0) return MOCO_OK;
+    return moco_file_open(AT_FDCWD, path, path, descriptor, size);
 }
 
-/* Hidden as in a folder: any part begins with a dot. */
-static int32_t is_hidden(const char *name) {
-    return name[0] == '.' || strstr(name, "/.") != NULL;
+static void close_one(const tar_set *set, int descriptor) {
+    if (set->descriptor < 0) close(descriptor);
 }
 
-static moco_status add_entry(moco_index_builder *builder, const tar_place *place, moco_tar_entry *entry,
-                             int64_t *others) {
-    simplify_name(entry->name);
-    const size_t skipped = strlen(place->inner);
-    if (strncmp(entry->name, place->inner, skipped) != 0) return MOCO_OK;
-    const char *name = entry->name + skipped;
-    if (*name == '\0' || is_hidden(name)) return MOCO_OK;
-    /* A folder is a class even if it holds no image, so that tar: and folder: agree. */
-    int32_t label = MOCO_NO_LABEL;
-    const char *slash = strchr(name, '/');
-    const size_t length = strlen(name);
-    if (slash != NULL) MOCO_TRY(moco_class_table_add(&builder->classes, name, (size_t) (slash - name), &label));
-    if (slash == NULL && entry->kind == MOCO_TAR_FOLDER) {
-        return moco_class_table_add(&builder->classes, name, length, &label);
-    }
-    if (entry->kind == MOCO_TAR_OTHER) ++*others;
-    if (entry->kind != MOCO_TAR_FILE) return MOCO_OK;
-    if (!moco_has_image_name(name, length) && !moco_has_image_signature(entry->first, entry->first_size)) {
-        return MOCO_OK;
-    }
-    MOCO_TRY(moco_index_builder_add(builder, entry->name, skipped + length, label));
-    builder->entries[builder->count - 1].data_at = entry->data_at;
-    builder->entries[builder->count - 1].data_size = entry->data_size;
-    return MOCO_OK;
-}
+/* --- The index --- */
 
-static moco_status scan_entries(moco_context *context, const tar_place *place, moco_index_builder *builder) {
-    moco_tar_entry *entry = (moco_tar_entry *) moco_allocate(context, sizeof *entry);
-    if (entry == NULL) return MOCO_OUT_OF_MEMORY;
-    moco_tar_reader reader;
-    int64_t others = 0;
-    int32_t found = 0;
-    moco_tar_read_file(&reader, place->descriptor, place->size, place->path);
-    moco_status status;
-    do {
-        status = moco_tar_next(&reader, entry, &found);
-        if (status == MOCO_OK && found) status = add_entry(builder, place, entry, &others);
-    } while (status == MOCO_OK && found);
-    moco_deallocate(context, entry);
-    if (status == MOCO_OK && reader.ended == MOCO_TAR_NO_END_MARK) {
-        moco_log(context, MOCO_LOG_WARNING, "%s has no end mark: it may have been cut short after a whole entry",
-                 place->path);
-    }
-    if (status == MOCO_OK && others > 0) {
-        moco_log(context, MOCO_LOG_INFO, "%s: %lld links, sparse files and the like are skipped", place->path,
-                 (long long) others);
+static moco_status scan_all(const tar_set *set, moco_tar_scan *scan) {
+    moco_status status = MOCO_OK;
+    for (int64_t i = 0; status == MOCO_OK && i < set->places.count; ++i) {
+        int descriptor = -1;
+        uint64_t size = 0;
+        MOCO_TRY(open_one(set, i, &descriptor, &size));
+        status = moco_tar_scan_add(scan, set->places.items[i].path, set->places.items[i].inner, descriptor, size, i);
+        close_one(set, descriptor);
     }
     return status;
 }
 
-static moco_status scan(moco_context *context, const tar_place *place, moco_image_index *index) {
-    moco_index_builder builder;
-    moco_index_builder_init(&builder, context);
-    moco_status status = scan_entries(context, place, &builder);
-    if (status == MOCO_OK) status = moco_index_builder_sort(&builder);
-    if (status == MOCO_OK) status = moco_index_builder_finish(&builder, 1, index);
-    moco_index_builder_release(&builder);
+static moco_status refuse_empty(const tar_set *set, const moco_tar_scan *scan) {
+    if (scan->outside > 0) {
+        return moco_fail(MOCO_NOT_FOUND,
+                         "%s holds no image that can be used: %lld of its entries have names that lead out of it, such "
+                         "as \"%s\"; make it anew from inside the folder (tar -C FOLDER -cf FILE .)",
+                         set->shown, (long long) scan->outside, scan->outside_name);
+    }
+    const char *inner = set->places.items[0].inner;
+    return moco_fail(MOCO_NOT_FOUND, "%s holds no image (JPEG, PNG or WebP)%s%s", set->places.items[0].path,
+                     inner[0] == '\0' ? "" : " in the folder ", inner);
+}
+
+/* Of the root of a data set only the train split. */
+static moco_status scan(tar_set *set, moco_image_index *index) {
+    moco_tar_scan found;
+    moco_tar_scan_init(&found, set->context);
+    moco_status status = scan_all(set, &found);
+    const char *split = status == MOCO_OK ? moco_train_split_of(&found.images.classes) : NULL;
+    if (split != NULL) {
+        moco_log(
+            set->context, MOCO_LOG_WARNING,
+            "%s is the root of a data set with a train and a test split: its folder %s is taken, and no split is a "
+            "class",
+            set->shown, split);
+        moco_tar_scan_release(&found);
+        moco_tar_scan_init(&found, set->context);
+        status = moco_tar_places_enter(&set->places, split);
+        if (status == MOCO_OK) status = scan_all(set, &found);
+    }
+    if (status == MOCO_OK && found.images.count == 0) status = refuse_empty(set, &found);
+    if (status == MOCO_OK) status = moco_tar_scan_finish(&found, set->shown, index);
+    moco_tar_scan_release(&found);
     return status;
 }
 
-/* From the kept index, where there is one that holds, or from the tar. */
-static moco_status make_index(moco_context *context, const tar_place *place, const char *index_file,
-                              moco_image_index *index) {
-    char key[PATH_MAX + PATH_SIZE + 16] = "tar:";
+/* "tar:" and for each tar its real path, "/" and the folder in it, with "::" between them; to be freed. And a guard for
+ * each. */
+static moco_status describe_set(const tar_set *set, char **key, moco_index_guards *guards) {
+    void *text = NULL;
+    size_t capacity = 0, length = 0;
+    moco_status status = MOCO_OK;
+    for (int64_t i = 0; status == MOCO_OK && i < set->places.count; ++i) {
+        char path[PATH_MAX];
+        const moco_tar_place *place = &set->places.items[i];
+        int descriptor = -1;
+        uint64_t size = 0;
+        if (realpath(place->path, path) == NULL) status = moco_file_failure("open", place->path);
+        const size_t needed = strlen(path) + strlen(place->inner) + 8;
+        if (status == MOCO_OK) status = moco_grow(set->context, &text, length, &capacity, length + needed);
+        if (status != MOCO_OK) break;
+        length +=
+            (size_t) snprintf((char *) text + length, needed, "%s%s/%s", i == 0 ? "tar:" : "::", path, place->inner);
+        status = open_one(set, i, &descriptor, &size);
+        if (status != MOCO_OK) break;
+        status = moco_index_guards_add(guards, descriptor, set->descriptor >= 0 ? "" : path, 1);
+        close_one(set, descriptor);
+    }
+    *key = (char *) text;
+    return status;
+}
+
+/* From the kept index, where there is one that holds, or from the tars. */
+static moco_status make_index(tar_set *set, const char *index_file, moco_image_index *index) {
+    if (index_file == NULL) return scan(set, index);
+    char *key = NULL;
     int32_t loaded = 0;
-    if (index_file == NULL) return scan(context, place, index);
-    if (realpath(place->path, key + strlen(key)) == NULL) return moco_file_failure("open", place->path);
-    strcat(key, "/");
-    strcat(key, place->inner);
-    MOCO_TRY(moco_index_cache_load(context, index_file, key, place->descriptor, index, &loaded));
-    if (loaded) return MOCO_OK;
     moco_index_guards guards;
-    moco_index_guards_init(&guards, context);
-    moco_status status = moco_index_guards_add(&guards, place->descriptor, "", 1);
-    if (status == MOCO_OK) status = scan(context, place, index);
-    if (status == MOCO_OK && index->count > 0) {
-        status = moco_index_cache_save(context, index_file, key, &guards, index);
+    moco_index_guards_init(&guards, set->context);
+    moco_status status = describe_set(set, &key, &guards);
+    if (status == MOCO_OK) {
+        status = moco_index_cache_load(set->context, index_file, key, set->descriptor, index, &loaded);
     }
+    if (status == MOCO_OK && !loaded) status = scan(set, index);
+    if (status == MOCO_OK && !loaded) status = moco_index_cache_save(set->context, index_file, key, &guards, index);
     moco_index_guards_release(&guards);
+    moco_deallocate(set->context, key);
     return status;
 }
 
 /* --- Opening --- */
 
-/* The file is the longest beginning of `text` that is one; the rest is the folder in it. */
-static moco_status find_file(const char *text, tar_place *place) {
-    struct stat info;
-    size_t length = strlen(text);
-    MOCO_REQUIRE(length + 2 <= sizeof place->path, "the tar's path has %zu bytes; that is too long", length);
-    memcpy(place->path, text, length + 1);
-    while (stat(place->path, &info) != 0 || !S_ISREG(info.st_mode)) {
-        char *slash = strrchr(place->path, '/');
-        if (slash == NULL || slash == place->path) break;
-        *slash = '\0';
+/* The tars' real paths, so that they are found wherever the process goes. */
+static moco_status keep_paths(const tar_set *set, moco_image_index *index) {
+    const size_t count = (size_t) set->places.count;
+    if (set->descriptor >= 0) return MOCO_OK;
+    char path[PATH_MAX];
+    size_t bytes = count * sizeof(char *);
+    for (size_t i = 0; i < count; ++i) {
+        if (realpath(set->places.items[i].path, path) == NULL) {
+            return moco_file_failure("open", set->places.items[i].path);
+        }
+        bytes += strlen(path) + 1;
     }
-    length = strlen(place->path);
-    if (stat(place->path, &info) != 0 || !S_ISREG(info.st_mode)) { /* then the message is about all of it */
-        memcpy(place->path, text, strlen(text) + 1);
-        length = strlen(text);
+    char *block = (char *) moco_allocate(set->context, bytes);
+    if (block == NULL) return MOCO_OUT_OF_MEMORY;
+    const char **paths = (const char **) (void *) block;
+    char *text = block + count * sizeof(char *), *end = block + bytes;
+    index->tars = paths;
+    index->tar_count = (int64_t) count;
+    for (size_t i = 0; i < count; ++i) {
+        if (realpath(set->places.items[i].path, path) == NULL || strlen(path) >= (size_t) (end - text)) {
+            return moco_fail(MOCO_IO, "cannot open %s: it was moved meanwhile", set->places.items[i].path);
+        }
+        memcpy(text, path, strlen(path) + 1);
+        paths[i] = text;
+        text += strlen(path) + 1;
     }
-    memcpy(place->inner, text + length, strlen(text + length) + 1);
-    length = simplify_name(place->inner);
-    if (length > 0 && place->inner[length - 1] != '/') memcpy(place->inner + length, "/", 2);
-    return moco_file_open(AT_FDCWD, place->path, place->path, &place->descriptor, &place->size);
+    return MOCO_OK;
 }
 
-static moco_status open_place(moco_dataset **out, moco_context *context, const tar_place *place,
-                              const moco_image_options *options) {
-    char shown[PATH_SIZE + 2]; /* FILE/NAME, which is also how a part of the tar is opened */
+static moco_status open_set(moco_dataset **out, tar_set *set, const moco_image_options *options) {
     const int64_t start = moco_now_ns();
+    char place[MOCO_MAX_NAME + 2]; /* FILE/NAME, which is also how a part of the tar is opened */
     moco_image_index index = {0};
-    moco_status status = make_index(context, place, options->index_file, &index);
-    if (status == MOCO_OK && index.count == 0) {
-        status = moco_fail(MOCO_NOT_FOUND, "%s holds no image (JPEG, PNG or WebP)%s%s", place->path,
-                           place->inner[0] == '\0' ? "" : " in the folder ", place->inner);
+    moco_status status = make_index(set, options->index_file, &index);
+    if (status == MOCO_OK) status = keep_paths(set, &index);
+    if (status == MOCO_OK) {
+        const char *inner = set->places.items[0].inner;
+        const int length = (int) strlen(inner);
+        snprintf(place, sizeof place, "%s%s%.*s", set->shown, length > 0 ? "/" : "", length > 0 ? length - 1 : 0,
+                 inner);
+        status = moco_tell_empty_classes(set->context, place, &index);
     }
     if (status == MOCO_OK) {
-        moco_log(context, MOCO_LOG_INFO, "%s: %lld images in %lld classes, found in %.3f s", place->path,
+        moco_log(set->context, MOCO_LOG_INFO, "%s: %lld images in %lld classes, found in %.3f s", set->shown,
                  (long long) index.count, (long long) index.classes, (double) (moco_now_ns() - start) * 1e-9);
-        snprintf(shown, sizeof shown, "%s/", place->path);
-        status = moco_indexed_images_create(out, context, &options->limits, &index, place->descriptor, shown);
+        snprintf(place, sizeof place, "%s/", set->places.items[0].path);
+        status = moco_indexed_images_create(out, set->context, &options->limits, &index, set->descriptor, place);
     }
-    if (status != MOCO_OK) moco_image_index_release(context, &index);
+    if (status != MOCO_OK) moco_image_index_release(set->context, &index);
     return status;
+}
+
+/* Finds the tars, and opens the only one. */
+static moco_status begin_set(tar_set *set, moco_context *context, const char *path) {
+    *set = (tar_set){.context = context, .shown = path, .places = {.context = context}, .descriptor = -1};
+    MOCO_TRY(moco_tar_find_places(&set->places, path));
+    if (set->places.count > 1) return MOCO_OK;
+    set->shown = set->places.items[0].path;
+    return moco_file_open(AT_FDCWD, set->shown, set->shown, &set->descriptor, &set->size);
 }
 
 moco_status moco_tar_open(moco_dataset **out, moco_context *context, const char *path,
                           const moco_image_options *options) {
-    tar_place *place = (tar_place *) moco_allocate(context, sizeof *place);
-    if (place == NULL) return MOCO_OUT_OF_MEMORY;
-    place->descriptor = -1;
-    moco_status status = find_file(path, place);
-    if (status == MOCO_OK) status = open_place(out, context, place, options);
-    if (status != MOCO_OK && place->descriptor >= 0) close(place->descriptor);
-    moco_deallocate(context, place);
+    tar_set set;
+    moco_status status = begin_set(&set, context, path);
+    if (status == MOCO_OK) status = open_set(out, &set, options);
+    if (status != MOCO_OK && set.descriptor >= 0) close(set.descriptor);
+    moco_tar_places_release(&set.places);
+    return status;
+}
+
+moco_status moco_tar_list_folders(moco_context *context, const char *path, moco_class_table *folders) {
+    tar_set set;
+    moco_tar_scan found;
+    moco_tar_scan_init(&found, context);
+    moco_status status = begin_set(&set, context, path);
+    if (status == MOCO_OK) status = scan_all(&set, &found);
+    if (status == MOCO_OK) {
+        const moco_class_table swap = *folders;
+        *folders = found.images.classes;
+        found.images.classes = swap;
+    }
+    if (set.descriptor >= 0) close(set.descriptor);
+    moco_tar_places_release(&set.places);
+    moco_tar_scan_release(&found);
     return status;
 }

@@ -4,30 +4,16 @@
 #include <string.h>
 
 #include "data/file_bytes.h"
+#include "data/tar_header.h"
 
 #define MAX_PAX_BYTES (1u << 20) /* of one extended header */
 #define MAX_RECORDS   8          /* extended headers before one entry: L, K, x, and as many again */
 
-/* A header block's fields. */
-enum {
-    NAME_AT = 0,
-    NAME_BYTES = 100,
-    SIZE_AT = 124,
-    NUMBER_BYTES = 12,
-    CHECKSUM_AT = 148,
-    CHECKSUM_BYTES = 8,
-    TYPE_AT = 156,
-    MAGIC_AT = 257,
-    PREFIX_AT = 345,
-    PREFIX_BYTES = 155,
-    GNU_EXTENDED_AT = 482,  /* an old GNU sparse file's map goes on in the next block */
-    MORE_EXTENDED_AT = 504, /* the same in that block */
-};
-
 /* What the extended headers before an entry say of it. */
 typedef struct extensions {
     char name[MOCO_TAR_MAX_NAME];
-    int32_t has_name, has_size, is_sparse, is_pax;
+    char link[MOCO_TAR_MAX_NAME];
+    int32_t has_name, has_link, has_size, is_sparse, is_pax;
     uint64_t size;
 } extensions;
 
@@ -74,117 +60,28 @@ static moco_status read_block(moco_tar_reader *reader, uint64_t at, const uint8_
     return MOCO_OK;
 }
 
-static int32_t is_zero(const uint8_t *block) {
-    for (size_t i = 0; i < MOCO_TAR_BLOCK; ++i) {
-        if (block[i] != 0) return 0;
-    }
-    return 1;
-}
-
-/* --- Fields --- */
-
-/* Up to 12 octal digits between blanks and NULs, or a binary number behind a first byte of 0x80. 0 if it is neither or
- * more than 2^63 - 1. */
-static int32_t parse_number(const uint8_t *field, size_t bytes, uint64_t *number) {
-    uint64_t value = 0;
-    size_t i = 0;
-    if (field[0] & 0x80) {
-        if (field[0] != 0x80) return 0; /* negative, or far too large */
-        for (i = 1; i < bytes; ++i) {
-            if (value >> 55 != 0) return 0;
-            value = value << 8 | field[i];
-        }
-    } else {
-        while (i < bytes && field[i] == ' ') ++i;
-        for (; i < bytes && field[i] >= '0' && field[i] <= '7'; ++i) {
-            value = value << 3 | (uint64_t) (field[i] - '0');
-        }
-        for (; i < bytes; ++i) {
-            if (field[i] != ' ' && field[i] != '\0') return 0;
-        }
-    }
-    *number = value;
-    return 1;
-}
-
-/* The sum of the bytes with blanks for the checksum itself; some old writers took the bytes as signed. */
-static int32_t has_right_checksum(const uint8_t *block) {
-    uint64_t stored = 0;
-    int64_t unsigned_sum = 0, signed_sum = 0;
-    if (!parse_number(block + CHECKSUM_AT, CHECKSUM_BYTES, &stored)) return 0;
-    for (size_t i = 0; i < MOCO_TAR_BLOCK; ++i) {
-        const uint8_t byte = i >= CHECKSUM_AT && i < CHECKSUM_AT + CHECKSUM_BYTES ? ' ' : block[i];
-        unsigned_sum += byte;
-        signed_sum += (int8_t) byte;
-    }
-    return (uint64_t) unsigned_sum == stored || (signed_sum >= 0 && (uint64_t) signed_sum == stored);
-}
-
-/* What a file whose first block is no header may be instead. */
-static moco_status refuse_first_block(const moco_tar_reader *reader, const uint8_t *block, size_t size) {
-    static const struct {
-        const char *name, *remedy;
-        uint8_t bytes[6];
-        size_t size;
-    } kinds[] = {
-        {"gzip", "gunzip", {0x1F, 0x8B}, 2},
-        {"compress", "uncompress", {0x1F, 0x9D}, 2},
-        {"bzip2", "bunzip2", {'B', 'Z', 'h'}, 3},
-        {"xz", "unxz", {0xFD, '7', 'z', 'X', 'Z', 0}, 6},
-        {"zstd", "unzstd", {0x28, 0xB5, 0x2F, 0xFD}, 4},
-        {"lz4", "unlz4", {0x04, 0x22, 0x4D, 0x18}, 4},
-        {"lzip", "lzip -d", {'L', 'Z', 'I', 'P'}, 4},
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; ++i) {
-        if (size >= kinds[i].size && memcmp(block, kinds[i].bytes, kinds[i].size) == 0) {
-            return moco_fail(MOCO_FORMAT,
-                             "%s is compressed with %s, so that its images can't be read in place; decompress it (%s)",
-                             reader->shown, kinds[i].name, kinds[i].remedy);
-        }
-    }
-    return moco_fail(MOCO_FORMAT, "%s is no tar: its first block is no header", reader->shown);
-}
-
-/* A field that ends with a NUL or its last byte. */
-static size_t field_length(const uint8_t *field, size_t bytes) {
-    const void *end = memchr(field, '\0', bytes);
-    return end == NULL ? bytes : (size_t) ((const uint8_t *) end - field);
-}
-
-static void header_name(const uint8_t *block, char *name) {
-    size_t length = 0;
-    /* GNU's old format ("ustar  ") keeps times where POSIX has the prefix. */
-    if (memcmp(block + MAGIC_AT, "ustar", 6) == 0 && block[PREFIX_AT] != '\0') {
-        length = field_length(block + PREFIX_AT, PREFIX_BYTES);
-        memcpy(name, block + PREFIX_AT, length);
-        name[length++] = '/';
-    }
-    const size_t rest = field_length(block + NAME_AT, NAME_BYTES);
-    memcpy(name + length, block + NAME_AT, rest);
-    name[length + rest] = '\0';
-}
-
 /* --- Extended headers --- */
 
 /* A GNU long name: the data is the name. */
-static moco_status read_long_name(const moco_tar_reader *reader, uint64_t at, uint64_t size, extensions *extra) {
+static moco_status read_long_name(const moco_tar_reader *reader, uint64_t at, uint64_t size, char *name,
+                                  int32_t *has_name) {
     if (size > MOCO_TAR_MAX_NAME) return fail_at(reader, at, "a name of more than 4095 bytes");
-    MOCO_TRY(read_at(reader, at, extra->name, (size_t) size));
-    extra->name[size < MOCO_TAR_MAX_NAME ? size : MOCO_TAR_MAX_NAME - 1] = '\0';
-    extra->has_name = 1;
+    MOCO_TRY(read_at(reader, at, name, (size_t) size));
+    name[size < MOCO_TAR_MAX_NAME ? size : MOCO_TAR_MAX_NAME - 1] = '\0';
+    *has_name = 1;
     return MOCO_OK;
 }
 
-static int32_t parse_decimal(const uint8_t *text, size_t length, uint64_t *number) {
-    uint64_t value = 0;
-    if (length == 0) return 0;
-    for (size_t i = 0; i < length; ++i) {
-        const uint64_t digit = (uint64_t) text[i] - '0'; /* enormous for what is less than '0' */
-        if (digit > 9 || value > ((uint64_t) INT64_MAX - digit) / 10) return 0;
-        value = value * 10 + digit;
+/* The value of a PAX path; an empty one takes the path back. */
+static moco_status take_path(const moco_tar_reader *reader, uint64_t at, const uint8_t *value, size_t length,
+                             char *name, int32_t *has_name) {
+    if (length >= MOCO_TAR_MAX_NAME || memchr(value, '\0', length) != NULL) {
+        return fail_at(reader, at, "a PAX path with a NUL byte or of more than 4095 bytes");
     }
-    *number = value;
-    return 1;
+    memcpy(name, value, length);
+    name[length] = '\0';
+    *has_name = length > 0;
+    return MOCO_OK;
 }
 
 /* key=value of a PAX record; the keys that matter here. */
@@ -194,15 +91,12 @@ static moco_status take_record(const moco_tar_reader *reader, uint64_t at, const
     if (equals == NULL) return fail_at(reader, at, "a PAX record without \"=\"");
     const size_t key = (size_t) (equals - text), value = length - key - 1;
     if (key == 4 && memcmp(text, "path", 4) == 0) {
-        if (value >= MOCO_TAR_MAX_NAME || memchr(equals + 1, '\0', value) != NULL) {
-            return fail_at(reader, at, "a PAX path with a NUL byte or of more than 4095 bytes");
-        }
-        memcpy(extra->name, equals + 1, value);
-        extra->name[value] = '\0';
-        extra->has_name = value > 0; /* an empty value takes the path back */
+        return take_path(reader, at, equals + 1, value, extra->name, &extra->has_name);
+    } else if (key == 8 && memcmp(text, "linkpath", 8) == 0) {
+        return take_path(reader, at, equals + 1, value, extra->link, &extra->has_link);
     } else if (key == 4 && memcmp(text, "size", 4) == 0) {
         extra->has_size = value > 0;
-        if (value > 0 && !parse_decimal(equals + 1, value, &extra->size)) {
+        if (value > 0 && !moco_tar_parse_decimal(equals + 1, value, &extra->size)) {
             return fail_at(reader, at, "a PAX size that is no number");
         }
     } else if (key > 11 && memcmp(text, "GNU.sparse.", 11) == 0) {
@@ -216,7 +110,7 @@ static size_t record_start(const uint8_t *piece, size_t held, uint64_t left, uin
     size_t digits = 0;
     while (digits < held && piece[digits] >= '0' && piece[digits] <= '9') ++digits;
     const int32_t is_valid = digits > 0 && digits < held && piece[digits] == ' ' &&
-                             parse_decimal(piece, digits, length) && *length > digits + 2 && *length <= left;
+                             moco_tar_parse_decimal(piece, digits, length) && *length > digits + 2 && *length <= left;
     if (!is_valid) *length = 0;
     return digits + 1;
 }
@@ -239,7 +133,7 @@ static moco_status read_pax(const moco_tar_reader *reader, uint64_t at, uint64_t
         if (length <= held) {
             if (piece[length - 1] != '\n') return fail_at(reader, at + done, "a PAX record that does not end its line");
             MOCO_TRY(take_record(reader, at + done, piece + start, (size_t) length - start - 1, extra));
-        } else if (memcmp(piece + start, "path=", 5) == 0) {
+        } else if (memcmp(piece + start, "path=", 5) == 0 || memcmp(piece + start, "linkpath=", 9) == 0) {
             return fail_at(reader, at + done, "a PAX path of more than 4095 bytes");
         }
     }
@@ -255,7 +149,7 @@ static moco_status link_has_data(moco_tar_reader *reader, uint64_t at, int32_t *
     *has_data = 0;
     if (at > reader->size - MOCO_TAR_BLOCK) return MOCO_OK;
     MOCO_TRY(read_block(reader, at, &block));
-    *has_data = !is_zero(block) && !has_right_checksum(block);
+    *has_data = !moco_tar_is_zero(block) && !moco_tar_has_right_checksum(block);
     return MOCO_OK;
 }
 
@@ -288,8 +182,33 @@ static uint64_t after_data(const moco_tar_reader *reader, uint64_t data_at, uint
     return data_at + (filled < rest ? filled : rest);
 }
 
-/* A verified header at reader->at, or the end. */
-static moco_status read_header(moco_tar_reader *reader, uint8_t header[MOCO_TAR_BLOCK], int32_t *found) {
+/* Behind the blocks of zeros at reader->at, which end a tar: another tar may follow (cat a.tar b.tar), whose first
+ * header is then at reader->at, or bytes that are none. */
+static moco_status skip_end_mark(moco_tar_reader *reader, const uint8_t **block, int32_t *found) {
+    uint64_t at = reader->at;
+    *found = 0;
+    while (reader->size - at >= MOCO_TAR_BLOCK) {
+        MOCO_TRY(read_block(reader, at, block));
+        if (!moco_tar_is_zero(*block)) break;
+        at += MOCO_TAR_BLOCK;
+    }
+    if (reader->size - at >= MOCO_TAR_BLOCK && moco_tar_has_right_checksum(*block)) {
+        reader->at = at;
+        reader->joined++;
+        *found = 1;
+        return MOCO_OK;
+    }
+    uint8_t rest[MOCO_TAR_BLOCK] = {0};
+    const uint64_t left = reader->size - at;
+    MOCO_TRY(read_at(reader, at, rest, left < sizeof rest ? (size_t) left : sizeof rest));
+    if (!moco_tar_is_zero(rest)) reader->trailing_at = at;
+    reader->ended = MOCO_TAR_END_MARK;
+    return MOCO_OK;
+}
+
+/* A verified header at reader->at, or the end; `is_first`: no extended header was before it. */
+static moco_status read_header(moco_tar_reader *reader, int32_t is_first, uint8_t header[MOCO_TAR_BLOCK],
+                               int32_t *found) {
     const uint8_t *block = NULL;
     *found = 0;
     const uint64_t at = reader->at, left = reader->size - at;
@@ -301,16 +220,20 @@ static moco_status read_header(moco_tar_reader *reader, uint8_t header[MOCO_TAR_
     if (left < MOCO_TAR_BLOCK) {
         uint8_t start[MOCO_TAR_BLOCK];
         MOCO_TRY(read_at(reader, at, start, (size_t) left));
-        if (at == 0) return refuse_first_block(reader, start, (size_t) left);
+        if (at == 0) return moco_tar_refuse_first_block(reader->shown, start, (size_t) left);
         return fail_at(reader, at, "the file is cut short within a header");
     }
     MOCO_TRY(read_block(reader, at, &block));
-    if (is_zero(block)) {
+    if (moco_tar_is_zero(block)) {
+        int32_t goes_on = 0;
         reader->ended = MOCO_TAR_END_MARK;
-        return MOCO_OK;
+        if (!is_first) return MOCO_OK;
+        reader->ended = 0;
+        MOCO_TRY(skip_end_mark(reader, &block, &goes_on));
+        if (!goes_on) return MOCO_OK;
     }
-    if (!has_right_checksum(block)) {
-        if (at == 0) return refuse_first_block(reader, block, MOCO_TAR_BLOCK);
+    if (!moco_tar_has_right_checksum(block)) {
+        if (at == 0) return moco_tar_refuse_first_block(reader->shown, block, MOCO_TAR_BLOCK);
         return fail_at(reader, at, "a damaged header, whose checksum is wrong");
     }
     memcpy(header, block, MOCO_TAR_BLOCK);
@@ -327,7 +250,7 @@ static moco_status finish_entry(moco_tar_reader *reader, const uint8_t *header, 
     if (extra->has_name) {
         memcpy(entry->name, extra->name, strlen(extra->name) + 1);
     } else {
-        header_name(header, entry->name);
+        moco_tar_header_name(header, entry->name);
     }
     const size_t length = strlen(entry->name);
     entry->kind = MOCO_TAR_OTHER;
@@ -337,6 +260,15 @@ static moco_status finish_entry(moco_tar_reader *reader, const uint8_t *header, 
 
     int32_t has_data = entry->kind == MOCO_TAR_FILE || type < '1' || type > '6';
     if (type == '1' && size > 0 && extra->is_pax) MOCO_TRY(link_has_data(reader, entry->data_at, &has_data));
+    entry->link[0] = '\0';
+    if (type == '1' || type == '2') {
+        entry->kind = type == '2' ? MOCO_TAR_SYMLINK : has_data ? MOCO_TAR_FILE : MOCO_TAR_HARD_LINK;
+        if (extra->has_link) {
+            memcpy(entry->link, extra->link, strlen(extra->link) + 1);
+        } else {
+            moco_tar_header_link(header, entry->link);
+        }
+    }
     if (type == 'S') MOCO_TRY(skip_sparse_map(reader, header[GNU_EXTENDED_AT] != 0, &entry->data_at));
     entry->data_size = has_data && entry->kind != MOCO_TAR_FOLDER ? size : 0;
     MOCO_TRY(check_in_file(reader, entry->header_at, entry->data_at, entry->data_size));
@@ -353,18 +285,18 @@ static moco_status finish_entry(moco_tar_reader *reader, const uint8_t *header, 
 
 moco_status moco_tar_next(moco_tar_reader *reader, moco_tar_entry *entry, int32_t *found) {
     extensions extra; /* not cleared as a whole: its name is large */
-    extra.has_name = extra.has_size = extra.is_sparse = extra.is_pax = 0;
+    extra.has_name = extra.has_link = extra.has_size = extra.is_sparse = extra.is_pax = 0;
     *found = 0;
     for (int32_t records = 0; !reader->ended; ++records) {
         uint8_t header[MOCO_TAR_BLOCK];
         int32_t is_header = 0;
         uint64_t size = 0;
-        MOCO_TRY(read_header(reader, header, &is_header));
+        MOCO_TRY(read_header(reader, records == 0, header, &is_header));
         if (!is_header) {
             if (records > 0) return fail_at(reader, reader->at, "the file ends after an extended header");
             break;
         }
-        if (!parse_number(header + SIZE_AT, NUMBER_BYTES, &size)) {
+        if (!moco_tar_parse_number(header + SIZE_AT, NUMBER_BYTES, &size)) {
             return fail_at(reader, reader->at, "a header whose size is no number, or too large");
         }
         const char type = (char) header[TYPE_AT];
@@ -378,7 +310,8 @@ moco_status moco_tar_next(moco_tar_reader *reader, moco_tar_entry *entry, int32_
         if (records >= MAX_RECORDS) return fail_at(reader, reader->at, "too many extended headers in a row");
         const uint64_t data_at = reader->at + MOCO_TAR_BLOCK;
         MOCO_TRY(check_in_file(reader, reader->at, data_at, size));
-        if (type == 'L') MOCO_TRY(read_long_name(reader, data_at, size, &extra));
+        if (type == 'L') MOCO_TRY(read_long_name(reader, data_at, size, extra.name, &extra.has_name));
+        if (type == 'K') MOCO_TRY(read_long_name(reader, data_at, size, extra.link, &extra.has_link));
         if (type == 'x' || type == 'X') MOCO_TRY(read_pax(reader, data_at, size, &extra));
         reader->at = after_data(reader, data_at, size);
     }

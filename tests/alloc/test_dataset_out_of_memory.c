@@ -41,6 +41,34 @@ static temporary_folder folder;
 
 enum { CLASSES = 80, EACH = 3 }; /* so many that the tables grow */
 
+static void age(const char *name) {
+    char path[TEST_PATH_SIZE];
+    const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    assert_int_equal(utimensat(AT_FDCWD, path_in(&folder, name, path), times, 0), 0);
+}
+
+/* The images as links to one hidden file, and their labels beside them. */
+static void write_shards(void) {
+    for (int shard = 0; shard < 2; ++shard) {
+        uint8_t png[PNG_ROOM];
+        tar_bytes tar = {0};
+        char name[64], label[32];
+        tar_file(&tar, ".data/image", png, make_png(png, 2, 2, 0));
+        for (int i = shard; i < CLASSES * EACH; i += 2) {
+            snprintf(name, sizeof name, "%04d.png", i);
+            tar_link(&tar, name, i % 4 < 2 ? '1' : '2', ".data/image");
+            snprintf(name, sizeof name, "%04d.cls", i);
+            snprintf(label, sizeof label, "class %02d", i % CLASSES);
+            tar_file(&tar, name, label, strlen(label));
+        }
+        tar_end(&tar);
+        snprintf(name, sizeof name, "w-%d.tar", shard);
+        write_bytes_at(&folder, name, tar.bytes, tar.size);
+        tar_free(&tar);
+        age(name);
+    }
+}
+
 static int setup(void **state) {
     (void) state;
     uint8_t png[PNG_ROOM];
@@ -66,6 +94,7 @@ static int setup(void **state) {
     write_bytes_at(&folder, "list.txt", list, length);
     free(list);
     tar_free(&tar);
+    write_shards();
     /* Long unchanged, or a kept index would not be trusted. */
     const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
     for (int c = -2; c < CLASSES; ++c) {
@@ -164,7 +193,7 @@ static void fail_each(const char *kind, const char *name, int keep) {
         assert_true(allocations > 10);
     }
     assert_int_equal(open_descriptors(), descriptors);
-    assert_int_equal(files_in(&folder), 3 + keep); /* no half-written index */
+    assert_int_equal(files_in(&folder), 5 + keep); /* no half-written index */
     remove(index_file);
 }
 
@@ -185,11 +214,18 @@ static void tars(void **state) {
     fail_each("tar", "x.tar", 1);
 }
 
+static void shards(void **state) {
+    (void) state;
+    fail_each("tar", "w-{0..1}.tar", 0);
+    fail_each("tar", "w-{0..1}.tar", 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(folders, setup, teardown),
         cmocka_unit_test_setup_teardown(lists, setup, teardown),
         cmocka_unit_test_setup_teardown(tars, setup, teardown),
+        cmocka_unit_test_setup_teardown(shards, setup, teardown),
     };
     if (png_is_missing()) return 77;
     return cmocka_run_group_tests_name("datasets without memory", tests, NULL, NULL);

@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (reader.at < at + MOCO_TAR_BLOCK || reader.at > size) abort();
         if (entry.data_at > size || entry.data_size > size - entry.data_at) abort();
         if (memchr(entry.name, '\0', sizeof entry.name) == NULL || entry.first_size > entry.data_size) abort();
+        if (memchr(entry.link, '\0', sizeof entry.link) == NULL || reader.trailing_at > size) abort();
         if (memcmp(entry.first, data + entry.data_at, entry.first_size) != 0) abort();
         at = reader.at;
     }

@@ -73,6 +73,13 @@ static inline void tar_file(tar_bytes *tar, const char *name, const void *bytes,
     tar_data(tar, bytes, size);
 }
 
+/* A link: type '1' is a hard one, '2' a symbolic one. */
+static inline void tar_link(tar_bytes *tar, const char *name, char type, const char *target) {
+    tar_header(tar, name, type, 0, NULL);
+    memcpy(tar->bytes + tar->header + 157, target, strlen(target) < 100 ? strlen(target) : 100);
+    tar_seal(tar);
+}
+
 static inline void tar_long_name(tar_bytes *tar, char type, const char *name) {
     tar_header(tar, "././@LongLink", type, strlen(name) + 1, "ustar  ");
     tar_data(tar, name, strlen(name) + 1);

@@ -91,6 +91,7 @@ static void test_classes(void **state) {
     add_png("zebra/._x/x.png", 1, 1, 0);
     add_png("/absolute.png", 1, 1, 0);
     tar_header(&tar, "zebra/link.png", '2', 0, NULL);
+    tar_header(&tar, "zebra/device.png", '3', 0, NULL);
     tar_header(&tar, "bare", '5', 0, NULL); /* a folder without a '/' */
     tar_end(&tar);
     assert_succeeds(open_tar(&dataset, ""));
@@ -100,7 +101,12 @@ static void test_classes(void **state) {
     assert_string_equal(moco_dataset_class_name(dataset, 1), "ant hill");
     assert_string_equal(moco_dataset_class_name(dataset, 2), "bare");
     assert_string_equal(moco_dataset_class_name(dataset, 3), "notes");
-    assert_non_null(strstr(logged.text, "1 links, sparse files and the like are skipped"));
+    assert_non_null(strstr(logged.text, "x.tar/zebra/link.png is left out: its link leads to nothing in the tar"));
+    assert_non_null(strstr(logged.text, "1 sparse files, devices and the like are skipped"));
+    assert_non_null(strstr(logged.text, "1: the class folder "));
+    assert_non_null(strstr(logged.text, "x.tar/bare holds no image"));
+    assert_non_null(strstr(logged.text, "x.tar/notes holds no image"));
+    assert_null(strstr(logged.text, "ant holds no image"));
     int64_t h = 0, w = 0;
     assert_succeeds(moco_dataset_info(dataset, 1, &h, &w, NULL));
     assert_true(h == 5 && w == 2);
@@ -134,6 +140,52 @@ static void test_part_of_a_tar(void **state) {
                    "x.tar holds no image (JPEG, PNG or WebP) in the folder none/");
     assert_refuses(open_tar(&dataset, "y"), MOCO_NOT_FOUND, "x.tary: No such file");
     assert_null(dataset);
+}
+
+/* cat a.tar b.tar */
+static void test_joined_tars(void **state) {
+    (void) state;
+    moco_dataset *dataset = NULL;
+    add_png("a/1.png", 1, 1, 0);
+    tar_end(&tar);
+    add_png("a/2.png", 1, 1, 0);
+    add_png("b/3.png", 2, 1, 0xFF);
+    tar_end(&tar);
+    assert_succeeds(open_tar(&dataset, ""));
+    ASSERT_IMAGES(dataset, "a/1.png 0", "a/2.png 0", "b/3.png 1");
+    assert_non_null(strstr(logged.text, "1: "));
+    assert_non_null(strstr(logged.text, "x.tar is 2 tars one behind another; all of them are read"));
+    float pixels[6];
+    assert_succeeds(moco_dataset_read(dataset, 2, pixels, 6));
+    assert_true(pixels[0] == 0.0f && pixels[4] == 1.0f);
+    moco_dataset_destroy(dataset);
+    forget_log(&logged);
+    tar_append(&tar, "signature", 9);
+    assert_succeeds(open_tar(&dataset, ""));
+    assert_int_equal(moco_dataset_count(dataset), 3);
+    assert_non_null(strstr(logged.text, "behind the tar's end, from byte "));
+    moco_dataset_destroy(dataset);
+}
+
+/* tar cPf x.tar ../set */
+static void test_names_that_lead_out(void **state) {
+    (void) state;
+    moco_dataset *dataset = NULL;
+    add_png("../set/a/1.png", 1, 1, 0);
+    add_png("set/../../b.png", 1, 1, 0);
+    tar_end(&tar);
+    assert_refuses(
+        open_tar(&dataset, ""), MOCO_NOT_FOUND,
+        "2 of its entries have names that lead out of it, such as \"../set/a/1.png\"; make it anew from inside");
+    assert_null(dataset);
+    tar_free(&tar);
+    add_png("../set/a/1.png", 1, 1, 0);
+    add_png("a/2.png", 1, 1, 0);
+    tar_end(&tar);
+    assert_succeeds(open_tar(&dataset, ""));
+    ASSERT_IMAGES(dataset, "a/2.png 0");
+    assert_non_null(strstr(logged.text, "1 entries are left out, as their names lead out of the tar"));
+    moco_dataset_destroy(dataset);
 }
 
 static void test_duplicates(void **state) {
@@ -307,6 +359,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_classes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_part_of_a_tar, setup, teardown),
         cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_joined_tars, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_names_that_lead_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_like_the_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shrinking_tar, setup, teardown),

@@ -24,7 +24,7 @@ static int make_tar(void **state) {
     return 0;
 }
 
-/* All entries as "name kind data_at size" lines into text; the status that ends it. */
+/* All entries as "name kind data_at+size -> link" lines into text; the status that ends it. */
 static moco_status list(const tar_bytes *tar, char *text, size_t capacity) {
     moco_tar_reader reader;
     moco_tar_entry entry;
@@ -44,8 +44,9 @@ static moco_status list(const tar_bytes *tar, char *text, size_t capacity) {
         if (!found) break;
         assert_true(entry.data_at <= tar->size && entry.data_size <= tar->size - entry.data_at);
         assert_memory_equal(entry.first, tar->bytes + entry.data_at, entry.first_size);
-        length += (size_t) snprintf(text + length, capacity - length, "%s %d %llu+%llu\n", entry.name, entry.kind,
-                                    (unsigned long long) entry.data_at, (unsigned long long) entry.data_size);
+        length += (size_t) snprintf(text + length, capacity - length, "%s %d %llu+%llu%s%s\n", entry.name, entry.kind,
+                                    (unsigned long long) entry.data_at, (unsigned long long) entry.data_size,
+                                    entry.link[0] == '\0' ? "" : " -> ", entry.link);
         assert_true(length < capacity);
     }
     return MOCO_OK;
@@ -74,8 +75,10 @@ static void test_plain_kinds(void **state) {
     tar_file(tar, "a/x.png", "0123456789abcdefXYZ", 19);
     tar_header(tar, "a/contiguous", '7', 3, PLAIN);
     tar_data(tar, "abc", 3);
-    tar_header(tar, "a/link", '2', 77, PLAIN); /* a size, but no data */
-    tar_header(tar, "a/hard", '1', 0, PLAIN);
+    tar_header(tar, "a/link", '2', 77, PLAIN);        /* a size, but no data */
+    memset(tar->bytes + tar->header + 157, 'l', 100); /* all 100 bytes and no NUL */
+    tar_seal(tar);
+    tar_link(tar, "a/hard", '1', "a/x.png");
     tar_header(tar, "dev", '3', 0, PLAIN);
     tar_header(tar, "block", '4', 0, PLAIN);
     tar_header(tar, "pipe", '6', 0, PLAIN);
@@ -86,9 +89,15 @@ static void test_plain_kinds(void **state) {
     tar_header(tar, "olddir/", '\0', 0, V7);
     tar_file(tar, "empty", "", 0);
     tar_end(tar);
-    ASSERT_LIST(tar, "a/ 1 512+0\na/x.png 0 1024+19\na/contiguous 0 2048+3\na/link 2 3072+0\na/hard 2 3584+0\n"
-                     "dev 2 4096+0\nblock 2 4608+0\npipe 2 5120+0\nvendor's 2 5632+5\nold 0 6656+2\n"
-                     "olddir/ 1 7680+0\nempty 0 8192+0\n");
+    char expected[512], link[101];
+    memset(link, 'l', 100);
+    link[100] = '\0';
+    snprintf(expected, sizeof expected,
+             "a/ 1 512+0\na/x.png 0 1024+19\na/contiguous 0 2048+3\na/link 4 3072+0 -> %s\na/hard 3 3584+0 -> a/x.png\n"
+             "dev 2 4096+0\nblock 2 4608+0\npipe 2 5120+0\nvendor's 2 5632+5\nold 0 6656+2\n"
+             "olddir/ 1 7680+0\nempty 0 8192+0\n",
+             link);
+    ASSERT_LIST(tar, expected);
 }
 
 static void test_names(void **state) {
@@ -122,12 +131,12 @@ static void test_gnu_long_names(void **state) {
     tar_long_name(tar, 'L', name);
     tar_header(tar, "qqq", '0', 4, GNU);
     tar_data(tar, "data", 4);
-    tar_long_name(tar, 'K', name); /* a long link target: of no interest */
+    tar_long_name(tar, 'K', name); /* a long link target */
     tar_long_name(tar, 'L', "linked");
     tar_header(tar, "x", '2', 0, GNU);
     tar_header(tar, "short", '0', 0, GNU); /* the long name was for one entry */
     tar_end(tar);
-    snprintf(expected, sizeof expected, "%s 0 3072+4\nlinked 2 7680+0\nshort 0 8192+0\n", name);
+    snprintf(expected, sizeof expected, "%s 0 3072+4\nlinked 4 7680+0 -> %s\nshort 0 8192+0\n", name, name);
     ASSERT_LIST(tar, expected);
 }
 
@@ -187,7 +196,15 @@ static void test_hard_links(void **state) {
     tar_header(tar, "neither", '1', 600, PLAIN);
     tar_file(tar, "z", "1", 1);
     tar_end(tar);
-    ASSERT_LIST(tar, "with 2 1536+600\nwithout 2 4096+0\nneither 2 4608+0\nz 0 5120+1\n");
+    ASSERT_LIST(tar, "with 0 1536+600\nwithout 3 4096+0\nneither 3 4608+0\nz 0 5120+1\n");
+    /* PAX may say where a link leads. */
+    tar_free(tar);
+    tar_pax(tar, 'x', pax_record(record, "linkpath", "far/away.png"));
+    tar_link(tar, "s", '2', "short");
+    tar_pax(tar, 'x', pax_record(record, "linkpath", ""));
+    tar_link(tar, "t", '2', "short");
+    tar_end(tar);
+    ASSERT_LIST(tar, "s 4 1536+0 -> far/away.png\nt 4 3072+0 -> short\n");
 }
 
 static void test_sparse(void **state) {
@@ -280,12 +297,32 @@ static void test_ends(void **state) {
     /* Nothing but the end mark is an empty tar. */
     tar_end(tar);
     ASSERT_LIST(tar, "");
-    /* One block of zeros ends it, too, whatever follows. */
+    /* Behind the blocks of zeros that end a tar, or one of them, another one may follow, as cat a.tar b.tar leaves it. */
+    for (size_t blocks = 1; blocks <= 41; blocks += 20) {
+        char expected[64];
+        tar_free(tar);
+        tar_file(tar, "a", "abc", 3);
+        tar_append(tar, NULL, blocks * 512);
+        tar_file(tar, "b", "abc", 3);
+        snprintf(expected, sizeof expected, "a 0 512+3\nb 0 %zu+3\n", 1536 + blocks * 512);
+        ASSERT_LIST(tar, expected);
+        moco_tar_read_memory(&reader, tar->bytes, tar->size, "x.tar");
+        for (int i = 0; i < 3; ++i) assert_int_equal(moco_tar_next(&reader, &entry, &found), MOCO_OK);
+        assert_true(!found && reader.joined == 1 && reader.ended == MOCO_TAR_NO_END_MARK && reader.trailing_at == 0);
+    }
+    /* Other bytes there are none of the tar; an extended header must be followed by its entry at once. */
     tar_free(tar);
     tar_file(tar, "a", "abc", 3);
+    tar_end(tar);
+    tar_append(tar, "signature", 9);
+    moco_tar_read_memory(&reader, tar->bytes, tar->size, "x.tar");
+    for (int i = 0; i < 2; ++i) assert_int_equal(moco_tar_next(&reader, &entry, &found), MOCO_OK);
+    assert_true(!found && reader.joined == 0 && reader.ended == MOCO_TAR_END_MARK && reader.trailing_at == 2048);
+    tar_free(tar);
+    tar_long_name(tar, 'L', "name");
     tar_append(tar, NULL, 512);
     tar_file(tar, "b", "abc", 3);
-    ASSERT_LIST(tar, "a 0 512+3\n");
+    ASSERT_REFUSED(tar, "the file ends after an extended header");
     /* No end mark, with and without the filling of the last block: told apart, not refused. */
     for (size_t cut = 0; cut <= 509; cut += 509) {
         tar_free(tar);
