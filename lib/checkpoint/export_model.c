@@ -92,7 +92,8 @@ static moco_status read_settings(moco_export_job *job, const moco_export_config 
 /* Where the head is not in the file, or in one of its own, the configuration is that of an encoder that has none. */
 static moco_status list_metadata(moco_export_job *job) {
     moco_metadata *metadata = &job->metadata;
-    moco_metadata_add(metadata, "format", "pt"); /* what PyTorch's readers look for */
+    if (job->config.kind != MOCO_EXPORT_ONNX)
+        moco_metadata_add(metadata, "format", "pt"); /* PyTorch's readers want it */
     if (job->network != NULL) {
         moco_encoder_config config = *job->network;
         if (!job->config.with_head || job->config.kind == MOCO_EXPORT_TIMM) config.head = MOCO_HEAD_NONE;

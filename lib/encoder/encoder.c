@@ -312,6 +312,10 @@ int32_t moco_encoder_bn_groups(const moco_encoder *encoder) {
     return encoder->shape.bn_groups;
 }
 
+const struct moco_graph *moco_encoder_graph(const moco_encoder *encoder) {
+    return encoder->built_in ? moco_network_graph(encoder->network) : NULL;
+}
+
 const moco_encoder_config *moco_encoder_configuration(const moco_encoder *encoder) {
     return encoder->built_in ? &encoder->config : NULL;
 }

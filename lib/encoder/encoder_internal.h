@@ -112,6 +112,9 @@ int32_t moco_encoder_has_gradient_hook(const moco_encoder *encoder);
 /* The configuration a built-in network was made from; NULL for a caller's own. */
 const moco_encoder_config *moco_encoder_configuration(const moco_encoder *encoder);
 
+/* The layers of a built-in network; NULL for a caller's own. It lives as long as the encoder. */
+const struct moco_graph *moco_encoder_graph(const moco_encoder *encoder);
+
 /* core/state.h; the part is the visitor's, since a trainer has two encoders. */
 moco_status moco_encoder_visit(moco_encoder *encoder, const moco_state *state);
 

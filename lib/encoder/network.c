@@ -120,6 +120,10 @@ static moco_parameter_table *network_parameters(void *self) {
     return &((network *) self)->storage.table;
 }
 
+const struct moco_graph *moco_network_graph(const void *self) {
+    return ((const network *) self)->graph;
+}
+
 const moco_network_ops moco_built_in_network = {
     .forward = network_forward,
     .prepare = network_prepare,

@@ -44,6 +44,7 @@ typedef struct moco_network_shape {
 moco_status moco_network_create(void **out, moco_context *context, const moco_encoder_config *config,
                                 moco_network_shape *shape);
 extern const moco_network_ops moco_built_in_network;
+const struct moco_graph *moco_network_graph(const void *network);
 
 /* An encoder around a network, which it owns from success on. `config` (copied, with its architecture) is NULL for a
  * caller's own network. */

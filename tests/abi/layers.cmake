@@ -47,6 +47,7 @@ layer(recipe core io context data augment loader encoder keys loss optimizer tra
 foreach(part loader encoder keys loss optimizer trainer)
   only_headers(checkpoint ${part} "_internal\\.h$")
 endforeach()
+only_headers(checkpoint encoder "_internal\\.h$|^graph\\.h$") # whose layers it writes in other words
 foreach(part data augment loader encoder keys loss optimizer trainer evaluation checkpoint)
   only_headers(recipe ${part} "_internal\\.h$")
 endforeach()

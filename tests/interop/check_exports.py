@@ -8,6 +8,7 @@ hold the same numbers, and every graph what libmoco computed.
 import collections
 import io
 import json
+import os
 import pathlib
 import pickle
 import subprocess
@@ -20,10 +21,11 @@ try:
 except ImportError:
     print("NumPy is not installed: left out")
     sys.exit(77)
+import read_onnx
 
 NETWORKS = [
     ("cifar_resnet8", "size=16"),
-    ("resnet18", "size=32", "encoder.head=linear"),
+    ("resnet18", "size=32", "encoder.head=linear", "only=backbone.safetensors,whole.safetensors,torch.pth,detectron2.pth,timm,folded.onnx"),
     ("mlp", "size=8", "encoder.mlp_input_dim=192", "encoder.mlp_hidden_dim=24", "encoder.mlp_layers=3"),
 ]
 DTYPES = {"F32": "<f4", "I64": "<i8"}
@@ -119,26 +121,30 @@ def check_tensors(name, folder):
     assert json.loads(metadata["moco.class_names"]) == ["cat", 'dog "Rex"', "éléphant"]
     assert metadata["moco.view.mean"] == "0.485/0.456/0.406"
     counters = [v for k, v in backbone.items() if k.endswith("num_batches_tracked")]
-    assert counters and all(v.shape == () and v == 30 for v in counters)
+    assert counters and all(v.shape == () and v == 5 for v in counters)
 
     state = read_torch(folder / "torch.pth")
     assert type(state) is collections.OrderedDict and same(sorted_by_name(state), sorted_by_name(backbone))
     for key in [k for k in state if k.endswith("running_var")]:  # PyTorch's order
         order = list(state)
         assert order[order.index(key) + 1] == key.replace("running_var", "num_batches_tracked")
+    if not (folder / "moco.pth.tar").exists():
+        return check_detectron2(folder, state), head, whole
     assert same(sorted_by_name(read_torch(folder / "torch_whole.pth")), sorted_by_name(whole))
-
     official = read_torch(folder / "moco.pth.tar")
     assert list(official) == ["epoch", "arch", "state_dict"] and official["epoch"] == 199 and official["arch"] == name
     prefix = "module.encoder_q."
     assert all(key.startswith(prefix) for key in official["state_dict"])
     assert same(sorted_by_name({k[len(prefix) :]: v for k, v in official["state_dict"].items()}), sorted_by_name(whole))
-
-    if (folder / "detectron2.pth").exists():
-        detectron2 = read_torch(folder / "detectron2.pth")
-        assert same(detectron2["model"], detectron2_names(state))
-        assert detectron2["matching_heuristics"] is True and "PIXEL_MEAN: [123.675," in detectron2["note"]
+    assert not (folder / "detectron2.pth").exists() and "detectron2.pth: detectron2 knows" in (folder / "refused.txt").read_text()
     return backbone, head, whole
+
+
+def check_detectron2(folder, state):
+    detectron2 = read_torch(folder / "detectron2.pth")
+    assert same(detectron2["model"], detectron2_names(state))
+    assert detectron2["matching_heuristics"] is True and "PIXEL_MEAN: [123.675," in detectron2["note"]
+    return state
 
 
 def check_timm(name, folder, backbone, head, whole):
@@ -156,14 +162,45 @@ def check_timm(name, folder, backbone, head, whole):
     assert config["pretrained_cfg"]["std"] == [0.229, 0.224, 0.225] and config["pretrained_cfg"]["crop_pct"] == 0.875
 
 
+def check_onnx(name, folder, whole):
+    """What NumPy computes from each graph in float64, beside libmoco's float32."""
+    n, c, h, w, features, dim = map(int, (folder / "sizes.txt").read_text().split())
+    images = np.fromfile(folder / "images.bin", "<f4").reshape(n, c, h, w)
+    pixels = np.fromfile(folder / "pixels.bin", "u1").reshape(n, h, w, c)
+    backbone = np.fromfile(folder / "features.bin", "<f4").reshape(n, features)
+    embeddings = np.fromfile(folder / "embeddings.bin", "<f4").reshape(n, dim)
+    for title, entry, images_of, shape, expected in (
+        ("backbone", ("images", 1), images, [c, h, w], backbone),
+        ("folded", ("images", 1), images, [c, h, w], backbone),
+        ("pixels", ("pixels", 2), pixels, [h, w, c], backbone),
+        ("embedding", ("images", 1), images, [c, h, w], embeddings),
+    ):
+        if not (folder / f"{title}.onnx").exists():
+            continue
+        model = read_onnx.read_model(folder / f"{title}.onnx")
+        assert model["ir"] == 8 and model["opset"] == 17
+        assert model["input"] == (*entry, ["batch", *shape])
+        output = "embeddings" if title == "embedding" else "features"
+        assert model["output"] == (output, 1, ["batch", expected.shape[1]])
+        assert ("BatchNormalization" in {node[0] for node in model["nodes"]}) == (title in ("backbone", "embedding"))
+        assert model["metadata"]["moco.architecture"] == name and json.loads(model["metadata"]["moco.class_names"])[0] == "cat"
+        if title == "embedding":
+            assert all(np.array_equal(tensor, whole[key]) for key, tensor in model["tensors"].items() if key in whole)
+        error = np.abs(read_onnx.compute(model, images_of) - expected).max() / np.abs(expected).max()
+        assert error < 2e-5, (title, error)
+        print(f"{name}, {title}.onnx: {len(model['nodes'])} nodes, largest difference {error:.1e}")
+
+
 def main():
     program = pathlib.Path(sys.argv[1])
+    fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # files are synchronised, which disks are slow at
     for name, *settings in NETWORKS:
-        with tempfile.TemporaryDirectory() as place:
+        with tempfile.TemporaryDirectory(dir=fast) as place:
             folder = pathlib.Path(place) / "model"
             subprocess.run([program, folder, name, *settings], check=True)
             backbone, head, whole = check_tensors(name, folder)
             check_timm(name, folder, backbone, head, whole)
+            check_onnx(name, folder, whole)
             print(f"{name}: {len(backbone)} tensors, and {len(head)} of the head, alike in all files")
 
 

@@ -1,6 +1,6 @@
 /* make_exports FOLDER ARCHITECTURE SETTING...: an encoder in every kind of file, with what it computes from some images, for
  * check_exports.py and check_peers.py. Settings are those of moco_recipe_set, such as encoder.stem=cifar; size=N are the
- * images' height and width.
+ * images' height and width; only=NAME,NAME... leaves the other files out.
  *
  * In FOLDER: backbone.safetensors, whole.safetensors, timm/, torch.pth, torch_whole.pth, moco.pth.tar, detectron2.pth,
  * backbone.onnx, folded.onnx, embedding.onnx, pixels.onnx; refused.txt with the sentence for each that can't be; and, as
@@ -25,6 +25,7 @@ static void check(moco_status status, const char *what) {
 }
 
 static const char *folder;
+static const char *only; /* NULL: all */
 
 static FILE *open_in_folder(const char *name, const char *mode) {
     char path[4096];
@@ -56,6 +57,7 @@ static uint32_t next_number(void) {
 
 static void export_as(const moco_encoder *encoder, const char *name, int32_t kind, moco_export_config *config) {
     char path[4096];
+    if (only != NULL && strstr(only, name) == NULL) return;
     snprintf(path, sizeof path, "%s/%s", folder, name);
     config->kind = kind;
     const moco_status status = moco_encoder_export(encoder, path, config);
@@ -85,6 +87,10 @@ int main(int argc, char **argv) {
         char *equals = strchr(argv[i], '=');
         if (equals == NULL) stop(argv[i]);
         *equals = '\0';
+        if (strcmp(argv[i], "only") == 0) {
+            only = equals + 1;
+            continue;
+        }
         check(moco_recipe_set(recipe, argv[i], equals + 1), argv[i]);
     }
     moco_augment_config *view = moco_recipe_augment(recipe);
@@ -115,7 +121,7 @@ int main(int argc, char **argv) {
     }
     /* BatchNorm's statistics and weights as training leaves them, not as they begin. */
     float *embeddings = (float *) take((size_t) (IMAGES * dim), sizeof *embeddings);
-    for (int step = 0; step < 30; ++step)
+    for (int step = 0; step < 5; ++step)
         check(moco_encoder_forward(encoder, images, IMAGES, h, w, embeddings), "forward");
     for (int64_t i = 0; i < moco_encoder_parameter_count(encoder); ++i) {
         moco_parameter_info info = {.struct_size = sizeof info};

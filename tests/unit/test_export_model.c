@@ -172,7 +172,8 @@ static void our_own_file_comes_back(void **state) {
 static void bytes_repeat(void **state) {
     (void) state;
     moco_encoder *encoder = an_encoder("cifar_resnet8", MOCO_HEAD_MLP);
-    static const int32_t kinds[] = {MOCO_EXPORT_SAFETENSORS, MOCO_EXPORT_TORCH, MOCO_EXPORT_TORCH_MOCO};
+    static const int32_t kinds[] = {MOCO_EXPORT_SAFETENSORS, MOCO_EXPORT_TORCH, MOCO_EXPORT_TORCH_MOCO,
+                                    MOCO_EXPORT_ONNX};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; ++i) {
         const moco_export_config config = settings(kinds[i]);
         size_t size[2] = {0, 0};
