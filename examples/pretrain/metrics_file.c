@@ -17,6 +17,10 @@ void open_metrics(metrics_file *file, int descriptor) {
     *file = (metrics_file){.descriptor = descriptor, .bytes = end > 0 ? (int64_t) end : 0, .written = seconds_now()};
 }
 
+void sync_metrics(const metrics_file *file) {
+    (void) fsync(file->descriptor);
+}
+
 /* --- A line, which is made in memory first --- */
 
 typedef struct metrics_line {

@@ -36,6 +36,9 @@ typedef struct metrics_file {
 /* The file of `descriptor`, behind what it holds. */
 void open_metrics(metrics_file *file, int descriptor);
 
+/* What was written is on the disk afterwards, as far as the disk can tell. */
+void sync_metrics(const metrics_file *file);
+
 /* {"kind": "start", ...} is the first line. */
 void write_start(metrics_file *file, const char *backend, int32_t threads, int64_t total_steps);
 /* {"kind": "step", ...}, {"kind": "epoch", ...} */

@@ -7,20 +7,23 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "pretrain/checkpoints.h"
 #include "pretrain/learned.h"
-#include "pretrain/metrics_file.h"
 #include "pretrain/pretrain_options.h"
 #include "pretrain/pretrain_parts.h"
 #include "pretrain/progress_display.h"
+#include "pretrain/run_files.h"
 #include "pretrain/run_folder.h"
+#include "pretrain/run_progress.h"
 #include "support/example_support.h"
 
-/* --- Ctrl-C --- */
+/* --- Ctrl-C, and what a cluster sends before it takes the machine away --- */
 
 static moco_trainer *interrupted_trainer;
 static volatile sig_atomic_t interrupted_by;
 
-/* moco_trainer_request_stop may be called from a signal handler. The second signal acts as if there were none. */
+/* moco_trainer_request_stop may be called from a signal handler. A second Ctrl-C or SIGTERM acts as if there were no handler;
+ * SIGUSR1 may come as often as it likes. */
 static void on_signal(int number) {
     interrupted_by = number;
     moco_trainer_request_stop(interrupted_trainer);
@@ -32,6 +35,13 @@ static void catch_signals(moco_trainer *trainer) {
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    action.sa_flags = (int) SA_RESTART;
+    sigaction(SIGUSR1, &action, NULL);
+}
+
+/* A user's Ctrl-C has cut the run short; the others asked for what then was done: it is saved, to go on from. */
+static int exit_code(void) {
+    return interrupted_by == SIGINT ? 128 + SIGINT : 0;
 }
 
 /* --- A run --- */
@@ -42,20 +52,50 @@ typedef struct run_state {
     progress_display display;
     metrics_file metrics;
     image_progress images_measured;
-    epoch_metrics sums; /* of the epoch in progress, until finish_epoch makes them means */
-    double seconds;     /* of its steps */
-    int64_t images;
-    moco_loader_statistics loader; /* before the epoch in progress */
-    double untrained_top1;         /* fractions */
-    double pixels_top1;
-    double last_top1;
+    run_progress done;             /* what a checkpoint keeps of all this */
+    moco_loader_statistics loader; /* before this process's part of the epoch in progress */
+    checkpoints saved;
+    run_status status;
+    double started; /* seconds_now(), less what the run took before it was resumed */
 } run_state;
+
+/* Adds what the loader did since it was last asked to the sums. */
+static void add_loader(run_state *run) {
+    run_progress *done = &run->done;
+    const moco_loader_statistics before = run->loader;
+    moco_loader_statistics *now = &run->loader;
+    now->struct_size = sizeof *now;
+    check(moco_loader_read_statistics(run->parts.loader, now));
+    done->wait_seconds += 1e-9 * (double) (now->ns_wait - before.ns_wait);
+    done->load_seconds += 1e-9 * (double) (now->ns_load - before.ns_load);
+    done->augment_seconds += 1e-9 * (double) (now->ns_augment - before.ns_augment);
+    done->broken += (double) (now->replaced - before.replaced);
+}
+
+/* Begins a checkpoint of the run as it is now, and rewrites the encoder's file beside it. `top1` is what kNN has measured of
+ * just this encoder; below 0: it has not. */
+static void save_run(run_state *run, int32_t as_best, double top1) {
+    add_loader(run);
+    run->done.trained_seconds = seconds_now() - run->started;
+    run->done.metrics_bytes = (double) run->metrics.bytes;
+    sync_metrics(&run->metrics); /* the lines that the checkpoint counts on come first */
+    save_checkpoint(&run->saved, &run->done, as_best);
+    check(save_encoder(&run->parts, run->options, top1));
+}
+
+static void tell_status(run_state *run, const char *state) {
+    run->status.state = state;
+    run->status.step = moco_trainer_step_count(run->parts.trainer);
+    run->status.best_top1 = run->done.best_top1;
+    snprintf(run->status.checkpoint, sizeof run->status.checkpoint, "%s", run->saved.last);
+    write_status(&run->status);
+}
 
 static int32_t on_step(const moco_step_stats *stats, void *user) {
     run_state *run = (run_state *) user;
     write_step(&run->metrics, stats);
     progress_step(&run->display, stats);
-    epoch_metrics *sums = &run->sums;
+    epoch_metrics *sums = &run->done.sums;
     sums->epoch = stats->epoch;
     sums->step = stats->step + 1;
     sums->steps++;
@@ -66,15 +106,24 @@ static int32_t on_step(const moco_step_stats *stats, void *user) {
     sums->momentum = stats->momentum;
     sums->chance_loss = stats->chance_loss;
     sums->queue_filled = stats->queue_filled;
-    run->seconds += stats->seconds;
-    run->images += stats->samples;
+    run->done.seconds += stats->seconds;
+    run->done.images += (double) stats->samples;
+    run->status.loss = stats->loss;
+    run->status.step = stats->step + 1;
+    if (checkpoint_is_due(&run->saved, stats->step + 1, 0)) save_run(run, 0, -1);
+    if (checkpoint_came(&run->saved)) {
+        tell_status(run, "running");
+    } else {
+        keep_status_fresh(&run->status);
+    }
     return 0;
 }
 
 static int32_t on_knn_progress(const moco_knn_progress *progress, void *user) {
     run_state *run = (run_state *) user;
     show_images(&run->images_measured, progress->stage, progress->done, progress->total);
-    write_progress(&run->metrics, run->sums.epoch, moco_trainer_step_count(run->parts.trainer), progress);
+    write_progress(&run->metrics, run->done.sums.epoch, moco_trainer_step_count(run->parts.trainer), progress);
+    keep_status_fresh(&run->status);
     return interrupted_by != 0;
 }
 
@@ -101,44 +150,25 @@ static int knn_of(run_state *run, moco_encoder *encoder, int32_t output, const c
     return 1;
 }
 
-/* What the loader did in the epoch that ends. */
-static void add_loader(run_state *run, epoch_metrics *means) {
-    const moco_loader_statistics before = run->loader;
-    moco_loader_statistics *now = &run->loader;
-    now->struct_size = sizeof *now;
-    check(moco_loader_read_statistics(run->parts.loader, now));
-    means->wait_share = run->seconds > 0 ? 1e-9 * (double) (now->ns_wait - before.ns_wait) / run->seconds : 0;
-    means->load_seconds = 1e-9 * (double) (now->ns_load - before.ns_load);
-    means->augment_seconds = 1e-9 * (double) (now->ns_augment - before.ns_augment);
-    means->broken = now->replaced - before.replaced;
-    means->cache_bytes = now->cache_bytes;
-}
-
-/* Ends the epoch's line in file and display; `measure` 1: with kNN, and the encoder saved. */
-static void finish_epoch(run_state *run, int32_t measure) {
-    epoch_metrics *means = &run->sums;
-    if (means->steps == 0) return;
+/* The sums as means, in file and display, and what comes next starts at nothing. */
+static void end_epoch(run_state *run, const epoch_metrics *knn) {
+    run_progress *done = &run->done;
+    epoch_metrics *means = &done->sums;
+    char knn_text[64] = "", broken_text[64] = "";
+    add_loader(run);
     means->loss /= (double) means->steps;
     means->top1 /= (double) means->steps;
     means->top5 /= (double) means->steps;
-    means->images_per_second = run->seconds > 0 ? (double) run->images / run->seconds : 0;
-    means->knn_top1 = -1;
-    add_loader(run, means);
-    char knn_text[64] = "", broken_text[64] = "";
+    means->images_per_second = done->seconds > 0 ? done->images / done->seconds : 0;
+    means->wait_share = done->seconds > 0 ? done->wait_seconds / done->seconds : 0;
+    means->load_seconds = done->load_seconds;
+    means->augment_seconds = done->augment_seconds;
+    means->broken = (int64_t) done->broken;
+    means->cache_bytes = run->loader.cache_bytes;
+    means->knn_top1 = knn->knn_top1;
+    means->knn_top5 = knn->knn_top5;
     if (means->broken > 0) snprintf(broken_text, sizeof broken_text, "  %lld broken", (long long) means->broken);
-    if (measure) {
-        check(save_encoder(&run->parts, run->options, -1)); /* first: a failing measurement loses nothing */
-    }
-    char label[64];
-    snprintf(label, sizeof label, "epoch %lld, kNN ", (long long) means->epoch + 1);
-    moco_knn_accuracy accuracy;
-    if (measure && can_measure_knn(&run->parts.data) &&
-        knn_of(run, run->parts.encoder, run->options->knn_output, label, &accuracy)) {
-        means->knn_top1 = run->last_top1 = accuracy.top1;
-        means->knn_top5 = accuracy.top5;
-        snprintf(knn_text, sizeof knn_text, "  kNN %.1f %%", 100 * accuracy.top1);
-        check(save_encoder(&run->parts, run->options, accuracy.top1));
-    }
+    if (knn->knn_top1 >= 0) snprintf(knn_text, sizeof knn_text, "  kNN %.1f %%", 100 * knn->knn_top1);
     progress_print(
         &run->display,
         "epoch %3lld/%lld  loss %.3f (chance %.3f)  top-1 %5.1f %%  lr %.4f  %.0f images/s, wait %.1f %%%s%s",
@@ -146,23 +176,56 @@ static void finish_epoch(run_state *run, int32_t measure) {
         100 * means->top1, means->learning_rate, means->images_per_second, 100 * means->wait_share, broken_text,
         knn_text);
     write_epoch(&run->metrics, means);
-    run->sums = (epoch_metrics){0};
-    run->seconds = 0;
-    run->images = 0;
+    done->sums = (epoch_metrics){0};
+    done->images = done->seconds = done->wait_seconds = done->load_seconds = done->augment_seconds = done->broken = 0;
 }
 
-/* Runs to the end, to --max-steps or to Ctrl-C, one epoch at a time. */
+/* Ends an epoch; `measure` 1: with kNN, and the encoder saved; `save` 1: with a checkpoint. Where it is cut short by a signal, a run that goes on ends it
+ * again, from the checkpoint that is saved first. */
+static void finish_epoch(run_state *run, int32_t measure, int32_t save) {
+    epoch_metrics knn = {.knn_top1 = -1};
+    if (run->done.sums.steps == 0) return;
+    if (measure && interrupted_by == 0) {
+        check(save_encoder(&run->parts, run->options, -1)); /* first: a failing measurement loses nothing */
+        char label[64];
+        snprintf(label, sizeof label, "epoch %lld, kNN ", (long long) run->done.sums.epoch + 1);
+        moco_knn_accuracy accuracy;
+        if (can_measure_knn(&run->parts.data) &&
+            knn_of(run, run->parts.encoder, run->options->knn_output, label, &accuracy)) {
+            knn.knn_top1 = accuracy.top1;
+            knn.knn_top5 = accuracy.top5;
+        }
+    }
+    const int32_t is_cut = interrupted_by != 0;
+    if (is_cut && run->saved.last_step != moco_trainer_step_count(run->parts.trainer)) save_run(run, 0, -1);
+    if (knn.knn_top1 >= 0) run->done.last_top1 = knn.knn_top1;
+    end_epoch(run, &knn);
+    if (is_cut) return;
+    if (knn.knn_top1 > run->done.best_top1) {
+        run->done.best_top1 = knn.knn_top1;
+        save_run(run, 1, knn.knn_top1);
+    } else if (knn.knn_top1 >= 0) {
+        check(save_encoder(&run->parts, run->options, knn.knn_top1));
+    }
+    if (save) save_run(run, 0, knn.knn_top1);
+}
+
+/* Runs to the end, to --max-steps or to a signal, one epoch at a time. */
 static void train(run_state *run) {
     const pretrain_options *options = run->options;
-    for (int64_t epoch = 1; epoch <= options->epochs && interrupted_by == 0; ++epoch) {
-        const moco_status status = moco_trainer_run(run->parts.trainer, NULL, epoch, options->max_steps, on_step, run);
+    moco_trainer *trainer = run->parts.trainer;
+    const int64_t batches = moco_loader_batches_per_epoch(run->parts.loader);
+    /* An epoch whose line is not written yet is ended, though there may be no step left in it. */
+    int64_t epoch = moco_trainer_step_count(trainer) / batches;
+    if (moco_trainer_step_count(trainer) % batches > 0 || run->done.sums.steps == 0) epoch++;
+    for (; epoch <= options->epochs && interrupted_by == 0; ++epoch) {
+        const moco_status status = moco_trainer_run(trainer, NULL, epoch, options->max_steps, on_step, run);
         progress_clear(&run->display);
         if (status != MOCO_CANCELLED) check(status);
-        const int32_t last =
-            epoch == options->epochs ||
-            (options->max_steps > 0 && moco_trainer_step_count(run->parts.trainer) >= options->max_steps);
+        const int64_t step = moco_trainer_step_count(trainer);
+        const int32_t last = epoch == options->epochs || (options->max_steps > 0 && step >= options->max_steps);
         const int32_t due = options->knn_every > 0 && epoch % options->knn_every == 0;
-        finish_epoch(run, interrupted_by == 0 && (last || due));
+        finish_epoch(run, last || due, !last && checkpoint_is_due(&run->saved, step, 1));
         if (last) break;
     }
 }
@@ -203,12 +266,12 @@ static void measure_baselines(run_state *run) {
         !knn_of(run, run->parts.encoder, run->options->knn_output, "kNN of the untrained encoder ", &untrained)) {
         return;
     }
-    run->pixels_top1 = pixels.top1;
-    run->untrained_top1 = untrained.top1;
-    printf("kNN       raw pixels %.1f %%, untrained encoder %.1f %%\n", 100 * run->pixels_top1,
-           100 * run->untrained_top1);
+    run->done.pixels_top1 = pixels.top1;
+    run->done.untrained_top1 = untrained.top1;
+    printf("kNN       raw pixels %.1f %%, untrained encoder %.1f %%\n", 100 * run->done.pixels_top1,
+           100 * run->done.untrained_top1);
     fflush(stdout);
-    write_baselines(&run->metrics, run->untrained_top1, run->pixels_top1);
+    write_baselines(&run->metrics, run->done.untrained_top1, run->done.pixels_top1);
 }
 
 /* The last lines: what was learned, and where it is. */
@@ -221,42 +284,103 @@ static void report(const run_state *run, int64_t total, double seconds) {
     }
     if (interrupted_by != 0) {
         printf("stopped after step %lld of %lld\n", (long long) steps, (long long) total);
-    } else if (run->last_top1 >= 0) {
+    } else if (run->done.last_top1 >= 0) {
         char learned[LEARNED_TEXT_SIZE];
-        learned_text(run->pixels_top1, run->untrained_top1, run->last_top1, learned);
+        learned_text(run->done.pixels_top1, run->done.untrained_top1, run->done.last_top1, learned);
         printf("kNN       %s\n", learned);
     }
     printf("%lld steps in %.1f s; wrote %s/encoder.safetensors and %s/metrics.jsonl\n", (long long) steps, seconds, out,
            out);
 }
 
+/* Whether the run may have its folder is asked before anything is opened. */
+static int32_t choose_folder(const pretrain_options *options) {
+    int32_t how = options->overwrite ? RUN_FOLDER_OVERWRITE : RUN_FOLDER_NEW;
+    if (options->resume != NULL && resumes_in_place(options)) {
+        how = has_checkpoints(options) ? RUN_FOLDER_RESUME : RUN_FOLDER_NOTHING_TO_RESUME;
+    }
+    check_run_folder(options->out, how);
+    return how;
+}
+
+/* Goes on where a checkpoint was taken; 0 where there is none. */
+static int32_t resume(run_state *run, int metrics, int32_t in_place) {
+    char path[CHECKPOINT_PATH_SIZE];
+    const pretrain_options *options = run->options;
+    if (options->resume == NULL ||
+        !resume_checkpoint(options, run->parts.context, run->parts.trainer, &run->done, path)) {
+        return 0;
+    }
+    const int64_t step = moco_trainer_step_count(run->parts.trainer);
+    if (in_place) {
+        cut_metrics(metrics, (int64_t) run->done.metrics_bytes);
+        remove_later_checkpoints(options, step);
+    }
+    printf("resumed   after step %lld, from %s\n", (long long) step, path);
+    fflush(stdout);
+    return 1;
+}
+
+/* What comes before the first step of a new run. */
+static void begin(run_state *run) {
+    if (run->options->init != NULL) {
+        init_parts(&run->parts, run->options);
+        printf("weights   from %s\n", run->options->init);
+    }
+    measure_baselines(run);
+}
+
+/* The last checkpoint and the encoder; 0 where it could not be saved. */
+static int32_t save_the_end(run_state *run) {
+    const int64_t step = moco_trainer_step_count(run->parts.trainer);
+    if (step == 0) return 1;
+    const double top1 = interrupted_by == 0 ? run->done.last_top1 : -1;
+    if (step != run->saved.last_step) {
+        save_run(run, 0, top1);
+    } else {
+        check(save_encoder(&run->parts, run->options, top1));
+    }
+    return finish_checkpoints(&run->saved);
+}
+
 int main(int argc, char **argv) {
     example_program = "pretrain";
     pretrain_options options;
     read_pretrain_options(&options, argc, argv);
-    const int32_t how = options.overwrite ? RUN_FOLDER_OVERWRITE : RUN_FOLDER_NEW;
-    check_run_folder(options.out, how);
-    run_state run = {.options = &options, .last_top1 = -1};
+    const int32_t how = choose_folder(&options);
+    run_state run = {.options = &options,
+                     .done = {.untrained_top1 = -1, .pixels_top1 = -1, .last_top1 = -1, .best_top1 = -1}};
     make_parts(&run.parts, &options);
     catch_signals(run.parts.trainer);
-    open_metrics(&run.metrics, open_run_folder(options.out, how));
+    const int metrics = open_run_folder(options.out, how);
     int64_t total = options.epochs * moco_loader_batches_per_epoch(run.parts.loader);
     if (options.max_steps > 0 && options.max_steps < total) total = options.max_steps;
-    write_start(&run.metrics, moco_context_backend(run.parts.context), moco_context_threads(run.parts.context), total);
+    const int32_t is_resumed = resume(&run, metrics, how == RUN_FOLDER_RESUME);
+    open_metrics(&run.metrics, metrics);
+    write_config(&options, run.parts.context);
+    run.status = (run_status){.folder = options.out, .total_steps = total};
+    open_checkpoints(&run.saved, &options, run.parts.context, run.parts.trainer);
+    tell_status(&run, "running");
+    watch_status(&run.status);
     describe(&run);
     progress_start(&run.display, total, options.epochs);
-    measure_baselines(&run);
-
-    const double start = seconds_now();
-    train(&run);
-    const double seconds = seconds_now() - start;
-    if (moco_trainer_step_count(run.parts.trainer) > 0) {
-        check(save_encoder(&run.parts, &options, interrupted_by == 0 ? run.last_top1 : -1));
+    if (!is_resumed || how != RUN_FOLDER_RESUME) {
+        write_start(&run.metrics, moco_context_backend(run.parts.context), moco_context_threads(run.parts.context),
+                    total);
     }
+    if (!is_resumed) begin(&run);
+
+    run.started = seconds_now() - run.done.trained_seconds;
+    train(&run);
+    const double seconds = seconds_now() - run.started;
+    const int32_t is_saved = save_the_end(&run);
     report(&run, total, seconds);
     const int32_t failed = run.metrics.failed || close(run.metrics.descriptor) != 0;
+    if (!failed && is_saved) tell_status(&run, interrupted_by == 0 ? "completed" : "interrupted");
+    close_checkpoints(&run.saved);
     destroy_parts(&run.parts);
     moco_recipe_destroy(options.recipe);
     if (failed) stop("%s/metrics.jsonl could not be written in full", options.out);
-    return interrupted_by == 0 ? 0 : 128 + (int) interrupted_by;
+    if (!is_saved) stop("the last checkpoint could not be saved");
+    return exit_code();
 }

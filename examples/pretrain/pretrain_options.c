@@ -3,6 +3,7 @@
 #include <moco.h>
 #include <stdlib.h>
 
+#include "pretrain/checkpoints.h"
 #include "support/evaluation_data.h"
 #include "support/example_support.h"
 #include "support/option_names.h"
@@ -17,10 +18,15 @@ static const char description[] =
     "  pretrain --recipe v2:arch=resnet18,batch_size=128,scale_lr=1 --data folder:SET/train\n"
     "Options change single settings of it (those below as the recipe has them), in the order of the table; settings\n"
     "without an option are changed in --recipe: moco/recipe.h has them all.\n\n"
-    "Writes OUT/metrics.jsonl, a JSON object per step and per epoch, and OUT/encoder.safetensors, the query encoder\n"
-    "under torchvision's names; a folder that holds another run is refused without --overwrite. Ctrl-C stops after "
-    "the\n"
-    "step in progress and saves, or leaves a kNN evaluation out; a second one stops at once.\n\n"
+    "Writes OUT/metrics.jsonl, a JSON object per step and per epoch, OUT/encoder.safetensors, the query encoder\n"
+    "under torchvision's names, OUT/config.json (every setting), OUT/status.json (how it goes) and checkpoints. The "
+    "same\n"
+    "command with --resume auto goes on from the last checkpoint, or starts where there is none, to the same bits as "
+    "if\n"
+    "the run had never stopped. A folder that holds another run is refused without --overwrite. Ctrl-C, SIGTERM and\n"
+    "SIGUSR1 stop after the step in progress, or in a kNN evaluation, and save; after the last two the program ends "
+    "with\n"
+    "0. A second Ctrl-C or SIGTERM stops at once.\n\n"
     "On a folder of photos, with a folder for each class in SET/train and SET/val (labels are for kNN alone), such as\n"
     "  pretrain --data folder:SET/train --augment v2 --arch resnet18 --stem imagenet\n"
     "or any folder, list or tar of JPEG, PNG and WebP files.\n\n"
@@ -53,6 +59,8 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
         .knn_k = 200,
         .knn_temperature = 0.1,
         .out = "runs/pretrain",
+        .save_every = "10min",
+        .keep = 2,
     };
     name_option("moco_recipe_key", "moco/recipe.h");
     check_choice(moco_recipe_create(&options->recipe, NULL, recipe));
@@ -122,6 +130,14 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
          .maximum = 1e6},
         {"knn-output", OPTION_CHOICE, &options->knn_output, "what kNN compares", .choices = output_names},
         {"out", OPTION_TEXT, &options->out, "folder for the results; made if missing", .choices = NULL},
+        {"save-every", OPTION_TEXT, &options->save_every,
+         "checkpoints: after so many steps (500), epochs (1epoch) or minutes (10min); 0: none", .choices = NULL},
+        {"keep", OPTION_INTEGER, &options->keep, "checkpoints kept, the last ones, beside the best by kNN",
+         .minimum = 1, .maximum = big},
+        {"resume", OPTION_TEXT, &options->resume, "auto, or a checkpoint's file: goes on with its run",
+         .choices = NULL},
+        {"init", OPTION_TEXT, &options->init, "an encoder's file, whose weights a new run starts from",
+         .choices = NULL},
         {"overwrite", OPTION_FLAG, &options->overwrite, "replace the run that the folder holds", .choices = NULL},
         {"backend", OPTION_TEXT, &options->backend, "compute backend; the fastest if not given", .choices = NULL},
         {"threads", OPTION_INTEGER, &options->threads, "of the computation; 0: one per processor", .maximum = 1024},
@@ -144,4 +160,15 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
     if (schedule->kind == MOCO_SCHEDULE_STEP && kind != MOCO_SCHEDULE_STEP) schedule->unit = MOCO_SCHEDULE_PER_EPOCH;
     if (mask_same_image) moco_recipe_loss(options->recipe)->mask_same_id = 1;
     check_recipe(options, &line);
+    save_interval interval;
+    if (!read_save_interval(options->save_every, &interval)) {
+        refuse_usage(
+            &line,
+            "--save-every is \"%s\"; it must be a number of steps (500), of epochs (1epoch), of minutes (10min), "
+            "or 0 (never)",
+            options->save_every);
+    }
+    if (options->overwrite && options->resume != NULL) {
+        refuse_usage(&line, "--resume goes on with a run and --overwrite replaces it: give one of them");
+    }
 }

@@ -23,6 +23,10 @@ typedef struct pretrain_options {
     /* The rest */
     const char *out;
     int32_t overwrite;
+    const char *save_every; /* see read_save_interval */
+    int64_t keep;
+    const char *resume; /* "auto" or a file; NULL: a new run */
+    const char *init;   /* a file of weights; NULL: random ones */
     const char *backend;
     int64_t threads;
 } pretrain_options;

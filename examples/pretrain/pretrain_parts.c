@@ -1,6 +1,7 @@
 #include "pretrain/pretrain_parts.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "support/example_support.h"
 
@@ -19,6 +20,35 @@ void destroy_parts(pretrain_parts *parts) {
     moco_trainer_destroy(parts->trainer);
     close_data(&parts->data);
     moco_context_destroy(parts->context);
+}
+
+/* --- Weights from a file --- */
+
+static void copy_parameters(moco_encoder *target, const moco_encoder *source, const char *file) {
+    const int64_t count = moco_encoder_parameter_count(target);
+    for (int64_t i = 0; i < count; ++i) {
+        moco_parameter_info ours = {.struct_size = sizeof ours}, theirs = {.struct_size = sizeof theirs};
+        int64_t other = -1;
+        check(moco_encoder_parameter_info(target, i, &ours));
+        if (moco_encoder_find_parameter(source, ours.name, &other) != MOCO_OK ||
+            moco_encoder_parameter_info(source, other, &theirs) != MOCO_OK || theirs.elements != ours.elements) {
+            stop("%s has no %s of %lld elements, as this encoder has; --arch, --stem, --head and --dim must be its own",
+                 file, ours.name, (long long) ours.elements);
+        }
+        float *values = (float *) allocate((size_t) ours.elements, sizeof *values);
+        check(moco_encoder_read_parameter(source, other, values));
+        check(moco_encoder_write_parameter(target, i, values));
+        free(values);
+    }
+}
+
+void init_parts(pretrain_parts *parts, const pretrain_options *options) {
+    moco_encoder *source = NULL;
+    check_choice(moco_encoder_open(&source, parts->context, options->init));
+    copy_parameters(parts->encoder, source, options->init);
+    copy_parameters(moco_momentum_encoder_key_encoder(moco_trainer_momentum_encoder(parts->trainer)), source,
+                    options->init);
+    moco_encoder_destroy(source);
 }
 
 /* --- Saving --- */

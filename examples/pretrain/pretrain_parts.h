@@ -19,6 +19,8 @@ typedef struct pretrain_parts {
 
 /* Stops with a sentence where something does not fit. */
 void make_parts(pretrain_parts *parts, const pretrain_options *options);
+/* Both encoders get the weights of --init. Stops where they don't fit. */
+void init_parts(pretrain_parts *parts, const pretrain_options *options);
 void destroy_parts(pretrain_parts *parts);
 
 /* Writes OUT/encoder.safetensors with the recipe in its metadata. knn_top1 below 0: not measured. */

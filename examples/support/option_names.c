@@ -27,6 +27,10 @@ void name_option(const char *field, const char *option) {
 }
 
 static const char *option_of(const char *word, size_t length) {
+    static const char query[] = "query_"; /* the query encoder is the one that is chosen */
+    if (length > sizeof query && strncmp(word, query, sizeof query - 1) == 0) {
+        return option_of(word + sizeof query - 1, length - (sizeof query - 1));
+    }
     for (int i = 0; i < name_count; ++i) {
         if (strlen(names[i].field) == length && strncmp(names[i].field, word, length) == 0) return names[i].option;
     }

@@ -137,6 +137,8 @@ static moco_status check_setting(void *self, const char *part, const char *name,
         if (!is_called(setting->name, "", part, name)) continue;
         work->seen[i] = 1;
         if (strcmp(setting->text, text) == 0) return MOCO_OK;
+        /* The key encoder is a copy of the query encoder, of which it was said already. */
+        if (strcmp(part, "key_encoder") == 0 && strstr(work->settings, "query_encoder.") != NULL) return MOCO_OK;
         snprintf(difference, sizeof difference, "with %s.%s = %.96s, where this trainer has %.96s", part, name,
                  setting->text, text);
         add_difference(work->settings, difference);
