@@ -14,6 +14,9 @@ typedef struct moco_image_window {
 typedef struct moco_image_request {
     moco_image_window window; /* h = 0: all of it. More than the window may be decoded, never less */
     int32_t max_reduction;    /* 1, 2, 4 or 8: the image may be made smaller by up to so much, where that saves work */
+    /* 1: what is outside the window is decoded, too, and the limits are those of all of it, so that the verdict on a
+     * file does not depend on the window. */
+    int32_t check_all;
 } moco_image_request;
 
 /* What is held of an image, perhaps at a reduced size; the pixels are another's. */

@@ -50,8 +50,9 @@ moco_status moco_image_reserve(moco_context *context, moco_image *image, int64_t
 void moco_image_release(moco_context *context, moco_image *image); /* as zeroed */
 
 /* `bytes` is the whole file: what a WebP or TIFF says of its orientation is at its end, and a PNG may have it there. NULL limits: the defaults. A window's
- * pixels are those of the same part of the whole image at the same reduction. What lies behind the window is not
- * decoded, so that damage there may go unnoticed; a file that is cut short is refused whatever the window.
+ * pixels are those of the same part of the whole image at the same reduction. What lies behind the window is only
+ * decoded with `check_all`, so that damage there may go unnoticed without; a file that is cut short is refused whatever
+ * the window.
  *
  * Both answer FORMAT with a sentence that says what is wrong with the bytes; UNSUPPORTED where this build lacks the
  * format's decoder (naming MOCO_WITH_JPEG, _PNG, _WEBP or _TIFF); OUT_OF_MEMORY. Any thread may call them.

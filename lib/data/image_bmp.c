@@ -270,8 +270,9 @@ moco_status moco_bmp_decode(moco_image_job *job) {
     bmp_layout layout;
     MOCO_TRY(read_layout(job->bytes, job->size, &layout));
     const int has_runs = layout.compression == RUNS_8 || layout.compression == RUNS_4;
-    const uint64_t pixels = (uint64_t) job->window.h * (uint64_t) job->window.w; /* max_pixels is checked */
-    const uint64_t strip = (uint64_t) job->window.w * MOCO_RGBA * MOCO_PLACE_ROWS;
+    const moco_image_window counted = moco_image_counted(job);
+    const uint64_t pixels = (uint64_t) counted.h * (uint64_t) counted.w; /* max_pixels is checked */
+    const uint64_t strip = (uint64_t) counted.w * MOCO_RGBA * MOCO_PLACE_ROWS;
     MOCO_TRY(moco_image_begin(job, 1, strip + (has_runs ? pixels : 0)));
     uint8_t *rows = (uint8_t *) moco_allocate(job->context, (size_t) strip), *plane = NULL;
     moco_status status = rows == NULL ? MOCO_OUT_OF_MEMORY : MOCO_OK;

@@ -70,6 +70,7 @@ moco_status moco_image_decode(moco_context *context, const void *bytes, size_t s
         .context = context, .bytes = (const uint8_t *) bytes, .size = size, .limits = limits, .image = image};
     MOCO_TRY(read_header(context, bytes, size, limits, &job.header));
     MOCO_TRY(set_window(&job, request));
+    job.check_all = request->check_all;
     job.max_reduction = moco_largest_reduction(&job.header, r);
     moco_image_start_clock(&job);
 

@@ -75,6 +75,7 @@ typedef struct moco_image_job {
     moco_stored_header header;
     moco_image_window window; /* stored pixels at full size, inside the image */
     int32_t max_reduction;    /* of these, one that the placement allows */
+    int32_t check_all;        /* all of the file is to be decoded, whatever the window */
     moco_image *image;
     /* Set by moco_image_begin. */
     int32_t reduction;
@@ -85,6 +86,12 @@ typedef struct moco_image_job {
 /* Sets the image up for the window at `reduction` <= max_reduction. `extra` is what the decoder will hold beside it;
  * FORMAT where both together are over the limit. */
 moco_status moco_image_begin(moco_image_job *job, int32_t reduction, uint64_t extra);
+
+/* What of the stored image the limits are asked for: the window, or all of it. */
+static inline moco_image_window moco_image_counted(const moco_image_job *job) {
+    const moco_image_window all = {0, 0, job->header.h, job->header.w};
+    return job->check_all ? all : job->window;
+}
 
 /* Places stored rows part.top + row, ..., of which `pixels` holds column part.left and the part.w - 1 after it, rows
  * `stride` bytes apart: RGB, or RGBA, laid over white. */

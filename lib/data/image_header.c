@@ -105,15 +105,13 @@ moco_status moco_jpeg_walk(const uint8_t *bytes, size_t size, moco_stored_header
     size_t at = 2;
     for (;;) {
         if (at >= size) return moco_image_fail_short("JPEG", "before its pixels");
-        if (bytes[at] != 0xff) {
-            return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: no marker at byte %zu, where one must be", at);
-        }
+        while (at < size && bytes[at] != 0xff) ++at; /* stray bytes, which some cameras write */
         while (at < size && bytes[at] == 0xff) ++at; /* any number may stand before a marker */
         if (at >= size) return moco_image_fail_short("JPEG", "before its pixels");
         const int marker = bytes[at++];
-        if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd7)) continue; /* without content */
+        if (marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd7)) continue; /* without content, or no marker */
         if (marker == 0xd9) return moco_image_fail_short("JPEG", "before its pixels");
-        if (marker == 0 || marker == 0xd8) {
+        if (marker == 0xd8) {
             return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: the marker ff%02x is at byte %zu", marker, at - 2);
         }
         if (size - at < 2) return moco_image_fail_short("JPEG", "inside a marker");

@@ -18,6 +18,7 @@
 #include <jerror.h>
 
 #include "core/checked.h"
+#include "data/image_jpeg_scan.h"
 
 enum {
     MAX_SCANS = 500, /* of a progressive file; more than any encoder makes, fewer than a bomb wants */
@@ -36,6 +37,8 @@ typedef struct jpeg_reader {
     jmp_buf escape;
     moco_status status;  /* why it escaped */
     unsigned components; /* bit c: component c has been in a scan */
+    int32_t has_begun;   /* the first scan */
+    int32_t left_over;   /* bytes behind a scan, before a marker */
 } jpeg_reader;
 
 /* --- libjpeg's callbacks --- */
@@ -58,10 +61,17 @@ static _Noreturn void on_error(j_common_ptr info) {
     escape_with(reader, moco_fail(MOCO_FORMAT, "the JPEG file is damaged or not supported: %s", reason));
 }
 
-/* Level -1 is a warning. Nearly all of them say that pixels were made up where data is damaged. */
+/* Level -1 is a warning. Nearly all of them say that pixels were made up where data is damaged. Bytes before a marker are
+ * passed over: before the first scan they are of no account, behind one moco_jpeg_check_scans has to say. */
 static void on_message(j_common_ptr info, int level) {
-    const int code = info->err->msg_code;
-    if (level < 0 && code != JWRN_JFIF_MAJOR && code != JWRN_ADOBE_XFORM) on_error(info);
+    jpeg_reader *reader = (jpeg_reader *) info->client_data;
+    const int code = info->err->msg_code, marker = info->err->msg_parm.i[1];
+    if (level >= 0 || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM) return;
+    if (code == JWRN_EXTRANEOUS_DATA && (marker < JPEG_RST0 || marker > JPEG_RST0 + 7)) {
+        if (reader->has_begun) reader->left_over = 1;
+        return;
+    }
+    on_error(info);
 }
 
 static void on_output(j_common_ptr info) {
@@ -124,7 +134,7 @@ static uint64_t coefficient_bytes(struct jpeg_decompress_struct *info) {
         const jpeg_component_info *component = &info->comp_info[c];
         const uint64_t across = component->width_in_blocks + (uint64_t) component->h_samp_factor;
         const uint64_t down = component->height_in_blocks + (uint64_t) component->v_samp_factor;
-        bytes += across * down * DCTSIZE2 * sizeof(JCOEF);
+        bytes += across * down * (DCTSIZE2 * sizeof(JCOEF) + 8); /* 8: moco_jpeg_check_scans */
     }
     return bytes;
 }
@@ -183,6 +193,7 @@ static moco_status read_pixels(jpeg_reader *reader) {
     info->progress = &reader->progress;
     jpeg_mem_src(info, job->bytes, (unsigned long) job->size);
     jpeg_read_header(info, TRUE);
+    reader->has_begun = 1;
     if (info->image_height != job->header.h || info->image_width != job->header.w) {
         return moco_fail(MOCO_FORMAT, "the JPEG file is damaged: it has two frame headers");
     }
@@ -232,9 +243,14 @@ static moco_status read_pixels(jpeg_reader *reader) {
         }
         moco_image_place(job, row, rows, reader->strip + left * 3, stride, MOCO_RGB);
     }
+    const int64_t below = (int64_t) info->output_height - (int64_t) info->output_scanline;
+    if (job->check_all && below > 0) { /* to skip the last row would be not to look at any of them */
+        skip_rows(reader, below - 1, stride);
+        read_rows(reader, 1, stride);
+    }
     /* Behind the last row: damage shows as data that is left over. */
     if (info->output_scanline == info->output_height) jpeg_finish_decompress(info);
-    return MOCO_OK;
+    return reader->left_over ? moco_jpeg_check_scans(job) : MOCO_OK;
 }
 
 static moco_status read_or_escape(jpeg_reader *reader) {

@@ -55,7 +55,8 @@ moco_status moco_image_begin(moco_image_job *job, int32_t reduction, uint64_t ex
 
     const int transposed = moco_orientation_transposes(job->header.orientation);
     const int64_t h = transposed ? part.w : part.h, w = transposed ? part.h : part.w;
-    const uint64_t bytes = (uint64_t) h * (uint64_t) w * 3;
+    const uint64_t pixels = job->check_all ? (uint64_t) job->header.h * (uint64_t) job->header.w : (uint64_t) (h * w);
+    const uint64_t bytes = 3 * pixels;
     if (extra > job->limits->max_memory || bytes > job->limits->max_memory - extra) {
         return moco_fail(MOCO_FORMAT, "decoding its %lld x %lld pixels takes %.0f MiB of memory; the limit is %.0f MiB",
                          (long long) job->header.h, (long long) job->header.w,

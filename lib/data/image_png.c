@@ -127,6 +127,10 @@ static void read_in_order(png_reader *reader, size_t stride, size_t offset, int3
         moco_image_place(reader->job, row, rows, reader->rows + offset, stride, channels);
         check_time(reader);
     }
+    for (int64_t y = part->top + part->h; reader->job->check_all && y < reader->job->header.h; ++y) {
+        png_read_row(reader->png, reader->rows, NULL);
+        if (y % MOCO_PLACE_ROWS == 0) check_time(reader);
+    }
 }
 
 static moco_status read_pixels(png_reader *reader) {

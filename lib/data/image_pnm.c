@@ -180,7 +180,7 @@ static moco_status read_bytes(const moco_image_job *job, const pnm_layout *layou
 moco_status moco_pnm_decode(moco_image_job *job) {
     pnm_layout layout;
     MOCO_TRY(read_layout(job->bytes, job->size, &layout));
-    const uint64_t strip = (uint64_t) job->window.w * 3 * MOCO_PLACE_ROWS;
+    const uint64_t strip = (uint64_t) moco_image_counted(job).w * 3 * MOCO_PLACE_ROWS;
     MOCO_TRY(moco_image_begin(job, 1, strip));
     uint8_t *rows = (uint8_t *) moco_allocate(job->context, (size_t) strip);
     if (rows == NULL) return MOCO_OUT_OF_MEMORY;

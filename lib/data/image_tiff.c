@@ -324,9 +324,10 @@ static moco_status read_band(tiff_reader *reader, int64_t y) {
     const int64_t top = moco_max_i64(y, part->top), bottom = moco_min_i64(y + reader->block_h, part->top + part->h);
     for (int32_t plane = 0; plane < planes; ++plane) {
         for (int64_t x = 0; x < job->header.w; x += reader->block_w) {
-            if (x >= part->left + part->w || x + reader->block_w <= part->left) continue;
+            const int is_outside = x >= part->left + part->w || x + reader->block_w <= part->left;
+            if (is_outside && !job->check_all) continue;
             MOCO_TRY(read_block(reader, y, x, plane));
-            keep_block(reader, y, x, plane, top);
+            if (!is_outside && top < bottom) keep_block(reader, y, x, plane, top);
         }
     }
     const int32_t channels = reader->alpha != 0 ? MOCO_RGBA : MOCO_RGB;
@@ -346,12 +347,12 @@ static moco_status read_pixels(tiff_reader *reader) {
     moco_image_job *job = reader->job;
     MOCO_TRY(open_file(reader));
     MOCO_TRY(read_layout(reader));
-    const moco_image_window *window = &job->window;
+    const moco_image_window *window = &job->window, counted = moco_image_counted(job);
     const uint64_t most = job->limits->max_memory;
     const uint64_t held = (uint64_t) (reader->colours + (reader->alpha != 0));
-    const uint64_t rows = (uint64_t) moco_min_i64(reader->block_h, window->h),
-                   strip = (uint64_t) window->w * 4 * MOCO_PLACE_ROWS;
-    const uint64_t band = rows * (uint64_t) window->w * held; /* max_pixels is checked */
+    const uint64_t rows = (uint64_t) moco_min_i64(reader->block_h, counted.h);
+    const uint64_t strip = (uint64_t) counted.w * 4 * MOCO_PLACE_ROWS;
+    const uint64_t band = rows * (uint64_t) counted.w * held; /* max_pixels is checked */
     if (reader->block_stride > most / (uint64_t) reader->block_h) {
         return moco_fail(MOCO_FORMAT, "its blocks of %lld x %lld pixels take more memory than the limit of %.0f MiB",
                          (long long) reader->block_h, (long long) reader->block_w, (double) most / 1048576.0);
@@ -368,8 +369,8 @@ static moco_status read_pixels(tiff_reader *reader) {
     reader->is_strict = 1;
     reader->failed = 0;
     for (int64_t y = 0; y < job->header.h; y += reader->block_h) {
-        if (y >= window->top + window->h || y + reader->block_h <= window->top) continue;
-        MOCO_TRY(read_band(reader, y));
+        const int is_outside = y >= window->top + window->h || y + reader->block_h <= window->top;
+        if (!is_outside || job->check_all) MOCO_TRY(read_band(reader, y));
     }
     return MOCO_OK;
 }

@@ -56,7 +56,8 @@ static moco_status decode_picture(const moco_image_job *job, WebPDecoderConfig *
  * separate alpha of a lossy picture: cropped, libwebp makes other alpha of damaged data than it does of the whole. */
 static moco_image_window decoded_area(const moco_image_job *job, const WebPBitstreamFeatures *picture) {
     const moco_image_window *window = &job->window;
-    if (picture->has_alpha && picture->format != 2) return (moco_image_window){0, 0, job->header.h, job->header.w};
+    if (job->check_all || (picture->has_alpha && picture->format != 2))
+        return (moco_image_window){0, 0, job->header.h, job->header.w};
     moco_image_window area = {moco_max_i64(window->top - MARGIN, 0) & ~INT64_C(1),
                               moco_max_i64(window->left - MARGIN, 0) & ~INT64_C(1), 0, 0};
     area.h = moco_min_i64(window->top + window->h + MARGIN, job->header.h) - area.top;

@@ -14,6 +14,7 @@ static void compare_with_whole(const uint8_t *data, size_t size, int32_t reducti
         request.window.left = header.w * place[1] / 256;
         request.window.h = 1 + (header.h - request.window.top - 1) * place[2] / 255;
         request.window.w = 1 + (header.w - request.window.left - 1) * place[3] / 255;
+        request.check_all = place[0] % 2;
         if (moco_image_decode(NULL, data, size, &limits, &request, &part) != MOCO_OK) abort();
         if (part.held.reduction == whole.held.reduction) {
             const int64_t r = part.held.reduction, top = part.held.window.top / r, left = part.held.window.left / r;
@@ -22,6 +23,13 @@ static void compare_with_whole(const uint8_t *data, size_t size, int32_t reducti
                 if (memcmp(part.pixels + y * part.held.w * 3, row, (size_t) part.held.w * 3) != 0) abort();
             }
         }
+    }
+    /* What is refused in all is refused by every window that all of the file is asked about with. */
+    if (whole.held.h == 0) {
+        request.window.h = request.window.w = request.check_all = 1;
+        request.window.top = (header.h - 1) * place[0] / 255;
+        request.window.left = (header.w - 1) * place[1] / 255;
+        if (moco_image_decode(NULL, data, size, &limits, &request, &part) == MOCO_OK) abort();
     }
     moco_image_release(NULL, &part);
     moco_image_release(NULL, &whole);

@@ -187,7 +187,7 @@ static int may_lose(const char *name) {
 
 static void test_cut(void **state) {
     (void) state;
-    const moco_image_request corner = {{0, 0, 2, 2}, 1};
+    const moco_image_request corner = {{0, 0, 2, 2}, 1, 0};
     for (int i = 0; i < count; ++i) {
         const golden *record = &records[i];
         if (is_left_out(i)) continue;
@@ -214,7 +214,7 @@ static void test_changed_bytes(void **state) {
     (void) state;
     static const uint8_t changes[] = {0x01, 0x80, 0xff, 0x10};
     const moco_image_limits limits = {4096, 1 << 20, 64 << 20, 5.0};
-    const moco_image_request requests[] = {{{0}, 1}, {{0}, 4}, {{1, 2, 4, 6}, 1}, {{1, 2, 4, 6}, 2}};
+    const moco_image_request requests[] = {{{0}, 1, 0}, {{0}, 4, 0}, {{1, 2, 4, 6}, 1, 0}, {{1, 2, 4, 6}, 2, 1}};
     for (int i = 0; i < count; ++i) {
         if (is_left_out(i)) continue;
         uint8_t *file = files[i];

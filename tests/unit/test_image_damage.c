@@ -109,7 +109,7 @@ static moco_status decode_copy(const uint8_t *bytes, size_t size, const moco_ima
 
 static void test_cut(void **state) {
     (void) state;
-    const moco_image_request corner = {{0, 0, 2, 2}, 1};
+    const moco_image_request corner = {{0, 0, 2, 2}, 1, 0};
     for (int kind = 0; kind < KINDS; ++kind) {
         encoded file = make_file(kind);
         if (file.size == 0) continue;
@@ -135,7 +135,7 @@ static void test_cut(void **state) {
 static void test_changed_bytes(void **state) {
     (void) state;
     static const uint8_t changes[] = {0x01, 0x80, 0xff, 0x10};
-    const moco_image_request requests[] = {{{0}, 1}, {{0}, 4}, {{3, 5, 4, 6}, 1}, {{3, 5, 4, 6}, 2}};
+    const moco_image_request requests[] = {{{0}, 1, 0}, {{0}, 4, 0}, {{3, 5, 4, 6}, 1, 0}, {{3, 5, 4, 6}, 2, 1}};
     for (int kind = 0; kind < KINDS; ++kind) {
         encoded file = make_file(kind);
         int64_t refused = 0;
@@ -153,6 +153,30 @@ static void test_changed_bytes(void **state) {
                 refused += status == MOCO_FORMAT;
                 file.bytes[i] ^= changes[c];
             }
+        }
+        assert_true(refused > 0 || file.size == 0);
+        free(file.bytes);
+    }
+}
+
+/* With check_all a window tells what all of the file is, whatever has become of it. */
+static void test_one_verdict(void **state) {
+    (void) state;
+    const moco_image_request windows[] = {{{0, 0, 3, 4}, 1, 1}, {{2, 3, 2, 2}, 2, 1}, {{5, 7, 1, 1}, 8, 1}};
+    for (int kind = 0; kind < KINDS; ++kind) {
+        encoded file = make_file(kind);
+        int64_t refused = 0;
+        for (size_t i = 0; i < file.size; ++i) {
+            const uint8_t byte = file.bytes[i];
+            file.bytes[i] = (uint8_t) (byte ^ 1u << i % 8);
+            const moco_status whole = decode_copy(file.bytes, file.size, NULL);
+            const moco_status part = decode_copy(file.bytes, file.size, &windows[i % 3]);
+            /* Of a smaller image the window may be outside. */
+            if (part != whole && part != MOCO_INVALID_ARGUMENT) {
+                fail_msg("%s, byte %zu changed: %d in all, %d by its window", kinds[kind], i, whole, part);
+            }
+            refused += whole == MOCO_FORMAT;
+            file.bytes[i] = byte;
         }
         assert_true(refused > 0 || file.size == 0);
         free(file.bytes);
@@ -296,7 +320,7 @@ static void test_arguments(void **state) {
                                              {0, -1, 1, 1},   {50, 0, 1, 1},   {0, INT64_MAX, 1, INT64_MAX},
                                              {0, 0, 1, 0},    {0, 0, -1, 1}};
         for (int i = 0; i < 8; ++i) {
-            const moco_image_request bad = {windows[i], 1};
+            const moco_image_request bad = {.window = windows[i], .max_reduction = 1};
             assert_fails(moco_image_decode(context, file.bytes, file.size, NULL, &bad, &image), MOCO_INVALID_ARGUMENT,
                          "window");
         }
@@ -367,13 +391,10 @@ static void test_unsupported(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_changed_bytes),
-        cmocka_unit_test(test_random_content),
-        cmocka_unit_test(test_exif),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_cut),         cmocka_unit_test(test_changed_bytes),
+        cmocka_unit_test(test_one_verdict), cmocka_unit_test(test_random_content),
+        cmocka_unit_test(test_exif),        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_arguments),   cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_unsupported),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -66,9 +66,9 @@ void zoo_upright_of(int orientation, int h, int w, int r, int c, int *y, int *x)
     }
 }
 
-static const zoo_table *const tables[] = {&zoo_jpeg_good, &zoo_jpeg_odd, &zoo_jpeg_cut,   &zoo_jpeg_broken,
-                                          &zoo_png_good,  &zoo_png_odd,  &zoo_png_broken, &zoo_webp_all,
-                                          &zoo_xmp_all,   &zoo_other_all};
+static const zoo_table *const tables[] = {&zoo_jpeg_good,   &zoo_jpeg_odd, &zoo_jpeg_stray, &zoo_jpeg_cut,
+                                          &zoo_jpeg_broken, &zoo_png_good, &zoo_png_odd,    &zoo_png_broken,
+                                          &zoo_webp_all,    &zoo_xmp_all,  &zoo_other_all};
 enum { CONSTANT = (int) (sizeof tables / sizeof tables[0]), TABLES = CONSTANT + 3 };
 
 static zoo_table table_at(int i) {

@@ -46,8 +46,8 @@ typedef struct zoo_table {
     const zoo_entry *entries;
     int count;
 } zoo_table;
-extern const zoo_table zoo_jpeg_good, zoo_jpeg_odd, zoo_jpeg_cut, zoo_jpeg_broken, zoo_png_good, zoo_png_odd,
-    zoo_png_broken, zoo_webp_all, zoo_xmp_all, zoo_other_all;
+extern const zoo_table zoo_jpeg_good, zoo_jpeg_odd, zoo_jpeg_stray, zoo_jpeg_cut, zoo_jpeg_broken, zoo_png_good,
+    zoo_png_odd, zoo_png_broken, zoo_webp_all, zoo_xmp_all, zoo_other_all;
 zoo_table zoo_bmp_all(void);
 zoo_table zoo_pnm_all(void);
 zoo_table zoo_tiff_all(void); /* empty where libmoco was built without its TIFF decoder */
