@@ -22,13 +22,15 @@ typedef struct moco_dataset_ops {
      * FORMAT, IO, NOT_FOUND and UNSUPPORTED: this image is broken, others may not be; the sentence names the file. */
     moco_status (*load)(const moco_dataset *dataset, int64_t index, const moco_image_request *request,
                         moco_image_scratch *scratch, moco_image *image);
-    /* The encoded bytes of an image, in `scratch`; NULL where there are none. What a cache of encoded images keeps;
-     * moco_image_decode makes an image of them. */
+    /* The encoded bytes of an image, in `scratch`; NULL where there are none. What a cache of encoded images keeps. */
     moco_status (*fetch)(const moco_dataset *dataset, int64_t index, moco_image_scratch *scratch, size_t *size);
     /* The file's name or another name for messages, written into text[capacity]; NULL: the index alone names it. */
     void (*describe)(const moco_dataset *dataset, int64_t index, char *text, size_t capacity);
     /* The label alone, where `info` costs more than that; else NULL. */
     int32_t (*label)(const moco_dataset *dataset, int64_t index);
+    /* What `load` makes of the bytes that `fetch` gave; there where `fetch` is. */
+    moco_status (*decode)(const moco_dataset *dataset, int64_t index, const void *bytes, size_t size,
+                          const moco_image_request *request, moco_image *image);
 } moco_dataset_ops;
 
 struct moco_dataset {

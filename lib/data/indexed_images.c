@@ -9,6 +9,7 @@
 #include "core/checked.h"
 #include "data/file_bytes.h"
 
+#define IS_WHOLE     (UINT64_C(1) << 63)      /* all of the file has been decoded once, and nothing was wrong */
 #define SHOWN_SIZE   (2 * MOCO_MAX_NAME + 16) /* a place and a name */
 #define HEADER_BYTES 65536                    /* of a JPEG; enough for most, with a thumbnail and a colour profile */
 
@@ -16,8 +17,8 @@ typedef struct indexed_images {
     moco_image_index index;
     char *place;
     int descriptor;
-    /* [count] h << 32 | w of the upright image, 0 before it is asked for. Once known it stays, though the file may
-     * change: the caller of moco_dataset_read has made room for this much and no more. */
+    /* [count] h << 32 | w of the upright image, 0 before it is asked for; and IS_WHOLE. Once known it stays, though the
+     * file may change: the caller of moco_dataset_read has made room for this much and no more. */
     _Atomic uint64_t *shapes;
 } indexed_images;
 
@@ -119,12 +120,24 @@ static moco_status name_failure(const moco_dataset *dataset, int64_t index, moco
     return moco_fail(status, "%s: %s", shown, moco_last_error());
 }
 
+/* Until all of a file has been found whole, all of it is decoded, whatever part is wanted: so one that is damaged is
+ * refused each time, not only by the crops that reach the damage. */
+static moco_status indexed_decode(const moco_dataset *dataset, int64_t index, const void *bytes, size_t size,
+                                  const moco_image_request *request, moco_image *image) {
+    const indexed_images *images = (const indexed_images *) dataset->state;
+    moco_image_request wanted = *request;
+    wanted.check_all = (atomic_load_explicit(&images->shapes[index], memory_order_relaxed) & IS_WHOLE) == 0;
+    MOCO_TRY(name_failure(dataset, index,
+                          moco_image_decode(dataset->context, bytes, size, &dataset->limits, &wanted, image)));
+    if (wanted.check_all) atomic_fetch_or_explicit(&images->shapes[index], IS_WHOLE, memory_order_relaxed);
+    return MOCO_OK;
+}
+
 static moco_status indexed_load(const moco_dataset *dataset, int64_t index, const moco_image_request *request,
                                 moco_image_scratch *scratch, moco_image *image) {
     size_t size = 0;
     MOCO_TRY(indexed_fetch(dataset, index, scratch, &size));
-    return name_failure(dataset, index,
-                        moco_image_decode(dataset->context, scratch->encoded, size, &dataset->limits, request, image));
+    return indexed_decode(dataset, index, scratch->encoded, size, request, image);
 }
 
 /* The upright image's shape from the file's header. */
@@ -167,7 +180,7 @@ static moco_status indexed_info(const moco_dataset *dataset, int64_t index, int6
     indexed_images *images = (indexed_images *) dataset->state;
     *label = indexed_label(dataset, index);
     uint64_t shape = atomic_load_explicit(&images->shapes[index], memory_order_relaxed);
-    if (shape == 0) {
+    if ((shape & ~IS_WHOLE) == 0) {
         moco_image_scratch scratch = {0};
         moco_image_header header = {0};
         const moco_status status = probe(dataset, index, &scratch, &header);
@@ -180,9 +193,11 @@ static moco_status indexed_info(const moco_dataset *dataset, int64_t index, int6
         }
         const uint64_t found = (uint64_t) header.h << 32 | (uint64_t) header.w;
         /* Where another thread was first, its answer holds: `shape` becomes it. */
-        if (atomic_compare_exchange_strong(&images->shapes[index], &shape, found)) shape = found;
+        while ((shape & ~IS_WHOLE) == 0) {
+            if (atomic_compare_exchange_strong(&images->shapes[index], &shape, shape | found)) shape |= found;
+        }
     }
-    *h = (int64_t) (shape >> 32);
+    *h = (int64_t) ((shape & ~IS_WHOLE) >> 32);
     *w = (int64_t) (shape & UINT32_MAX);
     return MOCO_OK;
 }
@@ -226,7 +241,7 @@ static void indexed_destroy(moco_dataset *dataset) {
 }
 
 static const moco_dataset_ops indexed_ops = {indexed_info,  indexed_read,     indexed_destroy, indexed_load,
-                                             indexed_fetch, indexed_describe, indexed_label};
+                                             indexed_fetch, indexed_describe, indexed_label,   indexed_decode};
 
 moco_status moco_indexed_images_create(moco_dataset **out, moco_context *context, const moco_image_limits *limits,
                                        moco_image_index *index, int descriptor, const char *place) {

@@ -183,9 +183,7 @@ static moco_status load_image(const moco_view_plan *plan, moco_view_memory *memo
     size_t size = 0;
     if (keeps_encoded) {
         MOCO_TRY(dataset->ops->fetch(dataset, index, &memory->encoded, &size));
-        MOCO_TRY(name_failure(
-            dataset, index,
-            moco_image_decode(dataset->context, memory->encoded.encoded, size, &dataset->limits, request, image)));
+        MOCO_TRY(dataset->ops->decode(dataset, index, memory->encoded.encoded, size, request, image));
     } else {
         MOCO_TRY(dataset->ops->load(dataset, index, request, &memory->encoded, image));
     }
@@ -225,9 +223,7 @@ static moco_status load_8_bit(const moco_view_plan *plan, moco_view_memory *memo
     }
     const moco_image_request request = request_for(plan, draws, count, loaded->h, loaded->w);
     if (cached == NULL) return load_image(plan, memory, index, &request, loaded);
-    return name_failure(
-        dataset, index,
-        moco_image_decode(dataset->context, cached->bytes, cached->size, &dataset->limits, &request, &memory->image));
+    return dataset->ops->decode(dataset, index, cached->bytes, cached->size, &request, &memory->image);
 }
 
 static moco_status views_of_8_bits(const moco_view_plan *plan, moco_view_memory *memory, int64_t epoch, int64_t index,

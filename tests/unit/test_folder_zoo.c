@@ -15,6 +15,7 @@
 
 #include <moco/loader.h>
 
+#include "data/dataset_internal.h"
 #include "support/image_files.h"
 #include "zoo/image_zoo.h"
 
@@ -195,6 +196,49 @@ static void the_dataset_tells_sizes_and_reasons(void **state) {
     assert_int_equal(open_descriptors(), descriptors);
 }
 
+/* By the first crop or the last one, from files or from a cache's bytes: what is damaged anywhere is refused each time, also
+ * where a decoder that is only asked for the crop finds nothing. */
+static void one_verdict_whatever_the_crop(void **state) {
+    (void) state;
+    make_places(&folder);
+    moco_dataset *dataset = open_folder(context, &folder);
+    moco_image_scratch scratch = {0};
+    moco_image image = {0};
+    int failures = 0, unnoticed = 0;
+    for (int64_t i = 0; i < moco_dataset_count(dataset); ++i) {
+        const zoo_entry *entry = entry_of(dataset, i);
+        size_t size = 0;
+        int64_t h = 0, w = 0;
+        if (entry == NULL || moco_dataset_info(dataset, i, &h, &w, NULL) != MOCO_OK) continue;
+        const int64_t rows = (h + 3) / 4, columns = (w + 3) / 4;
+        const moco_image_window windows[3] = {
+            {0, 0, rows, columns}, {h - rows, w - columns, rows, columns}, {0, w - columns, rows, columns}};
+        for (int try = 0; try < 6; ++try) {
+            const moco_image_request request = {.window = windows[try % 3], .max_reduction = 1 << try / 3};
+            moco_status status = MOCO_OK;
+            if (try % 2 == 0) {
+                status = dataset->ops->load(dataset, i, &request, &scratch, &image);
+            } else {
+                assert_ok(dataset->ops->fetch(dataset, i, &scratch, &size));
+                status = dataset->ops->decode(dataset, i, scratch.encoded, size, &request, &image);
+            }
+            if ((status == MOCO_OK) != (entry->h > 0)) {
+                print_error("%s, crop %d: %d\n", entry->name, try, status);
+                ++failures;
+            }
+            assert_ok(dataset->ops->fetch(dataset, i, &scratch, &size));
+            unnoticed += entry->h == 0 && moco_image_decode(context, scratch.encoded, size, &dataset->limits, &request,
+                                                            &image) == MOCO_OK;
+        }
+    }
+    print_message("%d crops of broken files would have been taken\n", unnoticed);
+    assert_true(unnoticed > 10);
+    moco_image_release(context, &image);
+    moco_deallocate(context, scratch.encoded);
+    moco_dataset_destroy(dataset);
+    assert_int_equal(failures, 0);
+}
+
 static void check_epochs(int32_t workers, int32_t views) {
     logged.broken_lines = logged.lines_of_links = 0;
     memset(logged.lines_of, 0, sizeof logged.lines_of);
@@ -353,6 +397,7 @@ static void a_file_without_permission_is_broken(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_dataset_tells_sizes_and_reasons, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_verdict_whatever_the_crop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(epochs_finish_and_count_broken_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_that_vanish_in_the_middle_of_an_epoch, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_vanishes_ends_the_epoch_with_a_reason, set_up, tear_down),
