@@ -33,6 +33,7 @@ done <<END
 --drop-last 2
 --epochs 0.5
 --head foo
+--keep 0
 --knn-bank -1
 --knn-output pixels
 --lr -1
@@ -42,6 +43,7 @@ done <<END
 --queue-size 0
 --queue-start foo
 --queue-storage f16
+--save-every foo
 --schedule foo
 --seed x
 --sgd-momentum 1
