@@ -27,10 +27,12 @@ typedef void (*moco_log_fn)(int32_t level, const char *message, void *user);
 
 typedef struct moco_context_config {
     uint32_t struct_size;
-    int32_t threads;           /* worker threads of one operation; 0 (default): one per available processor; <= 1024.
+    int32_t threads;     /* worker threads of one operation; 0 (default): one per available processor; <= 1024.
                                 * Fewer, with a warning in the log, where the system doesn't let so many start */
-    const char *backend;       /* NULL or "auto" (default), "onednn", "cblas", "reference"; another is NOT_FOUND */
-    moco_allocate_fn allocate; /* both NULL (default): the C library's; else both set */
+    const char *backend; /* NULL or "auto" (default), "onednn", "cblas", "reference"; another is NOT_FOUND */
+    /* Both NULL (default): the C library's, and pages of their own for large blocks, which the system has back as soon as
+     * they are freed. Else both set. */
+    moco_allocate_fn allocate;
     moco_deallocate_fn deallocate;
     void *allocator_user;
     moco_log_fn log; /* NULL (default): silent */

@@ -16,7 +16,7 @@ moco_status moco_host_buffer_create(void *self, uint64_t bytes, void **buffer) {
                  (unsigned long long) bytes);
     moco_host_buffer *created = (moco_host_buffer *) moco_allocate(context, sizeof *created);
     if (created == NULL) return MOCO_OUT_OF_MEMORY;
-    created->base = (char *) moco_allocate(context, (size_t) bytes);
+    created->base = (char *) moco_allocate_lasting(context, (size_t) bytes);
     if (created->base == NULL) {
         moco_deallocate(context, created);
         return MOCO_OUT_OF_MEMORY;

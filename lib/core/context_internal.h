@@ -28,9 +28,12 @@ void moco_context_retain(moco_context *context);
 
 /* --- Memory: nothing in lib/ calls malloc itself --- */
 
-/* 64-byte aligned, not cleared; NULL with a sentence when it fails. `size` 0 gives a valid pointer. NULL context: the C
- * library's allocator. */
+/* 64-byte aligned, not cleared; NULL with a sentence when it fails. `size` 0 gives a valid pointer. NULL context: as
+ * one that was given no allocator. */
 void *moco_allocate(moco_context *context, size_t size);
+/* The same for a block that stays for many steps, such as a tensor's: the system has it back when it is freed, though it
+ * be smaller than others of which that is true. */
+void *moco_allocate_lasting(moco_context *context, size_t size);
 /* count * size bytes, cleared; an overflowing product fails as out of memory does. */
 void *moco_allocate_zeroed(moco_context *context, size_t count, size_t size);
 /* A copy of a string. */

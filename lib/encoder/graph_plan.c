@@ -47,6 +47,7 @@ static int32_t add_step(planner *p, const moco_planned_layer *layer, int32_t nod
         fresh.gradient_part[i] = MOCO_NO_BLOCK;
     }
     *step = fresh;
+    plan->kept_bytes += layer->info.kept_bytes;
     plan->values[step->y].layout = layer->info.output_layout;
     plan->values[step->y].bytes = layer->info.output_bytes;
     plan->values[step->y].dtype = layer->info.output_dtype;

@@ -68,6 +68,7 @@ typedef struct moco_graph_plan {
     moco_plan_value *values;
     moco_arena_block *blocks;
     uint64_t arena_bytes;
+    uint64_t kept_bytes; /* held by its layers themselves */
 } moco_graph_plan;
 
 /* INVALID_ARGUMENT for a shape that the network can't take. `plan_layer` NULL: moco_layer_plan. */

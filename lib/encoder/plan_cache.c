@@ -5,6 +5,12 @@
 moco_status moco_plan_cache_init(moco_plan_cache *cache, const moco_graph *graph, int32_t input_gradient) {
     memset(cache, 0, sizeof *cache);
     cache->graph = graph;
+    for (int32_t i = 0; i < graph->parameter_count; ++i) {
+        const moco_graph_parameter *p = &graph->parameters[i];
+        if (p->kind != MOCO_PARAMETER_LEARNABLE) continue;
+        const uint64_t elements = (uint64_t) p->dims[0] * (uint64_t) p->dims[1] * (uint64_t) p->dims[2];
+        cache->budget += MOCO_CACHED_WEIGHTS * elements * (uint64_t) p->dims[3] * sizeof(float);
+    }
     cache->input_gradient = input_gradient;
     return moco_workspace_create(&cache->own[0], graph->context);
 }
@@ -39,6 +45,29 @@ static int32_t is_pending(const moco_plan_cache *cache, const moco_graph_plan *p
     return 0;
 }
 
+static void drop(moco_plan_cache *cache, int32_t place) {
+    moco_graph_plan_destroy(cache->plans[place]);
+    cache->plans[place] = NULL;
+    cache->last_used[place] = 0;
+}
+
+/* Drops least recently used plans, but no pending one and not the one at `used`, until the others are within the
+ * budget. Plans that hold nothing are no gain. */
+static void keep_budget(moco_plan_cache *cache, int32_t used) {
+    for (;;) {
+        int32_t oldest = -1;
+        uint64_t held = 0;
+        for (int32_t i = 0; i < MOCO_CACHED_PLANS; ++i) {
+            if (i == used || cache->plans[i] == NULL || cache->plans[i]->kept_bytes == 0) continue;
+            held += cache->plans[i]->kept_bytes;
+            if (is_pending(cache, cache->plans[i])) continue;
+            if (oldest < 0 || cache->last_used[i] < cache->last_used[oldest]) oldest = i;
+        }
+        if (held <= cache->budget || oldest < 0) return;
+        drop(cache, oldest);
+    }
+}
+
 /* The plan for `key`, made if it is new. The new one replaces an empty place or the least recently used plan, but never
  * a pending one. Passes of one shape share a plan. */
 static moco_status find_plan(moco_plan_cache *cache, const moco_plan_key *key, moco_graph_plan **out) {
@@ -57,6 +86,7 @@ static moco_status find_plan(moco_plan_cache *cache, const moco_plan_key *key, m
     moco_graph_plan_destroy(cache->plans[place]);
     cache->plans[place] = plan;
     cache->last_used[place] = ++cache->clock;
+    keep_budget(cache, place);
     *out = plan;
     return MOCO_OK;
 }

@@ -1,6 +1,7 @@
-/* Runs a graph at any shape: plans are made at a shape's first use and kept for a few shapes, the least recently used
- * goes first. Each pass has a workspace, which keeps its training forward until its backward; meanwhile everything
- * without a backward pass runs in other memory, so that evaluating never disturbs a pending one.
+/* Runs a graph at any shape: plans are made at a shape's first use and kept for a few shapes, as long as their layers'
+ * own memory, copies of weights, is within a budget; the least recently used goes first. Each pass has a workspace,
+ * which keeps its training forward until its backward; meanwhile everything without a backward pass runs in other
+ * memory, so that evaluating never disturbs a pending one.
  */
 #ifndef MOCO_ENCODER_PLAN_CACHE_H
 #define MOCO_ENCODER_PLAN_CACHE_H
@@ -9,11 +10,14 @@
 #include "encoder/workspace.h"
 
 #define MOCO_CACHED_PLANS 8
+/* Of the memory of the weights themselves: what plans may hold together beside the one that is used. */
+#define MOCO_CACHED_WEIGHTS 2
 
 typedef struct moco_plan_cache {
     const moco_graph *graph;
     int32_t input_gradient;
     int32_t reserved;
+    uint64_t budget; /* bytes */
     uint64_t clock;
     moco_graph_plan *plans[MOCO_CACHED_PLANS];
     uint64_t last_used[MOCO_CACHED_PLANS];

@@ -156,6 +156,8 @@ typedef struct moco_layer_info {
     int32_t accumulates_inputs;    /* bit i: backward can add d_inputs[i] to what is there */
     int32_t works_in_place; /* 1: y may share memory with MOCO_INPUT where no backward pass reads that, and its gradient
                                with dy, where it is overwritten */
+    uint64_t kept_bytes;    /* memory that the layer holds itself, for as long as it lives: copies of constant weights.
+                               By it the planner decides how many shapes it keeps layers for */
 } moco_layer_info;
 
 /* The tensors of one call; which ones are present depends on the kind. d_parameters are overwritten, or added to with

@@ -9,6 +9,7 @@ enum { CPU_FORWARD, CPU_INPUT_GRADIENT, CPU_WEIGHT_GRADIENT, CPU_CONVOLUTION_PAS
 /* What one pass of a layer needs, and more that it can. */
 typedef struct cpu_convolution_info {
     uint64_t scratch_bytes; /* of one call, contents not kept */
+    uint64_t kept_bytes;    /* memory that its plan holds: copies of weights */
     int32_t adds;           /* CPU_INPUT_GRADIENT: 1: it can add to what is in d_inputs (args->accumulate_inputs) */
 } cpu_convolution_info;
 

@@ -75,6 +75,7 @@ static moco_status plan_pass(cpu_backend *backend, moco_layer *layer, int32_t in
         if (status == MOCO_UNSUPPORTED) continue;
         if (status != MOCO_OK) return status;
         pass->way = *way;
+        info->kept_bytes += needs.kept_bytes;
         if (needs.scratch_bytes > info->scratch_bytes) info->scratch_bytes = needs.scratch_bytes;
         if (index == CPU_INPUT_GRADIENT) info->accumulates_inputs = needs.adds << MOCO_INPUT;
         return MOCO_OK;

@@ -48,6 +48,7 @@ typedef struct planning {
     onednn_shapes shapes;
     uint64_t image_bytes;
     uint64_t scratch_bytes;
+    uint64_t kept_bytes;
 } planning;
 
 /* Without stride and padding the gradient of the input is the convolution of dy with the transposed weights. As a
@@ -126,6 +127,7 @@ static moco_status plan_step(planning *in, onednn_step *step, const_dnnl_primiti
     MOCO_TRY(moco_onednn_memory_create(&step->scratchpad, scratchpad, engine));
     MOCO_TRY(moco_onednn_weights_plan(&step->weights, in->backend, in->desc, kind, &scratch));
     if (scratch > in->scratch_bytes) in->scratch_bytes = scratch;
+    in->kept_bytes += step->weights.kept_bytes;
     return MOCO_OK;
 }
 
@@ -174,6 +176,7 @@ static moco_status plan_pass(cpu_backend *backend, const image_layer *desc, void
         return status;
     }
     info->scratch_bytes = in.scratch_bytes;
+    info->kept_bytes = in.kept_bytes;
     info->adds = plan->adding.primitive != NULL;
     *out = plan;
     return MOCO_OK;

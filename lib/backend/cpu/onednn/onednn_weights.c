@@ -53,8 +53,9 @@ moco_status moco_onednn_weights_plan(onednn_weights *weights, cpu_backend *backe
     weights->path = ONEDNN_REORDERED; /* unless we find kernels for it */
     if (!kind->gradient && desc->constant_weights) {
         weights->home = ONEDNN_KEPT;
-        weights->kept = moco_allocate(backend->host.context, bytes);
+        weights->kept = moco_allocate_lasting(backend->host.context, bytes);
         if (weights->kept == NULL) return MOCO_OUT_OF_MEMORY;
+        weights->kept_bytes = bytes;
     } else {
         weights->offset = *scratch;
         *scratch += cpu_aligned(bytes);

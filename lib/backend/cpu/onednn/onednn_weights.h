@@ -31,6 +31,7 @@ typedef struct onednn_weights {
     int64_t rows, columns;         /* TILED_BY_US: out_c and c, of which plain weights are */
     uint64_t offset;               /* IN_SCRATCH: of own in the call's scratch */
     void *kept;                    /* KEPT */
+    uint64_t kept_bytes;           /* KEPT; else 0 */
     uint64_t version;              /* KEPT: of what kept holds, if kept_is_current */
     int32_t kept_is_current;
 } onednn_weights;
