@@ -25,5 +25,6 @@
 #include <moco/status.h>
 #include <moco/trainer.h>
 #include <moco/version.h>
+#include <moco/weights.h>
 
 #endif

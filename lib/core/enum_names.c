@@ -10,6 +10,7 @@
 #include <moco/optimizer.h>
 #include <moco/queue.h>
 #include <moco/schedule.h>
+#include <moco/weights.h>
 #include <string.h>
 
 #include "core/status_internal.h"
@@ -64,6 +65,10 @@ static const char *const export_kind[] = {
     [MOCO_EXPORT_SAFETENSORS] = "safetensors", [MOCO_EXPORT_TIMM] = "timm", [MOCO_EXPORT_TORCH] = "torch",
     [MOCO_EXPORT_TORCH_MOCO] = "torch-moco", [MOCO_EXPORT_DETECTRON2] = "detectron2", [MOCO_EXPORT_ONNX] = "onnx",
 };
+static const char *const weights_kind[] = {
+    [MOCO_WEIGHTS_SAFETENSORS] = "safetensors", [MOCO_WEIGHTS_SHARDS] = "shards",
+    [MOCO_WEIGHTS_TORCH_ZIP] = "torch-zip", [MOCO_WEIGHTS_TORCH_LEGACY] = "torch-legacy",
+};
 /* clang-format on */
 
 typedef struct enum_kind {
@@ -95,6 +100,7 @@ static const enum_kind kinds[] = {
     KIND("output", output),
     KIND("knn-stage", knn_stage),
     KIND("export", export_kind),
+    KIND("weights", weights_kind),
 #undef KIND
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };

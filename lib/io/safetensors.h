@@ -78,6 +78,8 @@ int64_t moco_safetensors_find(const moco_safetensors *file, const char *name);
 moco_status moco_safetensors_read(const moco_safetensors *file, int64_t index, void *values);
 /* NULL for a key that is none. Lives as long as `file`. */
 const char *moco_safetensors_metadata(const moco_safetensors *file, const char *key);
+/* The next entry of the metadata, from *place on, which is NULL at first; NULL behind the last. */
+const char *moco_safetensors_metadata_next(const moco_safetensors *file, void **place, const char **value);
 
 /* --- Shared by both --- */
 

@@ -1,12 +1,8 @@
-#define _XOPEN_SOURCE 700
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/checked.h"
-#include "core/system_error.h"
+#include "io/byte_source.h"
+#include "io/heap_sort.h"
 #include "io/safetensors.h"
 
 #ifdef MOCO_HAVE_JANSSON
@@ -14,7 +10,6 @@
 
 #define LENGTH_BYTES 8
 #define METADATA_KEY "__metadata__"
-#define MAX_READ     ((size_t) 1 << 30) /* of one system call; Linux gives 2 GiB at most */
 
 typedef struct tensor_place {
     moco_safetensors_entry entry; /* its name belongs to `header` */
@@ -24,8 +19,8 @@ typedef struct tensor_place {
 
 struct moco_safetensors {
     moco_context *context;
-    char *path;
-    int descriptor;
+    moco_byte_source source;
+    const char *path;   /* the source's name */
     int64_t data_start; /* in the file */
     int64_t data_bytes;
     json_t *header;
@@ -34,38 +29,7 @@ struct moco_safetensors {
     tensor_place *tensors; /* by `begin` */
 };
 
-/* --- The file --- */
-
-static moco_status io_failure(const char *what, const moco_safetensors *file) {
-    const int error = errno;
-    char text[MOCO_SYSTEM_ERROR_SIZE];
-    return moco_fail(error == ENOENT ? MOCO_NOT_FOUND : MOCO_IO, "cannot %s %s: %s", what, file->path,
-                     moco_system_error(error, text));
-}
-
-static moco_status read_at(const moco_safetensors *file, void *target, size_t size, int64_t position) {
-    char *bytes = (char *) target;
-    while (size > 0) {
-        const ssize_t got = pread(file->descriptor, bytes, size < MAX_READ ? size : MAX_READ, (off_t) position);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return io_failure("read", file);
-        if (got == 0) return moco_fail(MOCO_FORMAT, "%s became shorter while it was read", file->path);
-        bytes += got;
-        position += got;
-        size -= (size_t) got;
-    }
-    return MOCO_OK;
-}
-
-static moco_status open_regular(moco_safetensors *file, int64_t *size) {
-    file->descriptor = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us */
-    if (file->descriptor < 0) return io_failure("open", file);
-    struct stat info;
-    if (fstat(file->descriptor, &info) != 0) return io_failure("read", file);
-    if (!S_ISREG(info.st_mode)) return moco_fail(MOCO_IO, "%s is not a regular file", file->path);
-    *size = (int64_t) info.st_size;
-    return MOCO_OK;
-}
+/* --- The header --- */
 
 /* Length, then JSON: file->header, data_start and data_bytes. */
 static moco_status read_header(moco_safetensors *file, int64_t size) {
@@ -74,9 +38,8 @@ static moco_status read_header(moco_safetensors *file, int64_t size) {
         return moco_fail(MOCO_FORMAT, "%s has %lld bytes; a safetensors file has more than 8", file->path,
                          (long long) size);
     }
-    MOCO_TRY(read_at(file, length_bytes, sizeof length_bytes, 0));
-    uint64_t length = 0;
-    for (int i = LENGTH_BYTES - 1; i >= 0; --i) length = length << 8 | length_bytes[i];
+    MOCO_TRY(moco_byte_source_read(&file->source, 0, length_bytes, sizeof length_bytes));
+    const uint64_t length = moco_little_u64(length_bytes);
     if (length > MOCO_SAFETENSORS_MAX_HEADER) {
         return moco_fail(MOCO_FORMAT, "%s claims a header of %llu bytes; at most %d are allowed", file->path,
                          (unsigned long long) length, MOCO_SAFETENSORS_MAX_HEADER);
@@ -88,7 +51,7 @@ static moco_status read_header(moco_safetensors *file, int64_t size) {
     char *text = (char *) moco_allocate(file->context, (size_t) length);
     if (text == NULL) return MOCO_OUT_OF_MEMORY;
     json_error_t error = {0};
-    moco_status status = read_at(file, text, (size_t) length, LENGTH_BYTES);
+    moco_status status = moco_byte_source_read(&file->source, LENGTH_BYTES, text, (size_t) length);
     if (status == MOCO_OK && (length == 0 || text[0] != '{')) {
         status = moco_fail(MOCO_FORMAT, "%s: the header does not begin with '{'", file->path);
     }
@@ -201,31 +164,10 @@ static moco_status read_tensor(const moco_safetensors *file, const json_t *objec
 
 /* --- The order of the data --- */
 
-static int32_t lies_after(const tensor_place *a, const tensor_place *b) {
+static int32_t lies_behind(const void *first, const void *second) {
+    const tensor_place *a = (const tensor_place *) first;
+    const tensor_place *b = (const tensor_place *) second;
     return a->begin != b->begin ? a->begin > b->begin : a->end > b->end;
-}
-
-static void sift_down(tensor_place *tensors, int64_t root, int64_t count) {
-    for (int64_t child = 2 * root + 1; child < count; root = child, child = 2 * root + 1) {
-        if (child + 1 < count && lies_after(&tensors[child + 1], &tensors[child])) ++child;
-        if (!lies_after(&tensors[child], &tensors[root])) return;
-        const tensor_place moved = tensors[root];
-        tensors[root] = tensors[child];
-        tensors[child] = moved;
-    }
-}
-
-static void sort_by_offset(tensor_place *tensors, int64_t count) {
-    int64_t sorted = 1; /* most files are in order already */
-    while (sorted < count && !lies_after(&tensors[sorted - 1], &tensors[sorted])) ++sorted;
-    if (sorted >= count) return;
-    for (int64_t root = count / 2 - 1; root >= 0; --root) sift_down(tensors, root, count);
-    for (int64_t end = count - 1; end > 0; --end) {
-        const tensor_place moved = tensors[0];
-        tensors[0] = tensors[end];
-        tensors[end] = moved;
-        sift_down(tensors, 0, end);
-    }
 }
 
 /* No gap, no overlap, nothing left over: else bytes could hide in the file. */
@@ -259,7 +201,7 @@ static moco_status read_tensors(moco_safetensors *file) {
         MOCO_TRY(read_tensor(file, value, &file->tensors[file->count]));
         file->count++;
     }
-    sort_by_offset(file->tensors, file->count);
+    moco_heap_sort(file->tensors, (size_t) file->count, sizeof *file->tensors, lies_behind);
     return check_coverage(file);
 }
 
@@ -267,10 +209,9 @@ static moco_status read_tensors(moco_safetensors *file) {
 
 void moco_safetensors_close(moco_safetensors *file) {
     if (file == NULL) return;
-    if (file->descriptor >= 0) close(file->descriptor);
     json_decref(file->header);
     moco_deallocate(file->context, file->tensors);
-    moco_deallocate(file->context, file->path);
+    moco_byte_source_close(&file->source);
     moco_deallocate(file->context, file);
 }
 
@@ -279,12 +220,9 @@ moco_status moco_safetensors_open(moco_safetensors **out, moco_context *context,
     moco_safetensors *file = (moco_safetensors *) moco_allocate_zeroed(context, 1, sizeof *file);
     if (file == NULL) return MOCO_OUT_OF_MEMORY;
     file->context = context;
-    file->descriptor = -1;
-    file->path = moco_duplicate_string(context, path);
-    moco_status status = file->path == NULL ? MOCO_OUT_OF_MEMORY : MOCO_OK;
-    int64_t size = 0;
-    if (status == MOCO_OK) status = open_regular(file, &size);
-    if (status == MOCO_OK) status = read_header(file, size);
+    moco_status status = moco_byte_source_open(&file->source, context, path);
+    file->path = file->source.name;
+    if (status == MOCO_OK) status = read_header(file, (int64_t) file->source.size);
     if (status == MOCO_OK) {
         file->metadata = json_object_get(file->header, METADATA_KEY);
         status = check_metadata(file);
@@ -319,13 +257,21 @@ moco_status moco_safetensors_read(const moco_safetensors *file, int64_t index, v
     const tensor_place *tensor = &file->tensors[index];
     const size_t bytes = (size_t) (tensor->end - tensor->begin);
     const size_t element_size = moco_safetensors_dtype_size(tensor->entry.dtype);
-    MOCO_TRY(read_at(file, values, bytes, file->data_start + tensor->begin));
+    MOCO_TRY(moco_byte_source_read(&file->source, (uint64_t) (file->data_start + tensor->begin), values, bytes));
     moco_safetensors_swap(values, (int64_t) (bytes / element_size), element_size);
     return MOCO_OK;
 }
 
 const char *moco_safetensors_metadata(const moco_safetensors *file, const char *key) {
     return file->metadata == NULL ? NULL : json_string_value(json_object_get(file->metadata, key));
+}
+
+const char *moco_safetensors_metadata_next(const moco_safetensors *file, void **place, const char **value) {
+    json_t *metadata = (json_t *) (uintptr_t) file->metadata; /* only looked at */
+    *place = *place == NULL ? json_object_iter(metadata) : json_object_iter_next(metadata, *place);
+    if (*place == NULL) return NULL;
+    *value = json_string_value(json_object_iter_value(*place));
+    return json_object_iter_key(*place);
 }
 
 #else /* without Jansson */
@@ -370,6 +316,13 @@ moco_status moco_safetensors_read(const moco_safetensors *file, int64_t index, v
 const char *moco_safetensors_metadata(const moco_safetensors *file, const char *key) {
     (void) file;
     (void) key;
+    return NULL;
+}
+
+const char *moco_safetensors_metadata_next(const moco_safetensors *file, void **place, const char **value) {
+    (void) file;
+    (void) place;
+    (void) value;
     return NULL;
 }
 

@@ -546,6 +546,13 @@ static const layout_row rows[] = {
     FIELD(moco_encoder_custom_config, feature_dim, 12),
     FIELD(moco_encoder_custom_config, normalize, 16),
     FIELD(moco_encoder_custom_config, bn_groups, 20),
+    SIZE(moco_weights_tensor, 96),
+    FIELD(moco_weights_tensor, struct_size, 0),
+    FIELD(moco_weights_tensor, rank, 4),
+    FIELD(moco_weights_tensor, name, 8),
+    FIELD(moco_weights_tensor, dtype, 16),
+    FIELD(moco_weights_tensor, elements, 24),
+    FIELD(moco_weights_tensor, dims, 32),
 };
 /* clang-format on */
 #define ROWS (sizeof rows / sizeof rows[0])

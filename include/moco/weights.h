@@ -1,0 +1,67 @@
+/* Weights that other programs saved: safetensors files and their sharded indices, and what torch.save writes, zip or legacy.
+ * Files of torch.save are pickles, that is, programs; here they are only looked at. Whatever is no tensor, number or text is
+ * refused by its name, and nothing of a file is ever executed.
+ *
+ *   moco_encoder_load(encoder, "moco_v2_800ep_pretrain.pth.tar", NULL, &report);
+ *   moco_trainer_import(trainer, "checkpoint_0199.pth.tar", NULL, &report);    official MoCo, to go on with its training
+ */
+#ifndef MOCO_WEIGHTS_H
+#define MOCO_WEIGHTS_H
+
+#include <moco/encoder.h>
+#include <moco/trainer.h>
+
+MOCO_BEGIN_DECLS
+
+/* --- A file's tensors -------------------------------------------------------------------------------------------- */
+
+typedef struct moco_weights moco_weights;
+
+/* What a file is; its content says so, not its name. */
+enum {
+    MOCO_WEIGHTS_SAFETENSORS = 0,
+    MOCO_WEIGHTS_SHARDS = 1, /* an index file, such as model.safetensors.index.json, whose safetensors lie beside it */
+    MOCO_WEIGHTS_TORCH_ZIP = 2,   /* torch.save since PyTorch 1.6 */
+    MOCO_WEIGHTS_TORCH_LEGACY = 3 /* torch.save before */
+};
+
+typedef struct moco_weights_tensor {
+    uint32_t struct_size; /* set by the caller */
+    int32_t rank;         /* 0..8 */
+    const char
+        *name; /* of nested dicts and lists, all keys with dots between them: "state_dict.module.encoder_q.fc.bias";
+                          lives as long as the file is open */
+    const char *dtype; /* as safetensors calls it: "F32", "BF16", "I64" ...; static */
+    int64_t elements;
+    int64_t dims[8];
+} moco_weights_tensor;
+
+/* Opens a file and checks all of its structure; tensors are read when they are asked for, by pread, each straight to where
+ * it goes. Errors: NOT_FOUND, IO, FORMAT (what is wrong), UNSUPPORTED (something that only Python could read, by its
+ * name; big-endian data; compression; safetensors in a build without Jansson), OUT_OF_MEMORY. */
+MOCO_API moco_status moco_weights_open(moco_weights **out, moco_context *context, const char *path);
+MOCO_API void moco_weights_close(moco_weights *weights); /* NULL is a no-op */
+
+MOCO_API int32_t moco_weights_kind(const moco_weights *weights); /* MOCO_WEIGHTS_* */
+/* How many tensors there are; 0 for NULL. */
+MOCO_API int64_t moco_weights_count(const moco_weights *weights);
+/* In the file's order; INVALID_ARGUMENT for an index outside 0 .. count - 1. */
+MOCO_API moco_status moco_weights_info(const moco_weights *weights, int64_t index, moco_weights_tensor *info);
+/* NOT_FOUND for a name that is none. */
+MOCO_API moco_status moco_weights_find(const moco_weights *weights, const char *name, int64_t *index);
+
+/* All values of a tensor in row-major order, whatever its dtype and its strides in the file, as float32[elements]: F64, I32,
+ * I64, U32 and U64 are rounded. Float8 is UNSUPPORTED. */
+MOCO_API moco_status moco_weights_read(const moco_weights *weights, int64_t index, float *values);
+/* The same as int64[elements]; UNSUPPORTED for a floating dtype, FORMAT for a U64 that does not fit. */
+MOCO_API moco_status moco_weights_read_integers(const moco_weights *weights, int64_t index, int64_t *values);
+
+/* What the file says beside tensors: safetensors' metadata, and a pickle's numbers and texts ("epoch", "arch",
+ * "optimizer.param_groups.0.lr") as text. Number `index` of them; NULL, and *value untouched, outside. */
+MOCO_API const char *moco_weights_note(const moco_weights *weights, int64_t index, const char **value);
+/* The value of one; NULL without. */
+MOCO_API const char *moco_weights_find_note(const moco_weights *weights, const char *key);
+
+MOCO_END_DECLS
+
+#endif
