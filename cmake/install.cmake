@@ -31,8 +31,11 @@ install(FILES ${PROJECT_BINARY_DIR}/moco-config.cmake ${PROJECT_BINARY_DIR}/moco
         DESTINATION ${moco_cmake_dir})
 
 # --- pkg-config ---
-# Paths are relative to the .pc file, except where the installer chose absolute ones.
+# Paths are relative to the .pc file, except where the installer chose absolute ones, and except in the system's own places,
+# which nobody moves. With a sysroot, pkgconf prepends it where a path does not have it yet; pkg-config 0.29 always does, also
+# to a relative path, which already has it: from there, as many .. as lead up to the root.
 set(moco_pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+set(moco_pc_root "/../../../../../../../../../../../../../../../..")
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
   set(moco_pc_prefix "${CMAKE_INSTALL_PREFIX}")
 else()
@@ -41,10 +44,15 @@ else()
   set(moco_pc_prefix "\${pcfiledir}/${moco_pc_up}")
 endif()
 foreach(kind LIBDIR INCLUDEDIR)
+  string(TOLOWER ${kind} name)
   if(IS_ABSOLUTE "${CMAKE_INSTALL_${kind}}")
     set(moco_pc_${kind} "${CMAKE_INSTALL_${kind}}")
   else()
     set(moco_pc_${kind} "\${prefix}/${CMAKE_INSTALL_${kind}}")
+  endif()
+  set(moco_pc_${kind}_flag "\${${name}}")
+  if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_${kind}}" AND NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+    string(PREPEND moco_pc_${kind}_flag "${moco_pc_root}")
   endif()
 endforeach()
 # Where there is no shared library, every link is a static one.
@@ -54,6 +62,14 @@ else()
   set(moco_pc_libs " ${moco_static_libs_line}")
 endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/moco.pc.in ${PROJECT_BINARY_DIR}/moco.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/moco.pc DESTINATION ${moco_pc_dir})
+# The prefix is known when it is installed.
+install(CODE "
+  file(READ \"${PROJECT_BINARY_DIR}/moco.pc\" text)
+  if(CMAKE_INSTALL_PREFIX MATCHES \"^/usr(/local)?$\")
+    string(REPLACE [[${moco_pc_root}]] \"\" text \"\${text}\")
+    string(REPLACE [[prefix=${moco_pc_prefix}]] \"prefix=\${CMAKE_INSTALL_PREFIX}\" text \"\${text}\")
+  endif()
+  file(WRITE \"${PROJECT_BINARY_DIR}/to_install/moco.pc\" \"\${text}\")")
+install(FILES ${PROJECT_BINARY_DIR}/to_install/moco.pc DESTINATION ${moco_pc_dir})
 
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/libmoco)

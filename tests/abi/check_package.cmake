@@ -1,5 +1,5 @@
 # The installed package as strangers use it. Parts, each a CTest test: package_install, package_find_package,
-# package_pkg_config, package_add_subdirectory, package_host_settings, package_deb.
+# package_pkg_config, package_sysroot, package_add_subdirectory, package_host_settings, package_deb.
 cmake_minimum_required(VERSION 3.22)
 set(prefix ${WORK_DIR}/moved)
 set(consumer ${SOURCE_DIR}/examples/consume_installed)
@@ -68,6 +68,45 @@ elseif(PART STREQUAL "package_pkg_config")
     run(sh ${consumer}/build_with_pkg_config.sh ${WORK_DIR}/pkg_config_static static)
     message("${output}")
   endif()
+
+elseif(PART STREQUAL "package_sysroot")
+  # pkgconf prepends the sysroot to a path that lacks it, pkg-config 0.29 to every one; with either, its flags must lead to
+  # the headers and the library: of the prefix in a sysroot, and of what was staged there for /usr/local.
+  file(REMOVE_RECURSE ${WORK_DIR}/sysroot)
+  set(ENV{DESTDIR} ${WORK_DIR}/sysroot)
+  run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix /usr/local)
+  unset(ENV{DESTDIR})
+  file(COPY ${prefix}/include ${prefix}/${LIBDIR} DESTINATION ${WORK_DIR}/sysroot/opt/moco)
+  unset(ENV{PKG_CONFIG_PATH})
+  function(expect_files rule flags)
+    string(REGEX MATCHALL "(^| )-[IL][^ ]*" flags "${flags}")
+    list(LENGTH flags count)
+    if(NOT count EQUAL 2)
+      message(FATAL_ERROR "${rule} gives other flags than -I and -L: ${output}")
+    endif()
+    foreach(flag IN LISTS flags)
+      string(REGEX REPLACE "^ *-[IL]" "" folder "${flag}")
+      if(NOT EXISTS ${folder}/moco.h AND NOT EXISTS ${folder}/libmoco.so AND NOT EXISTS ${folder}/libmoco.a)
+        message(FATAL_ERROR "${rule} leads to no file of libmoco's: ${flag}")
+      endif()
+    endforeach()
+  endfunction()
+  foreach(place usr/local opt/moco)
+    set(ENV{PKG_CONFIG_LIBDIR} ${WORK_DIR}/sysroot/${place}/${LIBDIR}/pkgconfig)
+    set(ENV{PKG_CONFIG_SYSROOT_DIR} ${WORK_DIR}/sysroot)
+    run(pkg-config --cflags --libs moco)
+    expect_files("pkg-config with a sysroot, ${place}," "${output}")
+    # The other rule, from the flags without a sysroot; and by the program itself where someone has it.
+    unset(ENV{PKG_CONFIG_SYSROOT_DIR})
+    run(pkg-config --cflags --libs moco)
+    string(REGEX REPLACE "(^| )-([IL])" "\\1-\\2${WORK_DIR}/sysroot" output "${output}")
+    expect_files("the rule of pkg-config 0.29, ${place}," "${output}")
+    if(DEFINED ENV{MOCO_PKG_CONFIG_029})
+      set(ENV{PKG_CONFIG_SYSROOT_DIR} ${WORK_DIR}/sysroot)
+      run($ENV{MOCO_PKG_CONFIG_029} --cflags --libs moco)
+      expect_files("$ENV{MOCO_PKG_CONFIG_029}, ${place}," "${output}")
+    endif()
+  endforeach()
 
 elseif(PART STREQUAL "package_add_subdirectory")
   # Built without optimisation: whether it is found and links is the question, not how fast it is. The host's flags and
