@@ -4,20 +4,7 @@ cmake_minimum_required(VERSION 3.22)
 set(prefix ${WORK_DIR}/moved)
 set(consumer ${SOURCE_DIR}/examples/consume_installed)
 
-function(run)
-  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
-  if(NOT result EQUAL 0)
-    list(JOIN ARGN " " line)
-    message(FATAL_ERROR "${line}\ngave ${result}:\n${output}")
-  endif()
-  set(output "${output}" PARENT_SCOPE)
-endfunction()
-
-function(expect path)
-  if(NOT EXISTS ${path})
-    message(FATAL_ERROR "${path} is missing")
-  endif()
-endfunction()
+include(${CMAKE_CURRENT_LIST_DIR}/package_support.cmake)
 
 set(compilers -DCMAKE_C_COMPILER=${C_COMPILER} -DCMAKE_CXX_COMPILER=${CXX_COMPILER} -G ${GENERATOR})
 

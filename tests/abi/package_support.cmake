@@ -1,0 +1,15 @@
+# What the scripts of the installed package share.
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT result EQUAL 0)
+    list(JOIN ARGN " " line)
+    message(FATAL_ERROR "${line}\ngave ${result}:\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+function(expect path)
+  if(NOT EXISTS ${path})
+    message(FATAL_ERROR "${path} is missing")
+  endif()
+endfunction()
