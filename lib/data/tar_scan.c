@@ -30,7 +30,8 @@ static int32_t leads_out(const char *name) {
 static moco_status add_entry(moco_tar_scan *scan, moco_tar_part *part, moco_tar_entry *entry, int64_t *others) {
     size_t length = moco_tar_simplify_name(entry->name);
     if (leads_out(entry->name)) {
-        if (scan->outside++ == 0) snprintf(scan->outside_name, sizeof scan->outside_name, "%s", entry->name);
+        enum { SHOWN = sizeof scan->outside_name - 1 };
+        if (scan->outside++ == 0) snprintf(scan->outside_name, SHOWN + 1, "%.*s", SHOWN, entry->name);
         return MOCO_OK;
     }
     if (entry->kind == MOCO_TAR_HARD_LINK || entry->kind == MOCO_TAR_SYMLINK) {
