@@ -103,7 +103,7 @@ static void append_header(zoo_bytes *out, const bmp_kind *kind) {
     zoo_append_little_endian(out, 1, 2);
     zoo_append_little_endian(out, (uint64_t) kind->bits, 2);
     zoo_append_little_endian(out, (uint64_t) kind->compression, 4);
-    zoo_append_little_endian(out, 0, 12);
+    zoo_append_repeated(out, 0, 12);
     zoo_append_little_endian(out, kind->flags & FEW_COLOURS ? 4 : 0, 4);
     zoo_append_little_endian(out, 0, 4);
     if (kind->compression == 3) {
