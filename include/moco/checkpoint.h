@@ -27,8 +27,8 @@ MOCO_BEGIN_DECLS
 
 /* Writes the trainer's whole state to `path`, with `count` entries of the caller's own, keys[count] and values[count]
  * (NULL, NULL, 0: none), which moco_file_metadata reads: what a program must know to go on, such as how long its log was.
- * A key is one line of UTF-8 without '=', not "format" and not beginning with "moco.". Memory during the call: a copy of
- * the state, about as large as the file. On failure the file that was there is still there. Errors: INVALID_ARGUMENT, IO,
+ * A key is one line of UTF-8 without '=', not "format" and not beginning with "moco.". Memory during the call:
+ * little where the backend computes in the host's memory, as all of libmoco's do; else a copy of the state. On failure the file that was there is still there. Errors: INVALID_ARGUMENT, IO,
  * OUT_OF_MEMORY. A loader that the caller hands to moco_trainer_run has no entry in the file: its place follows from the
  * step count, and its settings are the caller's affair. */
 MOCO_API moco_status moco_trainer_save(moco_trainer *trainer, const char *path, const char *const *keys,

@@ -82,17 +82,11 @@ typedef struct writing {
     moco_context *context;
     moco_safetensors_entry *entries;
     int64_t *order; /* of the values, as the file has them */
+    const void **values;
     char *settings;
     const char **keys, **texts;
     int64_t metadata_count;
 } writing;
-
-static moco_status fill_value(int64_t index, void *values, void *user) {
-    const writing *work = (const writing *) user;
-    const int64_t at = work->order[index];
-    memcpy(values, moco_snapshot_bytes(work->snapshot, at), work->snapshot->values[at].bytes);
-    return MOCO_OK;
-}
 
 /* Large elements first, so that all are aligned. */
 static moco_status order_values(writing *work) {
@@ -100,13 +94,15 @@ static moco_status order_values(writing *work) {
     const size_t count = (size_t) snapshot->value_count;
     work->entries = (moco_safetensors_entry *) moco_allocate_zeroed(work->context, count, sizeof *work->entries);
     work->order = (int64_t *) moco_allocate_zeroed(work->context, count, sizeof *work->order);
-    if (work->entries == NULL || work->order == NULL) return MOCO_OUT_OF_MEMORY;
+    work->values = (const void **) moco_allocate_zeroed(work->context, count, sizeof *work->values);
+    if (work->entries == NULL || work->order == NULL || work->values == NULL) return MOCO_OUT_OF_MEMORY;
     int64_t placed = 0;
     for (size_t size = 8; size > 0; size /= 2) {
         for (int64_t i = 0; i < snapshot->value_count; ++i) {
             const moco_safetensors_entry *entry = &snapshot->values[i].entry;
             if (moco_safetensors_dtype_size(entry->dtype) != size) continue;
             work->entries[placed] = *entry;
+            work->values[placed] = moco_snapshot_bytes(snapshot, i);
             work->order[placed++] = i;
         }
     }
@@ -169,8 +165,8 @@ static moco_status write_all(writing *work, const char *path) {
     }
     digest_text(digest, checksum);
     MOCO_TRY(write_metadata(work, version, checksum));
-    return moco_safetensors_write(work->context, path, work->entries, snapshot->value_count, work->keys, work->texts,
-                                  work->metadata_count, fill_value, work);
+    return moco_safetensors_write_values(work->context, path, work->entries, work->values, snapshot->value_count,
+                                         work->keys, work->texts, work->metadata_count);
 }
 
 moco_status moco_checkpoint_write(const moco_snapshot *snapshot, const char *path) {
@@ -178,6 +174,7 @@ moco_status moco_checkpoint_write(const moco_snapshot *snapshot, const char *pat
     const moco_status status = write_all(&work, path);
     moco_deallocate(work.context, work.entries);
     moco_deallocate(work.context, work.order);
+    moco_deallocate(work.context, (void *) work.values);
     moco_deallocate(work.context, work.settings);
     moco_deallocate(work.context, (void *) work.keys);
     moco_deallocate(work.context, (void *) work.texts);

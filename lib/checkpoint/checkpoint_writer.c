@@ -81,7 +81,7 @@ moco_status moco_checkpoint_save(moco_checkpoint *checkpoint, moco_trainer *trai
     MOCO_REQUIRE(trainer->context == checkpoint->context,
                  "checkpoint was made from another context than the trainer; both must share one");
     MOCO_TRY(moco_checkpoint_wait(checkpoint));
-    MOCO_TRY(moco_trainer_snapshot(&checkpoint->snapshot, trainer, keys, values, count));
+    MOCO_TRY(moco_trainer_snapshot(&checkpoint->snapshot, trainer, moco_snapshot_capture, keys, values, count));
     checkpoint->path = moco_duplicate_string(checkpoint->context, path);
     if (checkpoint->path == NULL) return MOCO_OUT_OF_MEMORY;
     start(checkpoint);

@@ -16,7 +16,11 @@ void moco_snapshot_init(moco_snapshot *snapshot, moco_context *context) {
 }
 
 void moco_snapshot_clear(moco_snapshot *snapshot) {
-    for (int64_t i = 0; i < snapshot->value_count; ++i) moco_deallocate(snapshot->context, snapshot->values[i].name);
+    for (int64_t i = 0; i < snapshot->value_count; ++i) {
+        const moco_snapshot_value *value = &snapshot->values[i];
+        if (value->borrowed != NULL) moco_buffer_unmap(snapshot->context, value->buffer, value->borrowed);
+        moco_deallocate(snapshot->context, value->name);
+    }
     for (int64_t i = 0; i < snapshot->setting_count; ++i) {
         moco_deallocate(snapshot->context, snapshot->settings[i].name);
         moco_deallocate(snapshot->context, snapshot->settings[i].text);
@@ -98,7 +102,7 @@ const char *moco_snapshot_setting_text(const moco_snapshot *snapshot, const char
 moco_status moco_snapshot_place_values(moco_snapshot *snapshot) {
     size_t used = 0;
     for (int64_t i = 0; i < snapshot->value_count; ++i) {
-        const size_t bytes = snapshot->values[i].bytes;
+        const size_t bytes = snapshot->values[i].borrowed != NULL ? 0 : snapshot->values[i].bytes;
         if (bytes > SIZE_MAX / 2 - used) {
             return moco_fail(MOCO_OUT_OF_MEMORY, "out of memory: the state needs more bytes than can be addressed");
         }
@@ -149,6 +153,27 @@ static moco_status list_tensor(void *self, const char *part, const char *name, c
     return moco_snapshot_add_value(((capture *) self)->snapshot, MOCO_SNAPSHOT_TENSOR, part, name, &shape);
 }
 
+/* What is written to files is little-endian, and is turned round where it lies: elsewhere it must be a copy. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define CAN_BORROW 0
+#else
+#define CAN_BORROW 1
+#endif
+
+static moco_status borrow_tensor(void *self, const char *part, const char *name, const moco_tensor *tensor) {
+    moco_snapshot *snapshot = ((capture *) self)->snapshot;
+    void *address = NULL;
+    MOCO_TRY(list_tensor(self, part, name, tensor));
+    if (!CAN_BORROW || moco_buffer_map(snapshot->context, tensor->buffer, tensor->offset, moco_tensor_bytes(tensor),
+                                       &address) != MOCO_OK) {
+        return MOCO_OK; /* it is copied */
+    }
+    moco_snapshot_value *value = &snapshot->values[snapshot->value_count - 1];
+    value->borrowed = address;
+    value->buffer = tensor->buffer;
+    return MOCO_OK;
+}
+
 static moco_status list_numbers(void *self, const char *part, const char *name, int64_t *values, int64_t count) {
     const moco_safetensors_entry shape = {.dtype = MOCO_SAFETENSORS_I64, .rank = 1, .dims = {count}};
     (void) values;
@@ -168,7 +193,9 @@ static moco_status list_setting(void *self, const char *part, const char *name, 
 static moco_status copy_tensor(void *self, const char *part, const char *name, const moco_tensor *tensor) {
     capture *work = (capture *) self;
     (void) part, (void) name;
-    return moco_tensor_download(work->snapshot->context, tensor, moco_snapshot_bytes(work->snapshot, work->next++));
+    const int64_t index = work->next++;
+    if (work->snapshot->values[index].borrowed != NULL) return MOCO_OK;
+    return moco_tensor_download(work->snapshot->context, tensor, moco_snapshot_bytes(work->snapshot, index));
 }
 
 static moco_status copy_numbers(void *self, const char *part, const char *name, int64_t *values, int64_t count) {
@@ -190,14 +217,23 @@ static moco_status pass_setting(void *self, const char *part, const char *name, 
     return MOCO_OK;
 }
 
-moco_status moco_snapshot_capture(moco_snapshot *snapshot, moco_trainer *trainer) {
-    static const moco_state_ops listing = {list_tensor, list_numbers, list_real, list_setting};
+static moco_status take(moco_snapshot *snapshot, moco_trainer *trainer, const moco_state_ops *listing) {
     static const moco_state_ops copying = {copy_tensor, copy_numbers, copy_real, pass_setting};
     capture work = {.snapshot = snapshot};
-    const moco_state list = {.ops = &listing, .self = &work, .part = ""};
+    const moco_state list = {.ops = listing, .self = &work, .part = ""};
     const moco_state copy = {.ops = &copying, .self = &work, .part = ""};
     moco_snapshot_clear(snapshot);
     MOCO_TRY(moco_trainer_visit(trainer, &list));
     MOCO_TRY(moco_snapshot_place_values(snapshot));
     return moco_trainer_visit(trainer, &copy);
+}
+
+moco_status moco_snapshot_capture(moco_snapshot *snapshot, moco_trainer *trainer) {
+    static const moco_state_ops listing = {list_tensor, list_numbers, list_real, list_setting};
+    return take(snapshot, trainer, &listing);
+}
+
+moco_status moco_snapshot_borrow(moco_snapshot *snapshot, moco_trainer *trainer) {
+    static const moco_state_ops listing = {borrow_tensor, list_numbers, list_real, list_setting};
+    return take(snapshot, trainer, &listing);
 }

@@ -16,7 +16,8 @@
 typedef struct moco_snapshot_value {
     char *name;
     moco_safetensors_entry entry; /* its name is the one above */
-    size_t offset;                /* in the snapshot's bytes */
+    size_t offset;                /* in the snapshot's bytes, unless it is borrowed */
+    void *borrowed, *buffer;      /* the address of the part's own memory, and the buffer that it was mapped from */
     size_t bytes;
     int64_t elements;
 } moco_snapshot_value;
@@ -53,6 +54,8 @@ void moco_snapshot_clear(moco_snapshot *snapshot);
 
 /* Takes the trainer's state, in place of what is there. Memory: about as much as the state. */
 moco_status moco_snapshot_capture(moco_snapshot *snapshot, moco_trainer *trainer);
+/* The same, with tensors that are the trainer's own memory where the backend gives its address: good until the next step. */
+moco_status moco_snapshot_borrow(moco_snapshot *snapshot, moco_trainer *trainer);
 
 /* The shape that a tensor has in a file; without a name. */
 moco_safetensors_entry moco_snapshot_tensor_shape(const moco_tensor *tensor);
@@ -68,7 +71,8 @@ moco_status moco_snapshot_place_values(moco_snapshot *snapshot);
 
 /* Where the value's bytes are. */
 static inline void *moco_snapshot_bytes(const moco_snapshot *snapshot, int64_t index) {
-    return snapshot->bytes + snapshot->values[index].offset;
+    const moco_snapshot_value *value = &snapshot->values[index];
+    return value->borrowed != NULL ? value->borrowed : snapshot->bytes + value->offset;
 }
 
 /* NULL: there is none. */

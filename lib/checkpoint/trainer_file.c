@@ -20,9 +20,10 @@ static moco_status add_run(moco_snapshot *snapshot, const moco_trainer *trainer)
     return moco_snapshot_add_setting(snapshot, MOCO_SNAPSHOT_RUN, "compute_dtype", dtype == NULL ? "" : dtype);
 }
 
-moco_status moco_trainer_snapshot(moco_snapshot *snapshot, moco_trainer *trainer, const char *const *keys,
+moco_status moco_trainer_snapshot(moco_snapshot *snapshot, moco_trainer *trainer,
+                                  moco_status (*take)(moco_snapshot *, moco_trainer *), const char *const *keys,
                                   const char *const *values, int64_t count) {
-    MOCO_TRY(moco_snapshot_capture(snapshot, trainer));
+    MOCO_TRY(take(snapshot, trainer));
     MOCO_TRY(add_run(snapshot, trainer));
     return moco_checkpoint_add_notes(snapshot, keys, values, count);
 }
@@ -33,7 +34,7 @@ moco_status moco_trainer_save(moco_trainer *trainer, const char *path, const cha
     MOCO_REQUIRE_POINTER(path);
     moco_snapshot snapshot;
     moco_snapshot_init(&snapshot, trainer->context);
-    moco_status status = moco_trainer_snapshot(&snapshot, trainer, keys, values, count);
+    moco_status status = moco_trainer_snapshot(&snapshot, trainer, moco_snapshot_borrow, keys, values, count);
     if (status == MOCO_OK) status = moco_checkpoint_write(&snapshot, path);
     moco_snapshot_release(&snapshot);
     return status;

@@ -60,6 +60,12 @@ moco_status moco_safetensors_write(moco_context *context, const char *path, cons
                                    int64_t count, const char *const *keys, const char *const *values,
                                    int64_t metadata_count, moco_safetensors_fill_fn fill, void *user);
 
+/* The same of values that lie in memory, tensor_values[i] those of tensor i, without a copy on the way. */
+moco_status moco_safetensors_write_values(moco_context *context, const char *path,
+                                          const moco_safetensors_entry *entries, const void *const *tensor_values,
+                                          int64_t count, const char *const *keys, const char *const *values,
+                                          int64_t metadata_count);
+
 /* --- Reading --- */
 
 typedef struct moco_safetensors moco_safetensors;

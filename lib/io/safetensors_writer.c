@@ -165,43 +165,66 @@ static moco_status write_header(moco_json_writer *json, const moco_safetensors_e
 
 /* --- File --- */
 
+/* Where the values come from: a function, or memory. */
+typedef struct value_source {
+    moco_safetensors_fill_fn fill;
+    void *user;
+    const void *const *values; /* instead of `fill` */
+} value_source;
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define VALUES_ARE_WRITTEN_AS_THEY_ARE 0
+#else
+#define VALUES_ARE_WRITTEN_AS_THEY_ARE 1
+#endif
+
+static moco_status write_tensor(moco_atomic_file *file, const moco_safetensors_entry *entry, int64_t index,
+                                const value_source *source, void *room) {
+    int64_t elements;
+    size_t bytes;
+    MOCO_TRY(moco_safetensors_entry_size(entry, &elements, &bytes));
+    if (source->values != NULL && VALUES_ARE_WRITTEN_AS_THEY_ARE) {
+        return moco_atomic_file_write(file, source->values[index], bytes);
+    }
+    if (source->values != NULL) {
+        memcpy(room, source->values[index], bytes);
+    } else {
+        MOCO_TRY(source->fill(index, room, source->user));
+    }
+    moco_safetensors_swap(room, elements, moco_safetensors_dtype_size(entry->dtype));
+    return moco_atomic_file_write(file, room, bytes);
+}
+
 static moco_status write_tensors(moco_context *context, moco_atomic_file *file, const moco_safetensors_entry *entries,
-                                 int64_t count, moco_safetensors_fill_fn fill, void *user) {
+                                 int64_t count, const value_source *source) {
     int64_t elements;
     size_t bytes;
     size_t largest = 0;
-    for (int64_t i = 0; i < count; ++i) {
+    const int32_t needs_room = source->values == NULL || !VALUES_ARE_WRITTEN_AS_THEY_ARE;
+    for (int64_t i = 0; i < count && needs_room; ++i) {
         MOCO_TRY(moco_safetensors_entry_size(&entries[i], &elements, &bytes));
         if (bytes > largest) largest = bytes;
     }
-    void *values = moco_allocate(context, largest);
-    if (values == NULL) return MOCO_OUT_OF_MEMORY;
+    void *room = moco_allocate(context, largest);
+    if (room == NULL) return MOCO_OUT_OF_MEMORY;
     moco_status status = MOCO_OK;
-    for (int64_t i = 0; i < count && status == MOCO_OK; ++i) {
-        status = moco_safetensors_entry_size(&entries[i], &elements, &bytes);
-        if (status == MOCO_OK) status = fill(i, values, user);
-        if (status == MOCO_OK) {
-            moco_safetensors_swap(values, elements, moco_safetensors_dtype_size(entries[i].dtype));
-            status = moco_atomic_file_write(file, values, bytes);
-        }
-    }
-    moco_deallocate(context, values);
+    for (int64_t i = 0; i < count && status == MOCO_OK; ++i) status = write_tensor(file, &entries[i], i, source, room);
+    moco_deallocate(context, room);
     return status;
 }
 
 static moco_status write_content(moco_context *context, moco_atomic_file *file, const moco_json_writer *header,
-                                 const moco_safetensors_entry *entries, int64_t count, moco_safetensors_fill_fn fill,
-                                 void *user) {
+                                 const moco_safetensors_entry *entries, int64_t count, const value_source *source) {
     unsigned char length[LENGTH_BYTES];
     for (int i = 0; i < LENGTH_BYTES; ++i) length[i] = (unsigned char) ((uint64_t) header->length >> (8 * i));
     MOCO_TRY(moco_atomic_file_write(file, length, sizeof length));
     MOCO_TRY(moco_atomic_file_write(file, header->text, header->length));
-    return write_tensors(context, file, entries, count, fill, user);
+    return write_tensors(context, file, entries, count, source);
 }
 
-moco_status moco_safetensors_write(moco_context *context, const char *path, const moco_safetensors_entry *entries,
-                                   int64_t count, const char *const *keys, const char *const *values,
-                                   int64_t metadata_count, moco_safetensors_fill_fn fill, void *user) {
+static moco_status write_file(moco_context *context, const char *path, const moco_safetensors_entry *entries,
+                              int64_t count, const char *const *keys, const char *const *values, int64_t metadata_count,
+                              const value_source *source) {
     MOCO_TRY(require_distinct_names(context, entries, count, keys, values, metadata_count));
     moco_json_writer header;
     moco_json_init(&header, context);
@@ -209,11 +232,26 @@ moco_status moco_safetensors_write(moco_context *context, const char *path, cons
     moco_status status;
     MOCO_TRY_GOTO(status, done, write_header(&header, entries, count, keys, values, metadata_count));
     MOCO_TRY_GOTO(status, done, moco_atomic_file_open(&file, context, path));
-    MOCO_TRY_GOTO(status, done, write_content(context, file, &header, entries, count, fill, user));
+    MOCO_TRY_GOTO(status, done, write_content(context, file, &header, entries, count, source));
     status = moco_atomic_file_commit(file);
     file = NULL;
 done:
     moco_atomic_file_discard(file);
     moco_json_release(&header);
     return status;
+}
+
+moco_status moco_safetensors_write(moco_context *context, const char *path, const moco_safetensors_entry *entries,
+                                   int64_t count, const char *const *keys, const char *const *values,
+                                   int64_t metadata_count, moco_safetensors_fill_fn fill, void *user) {
+    const value_source source = {.fill = fill, .user = user};
+    return write_file(context, path, entries, count, keys, values, metadata_count, &source);
+}
+
+moco_status moco_safetensors_write_values(moco_context *context, const char *path,
+                                          const moco_safetensors_entry *entries, const void *const *tensor_values,
+                                          int64_t count, const char *const *keys, const char *const *values,
+                                          int64_t metadata_count) {
+    const value_source source = {.values = tensor_values};
+    return write_file(context, path, entries, count, keys, values, metadata_count, &source);
 }
