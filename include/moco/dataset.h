@@ -22,8 +22,12 @@ typedef struct moco_dataset moco_dataset;
  *                                (0), split (train | test: disjoint nuisance)
  *   "cifar10:DIR", "cifar10-test:DIR"    the binary batches data_batch_1..5.bin, test_batch.bin in DIR
  *   "cifar100:DIR", "cifar100-test:DIR"  train.bin, test.bin in DIR; the fine labels
+ *                        Of these, DIR may be the folder that holds the set's own (cifar-10-batches-bin,
+ *                        cifar-100-binary)
  *   "folder:DIR"         the image files below DIR, at any depth. The folders in DIR are the classes, numbered by their
- *                        sorted names, as torchvision's ImageFolder has them; images in DIR itself have no label
+ *                        sorted names, as torchvision's ImageFolder has them; images in DIR itself have no label. Where
+ *                        they are the splits of a data set, train (or training) with val, valid, validation, test or
+ *                        testing beside it, or alone, DIR/train is taken, with a warning
  *   "filelist:FILE"      a list of image files in its order, in one of the forms below: paths relative to FILE's
  *                        folder; labels all numbers from 0 (-1: none) or all names, numbered by their sorted order, as
  *                        the first one is; none where it is left out. That a file is there shows when it is read; a
@@ -52,16 +56,17 @@ typedef struct moco_dataset moco_dataset;
  *   path                 alone in every line, as it is or in double quotes
  *
  * folder: and tar: leave out hidden files and what is no image, but keep every file called .jpg, .jpeg, .png or .webp,
- * so that a broken one shows. Images are sorted by name, bytewise, folder by folder. Symbolic links are followed in
- * folders; what can't be read is named in the log.
+ * so that a broken one shows. Images are sorted by name, bytewise, folder by folder. Symbolic links are followed;
+ * what can't be read is named in the log.
  *
  * Errors: INVALID_ARGUMENT (unknown kind or key, named), NOT_FOUND or IO (file, named; no image at all), FORMAT (size,
  * label, line of a list, place in a tar). */
 MOCO_API moco_status moco_dataset_open(moco_dataset **out, moco_context *context, const char *description);
 
 /* The test images that belong to the training images of `description`, by the custom of its kind: "cifar10:DIR" and
- * "cifar100:DIR" have the -test kind; "folder:SET/train" has SET/val or, without that, SET/test, and so has
- * "tar:FILE/train"; "synthetic" has its test split, `synthetic_count` images (>= 1) of it. *out is NULL, which is no
+ * "cifar100:DIR" have the -test kind, if its file is there; "folder:SET/train" (or SET/training), and "folder:SET"
+ * where that is a data set's root, have SET/val or, without that, SET/valid, validation, test or testing, and so have
+ * "tar:FILE/train" and "tar:FILE"; "synthetic" has its test split, `synthetic_count` images (>= 1) of it. *out is NULL, which is no
  * failure, where the custom knows none: other folders, lists. Errors: as moco_dataset_open's. */
 MOCO_API moco_status moco_dataset_open_test(moco_dataset **out, moco_context *context, const char *description,
                                             int64_t synthetic_count);
@@ -114,6 +119,10 @@ MOCO_API int64_t moco_dataset_channels(const moco_dataset *dataset);
 MOCO_API int64_t moco_dataset_classes(const moco_dataset *dataset);
 /* "airplane", ... or NULL without names. Lives as long as the dataset. */
 MOCO_API const char *moco_dataset_class_name(const moco_dataset *dataset, int64_t label);
+
+/* The description that the dataset was opened by, with absolute paths, so that it opens the same from any folder; NULL
+ * where it was made of a program's own images. Lives as long as the dataset. Since 0.2. */
+MOCO_API const char *moco_dataset_description(const moco_dataset *dataset);
 
 /* The path of image `index`'s file (in a tar: FILE/NAME), or "image N" where images have no files, with its NUL, into
  * text[capacity]. INVALID_ARGUMENT if it is longer; 8300 bytes are always enough. */

@@ -16,17 +16,28 @@ enum { MAX_PATH = 4096, SIDE = 32, PIXELS = 3 * SIDE * SIDE, MAX_FILES = 5 };
 
 typedef struct cifar_kind {
     const char *files[MAX_FILES + 1];
-    int32_t label_bytes; /* the last of them is the label used */
+    const char *train_file; /* that the set's folder has in any case */
+    const char *folder;     /* as the set unpacks */
+    const char *python[2];  /* a file of the Python version, and its folder */
+    const char *archive;    /* that has the binary version */
+    int32_t label_bytes;    /* the last of them is the label used */
     int32_t classes;
 } cifar_kind;
 
 const char *const moco_cifar_kind_names[MOCO_CIFAR_KINDS] = {"cifar10", "cifar10-test", "cifar100", "cifar100-test"};
 
+#define CIFAR10_PLACES \
+    "data_batch_1.bin", "cifar-10-batches-bin", {"data_batch_1", "cifar-10-batches-py"}, "cifar-10-binary.tar.gz"
+#define CIFAR100_PLACES "train.bin", "cifar-100-binary", {"train", "cifar-100-python"}, "cifar-100-binary.tar.gz"
+
 static const cifar_kind kinds[MOCO_CIFAR_KINDS] = {
-    {{"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"}, 1, 10},
-    {{"test_batch.bin"}, 1, 10},
-    {{"train.bin"}, 2, 100},
-    {{"test.bin"}, 2, 100},
+    {{"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
+     CIFAR10_PLACES,
+     1,
+     10},
+    {{"test_batch.bin"}, CIFAR10_PLACES, 1, 10},
+    {{"train.bin"}, CIFAR100_PLACES, 2, 100},
+    {{"test.bin"}, CIFAR100_PLACES, 2, 100},
 };
 
 static const char *const cifar10_names[10] = {"airplane", "automobile", "bird",  "cat",  "deer",
@@ -99,9 +110,44 @@ static moco_status join_path(char *path, size_t size, const char *folder, const 
     return MOCO_OK;
 }
 
-moco_status moco_cifar_open(moco_dataset **out, moco_context *context, int32_t kind_number, const char *folder) {
-    const cifar_kind *kind = &kinds[kind_number];
+static int32_t has_file(const char *folder, const char *file) {
     char path[MAX_PATH];
+    struct stat info;
+    return join_path(path, sizeof path, folder, file) == MOCO_OK && stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+int32_t moco_cifar_can_train(int32_t kind_number, const char *folder) {
+    const cifar_kind *kind = &kinds[kind_number];
+    char below[MAX_PATH];
+    return has_file(folder, kind->train_file) ||
+           (join_path(below, sizeof below, folder, kind->folder) == MOCO_OK && has_file(below, kind->train_file));
+}
+
+/* `folder`, or the set's own folder in it, into place[MAX_PATH]; NOT_FOUND where it is the Python version's. */
+static moco_status find_set(moco_context *context, const cifar_kind *kind, const char *folder, char *place) {
+    char below[MAX_PATH];
+    MOCO_REQUIRE(strlen(folder) < MAX_PATH, "the folder's path has %zu bytes; that is too long", strlen(folder));
+    memcpy(place, folder, strlen(folder) + 1);
+    if (has_file(folder, kind->train_file) || has_file(folder, kind->files[0])) return MOCO_OK;
+    MOCO_TRY(join_path(below, sizeof below, folder, kind->folder));
+    if (has_file(below, kind->train_file) || has_file(below, kind->files[0])) {
+        moco_log(context, MOCO_LOG_INFO, "%s holds the folder %s, which is taken", folder, kind->folder);
+        memcpy(place, below, strlen(below) + 1);
+        return MOCO_OK;
+    }
+    MOCO_TRY(join_path(below, sizeof below, folder, kind->python[1]));
+    if (!has_file(folder, kind->python[0]) && !has_file(below, kind->python[0])) return MOCO_OK;
+    return moco_fail(
+        MOCO_NOT_FOUND,
+        "%s holds the Python version, whose files are pickles (%s); get the binary version, %s, and give its "
+        "folder, %s",
+        folder, kind->python[0], kind->archive, kind->folder);
+}
+
+moco_status moco_cifar_open(moco_dataset **out, moco_context *context, int32_t kind_number, const char *given) {
+    const cifar_kind *kind = &kinds[kind_number];
+    char path[MAX_PATH], folder[MAX_PATH];
+    MOCO_TRY(find_set(context, kind, given, folder));
     int64_t records[MAX_FILES] = {0}, total = 0;
     for (int32_t i = 0; i < MAX_FILES && kind->files[i] != NULL; ++i) {
         MOCO_TRY(join_path(path, sizeof path, folder, kind->files[i]));

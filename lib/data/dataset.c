@@ -27,6 +27,7 @@ void moco_dataset_destroy(moco_dataset *dataset) {
     moco_context *context = dataset->context;
     dataset->ops->destroy(dataset);
     moco_broken_images_release(&dataset->broken, context);
+    moco_deallocate(context, dataset->description);
     moco_deallocate(context, dataset);
     moco_context_destroy(context);
 }

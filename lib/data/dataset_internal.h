@@ -42,6 +42,7 @@ struct moco_dataset {
     int64_t channels;
     int64_t classes;
     const char *const *class_names; /* NULL without */
+    char *description;              /* see moco_dataset_description; NULL without */
     moco_image_limits limits;       /* of the kinds that decode */
     moco_broken_images broken;      /* found so far, by loaders and evaluations */
 };
@@ -49,6 +50,9 @@ struct moco_dataset {
 /* An empty dataset of one kind, which the kind's constructor then fills; destroying it calls ops->destroy. */
 moco_status moco_dataset_allocate(moco_dataset **out, moco_context *context, const moco_dataset_ops *ops, void *state);
 void moco_dataset_retain(moco_dataset *dataset);
+
+/* Keeps how the dataset was opened: `path` is the part of `description` that is one, or NULL. */
+moco_status moco_dataset_describe(moco_dataset *dataset, const char *description, const char *path);
 
 /* Without a look at the file, where there is one. */
 moco_status moco_dataset_label(const moco_dataset *dataset, int64_t index, int32_t *label);

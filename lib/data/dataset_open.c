@@ -64,6 +64,34 @@ static moco_status require_path(const char *description, const char *rest, const
     return MOCO_OK;
 }
 
+/* Opens by one kind's function; *path is the part of the description that is one, or NULL. */
+static moco_status open_kind(moco_dataset **out, moco_context *context, const char *description,
+                             const moco_image_options *options, const char **path) {
+    for (size_t kind = 0; kind < sizeof image_kinds / sizeof *image_kinds; ++kind) {
+        const char *rest = rest_after(description, image_kinds[kind].name);
+        if (rest == NULL) continue;
+        MOCO_TRY(require_path(description, rest, image_kinds[kind].name, image_kinds[kind].path));
+        *path = rest;
+        return image_kinds[kind].open(out, context, rest, options);
+    }
+    MOCO_REQUIRE(options->index_file == NULL,
+                 "index_file is \"%.200s\", but \"%.200s\" has no index to keep; only folder: and tar: have one",
+                 options->index_file, description);
+    const char *rest = rest_after(description, "synthetic");
+    if (rest != NULL) return moco_synthetic_open(out, context, rest);
+    for (int32_t kind = 0; kind < MOCO_CIFAR_KINDS; ++kind) {
+        rest = rest_after(description, moco_cifar_kind_names[kind]);
+        if (rest == NULL) continue;
+        MOCO_TRY(require_path(description, rest, moco_cifar_kind_names[kind], "DIR"));
+        *path = rest;
+        return moco_cifar_open(out, context, kind, rest);
+    }
+    return moco_fail(MOCO_INVALID_ARGUMENT,
+                     "description is \"%.200s\"; it must be synthetic[:key=value,...], cifar10:DIR, cifar10-test:DIR, "
+                     "cifar100:DIR, cifar100-test:DIR, folder:DIR, filelist:FILE or tar:FILE",
+                     description);
+}
+
 moco_status moco_dataset_open(moco_dataset **out, moco_context *context, const char *description) {
     return moco_dataset_open_with(out, context, description, NULL);
 }
@@ -75,25 +103,21 @@ moco_status moco_dataset_open_with(moco_dataset **out, moco_context *context, co
     MOCO_REQUIRE_POINTER(description);
     moco_image_options options;
     MOCO_TRY(read_options(config, &options));
-    for (size_t kind = 0; kind < sizeof image_kinds / sizeof *image_kinds; ++kind) {
-        const char *rest = rest_after(description, image_kinds[kind].name);
-        if (rest == NULL) continue;
-        MOCO_TRY(require_path(description, rest, image_kinds[kind].name, image_kinds[kind].path));
-        return image_kinds[kind].open(out, context, rest, &options);
+    moco_dataset *dataset = NULL;
+    const char *path = NULL;
+    moco_status status = open_kind(&dataset, context, description, &options, &path);
+    if (status == MOCO_NOT_FOUND && path != NULL && path[0] == '~') {
+        return moco_fail(status,
+                         "%s; a shell puts your home folder in the place of ~ at the beginning of a word only: "
+                         "write %.*s\"$HOME\"/...",
+                         moco_last_error(), (int) (path - description), description);
     }
-    MOCO_REQUIRE(options.index_file == NULL,
-                 "index_file is \"%.200s\", but \"%.200s\" has no index to keep; only folder: and tar: have one",
-                 options.index_file, description);
-    const char *rest = rest_after(description, "synthetic");
-    if (rest != NULL) return moco_synthetic_open(out, context, rest);
-    for (int32_t kind = 0; kind < MOCO_CIFAR_KINDS; ++kind) {
-        rest = rest_after(description, moco_cifar_kind_names[kind]);
-        if (rest == NULL) continue;
-        MOCO_TRY(require_path(description, rest, moco_cifar_kind_names[kind], "DIR"));
-        return moco_cifar_open(out, context, kind, rest);
+    MOCO_TRY(status);
+    status = moco_dataset_describe(dataset, description, path);
+    if (status != MOCO_OK) {
+        moco_dataset_destroy(dataset);
+        return status;
     }
-    return moco_fail(MOCO_INVALID_ARGUMENT,
-                     "description is \"%.200s\"; it must be synthetic[:key=value,...], cifar10:DIR, cifar10-test:DIR, "
-                     "cifar100:DIR, cifar100-test:DIR, folder:DIR, filelist:FILE or tar:FILE",
-                     description);
+    *out = dataset;
+    return MOCO_OK;
 }

@@ -17,6 +17,9 @@ const char *moco_train_split_of(const moco_class_table *folders);
 /* 1 where one of the folders has this name. */
 int32_t moco_has_folder(const moco_class_table *folders, const char *name);
 
+/* The same for a folder of the file system; NULL, too, where it can't be read. */
+const char *moco_train_split_in(const char *folder);
+
 /* Where the last part of `text` (behind the last '/' or ':', without '/' at its end) is a train split: the length of
  * what is before it, else -1. */
 int64_t moco_train_split_at(const char *text);

@@ -3,27 +3,56 @@
 #include <string.h>
 
 #include "data/dataset_internal.h"
+#include "data/dataset_kinds.h"
+#include "data/dataset_splits.h"
 
 static int32_t is_of_kind(const char *description, const char *kind) {
     const size_t length = strlen(kind);
     return strncmp(description, kind, length) == 0 && (description[length] == ':' || description[length] == '\0');
 }
 
-/* SET/train: SET/val or SET/test, where there is one. `text` has room for it. */
-static moco_status open_sibling(moco_dataset **out, moco_context *context, const char *description, char *text,
-                                size_t capacity) {
-    static const char *const names[] = {"val", "test"};
-    static const char train[] = "/train";
-    size_t length = strlen(description);
-    while (length > 0 && description[length - 1] == '/') --length;
-    if (length < strlen(train) || strncmp(description + length - strlen(train), train, strlen(train)) != 0) {
-        return MOCO_OK;
-    }
-    for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
-        snprintf(text, capacity, "%.*s/%s", (int) (length - strlen(train)), description, names[i]);
+/* The first test split that there is of those behind `prefix`, the first `length` bytes of the description. */
+static moco_status open_split(moco_dataset **out, moco_context *context, const char *description, int64_t length,
+                              const char *separator, char *text, size_t capacity) {
+    for (int i = 0; i < MOCO_TEST_SPLITS; ++i) {
+        snprintf(text, capacity, "%.*s%s%s", (int) length, description, separator, moco_test_splits[i]);
         const moco_status status = moco_dataset_open(out, context, text);
         if (status != MOCO_NOT_FOUND) return status;
     }
+    return MOCO_OK;
+}
+
+/* *is_root: the tars have a train split and others beside it. */
+static moco_status look_into_tar(moco_context *context, const char *path, int32_t *is_root) {
+    moco_class_table folders = {.context = context};
+    const moco_status status = moco_tar_list_folders(context, path, &folders);
+    *is_root = status == MOCO_OK && moco_train_split_of(&folders) != NULL;
+    moco_class_table_release(&folders);
+    return status == MOCO_NOT_FOUND ? MOCO_OK : status;
+}
+
+/* Beside SET/train, or in the root of a data set. `text` has room for both. */
+static moco_status open_sibling(moco_dataset **out, moco_context *context, const char *description, const char *path,
+                                char *text, size_t capacity) {
+    const int64_t at = moco_train_split_at(path);
+    const size_t kind = (size_t) (path - description);
+    int32_t is_root = 0;
+    if (at >= 0) return open_split(out, context, description, (int64_t) kind + at, "", text, capacity);
+    if (is_of_kind(description, "folder")) {
+        is_root = moco_train_split_in(path) != NULL;
+    } else if (strstr(path, "::") == NULL) {
+        MOCO_TRY(look_into_tar(context, path, &is_root));
+    }
+    if (!is_root) return MOCO_OK;
+    return open_split(out, context, description, (int64_t) strlen(description), "/", text, capacity);
+}
+
+/* The CIFAR sets come as folders from which the test batch may have been left out. */
+static moco_status open_cifar_test(moco_dataset **out, moco_context *context, const char *description, int32_t kind) {
+    const char *path = strchr(description, ':');
+    const moco_status status = moco_dataset_open(out, context, description);
+    if (status != MOCO_NOT_FOUND || path == NULL || !moco_cifar_can_train(kind, path + 1)) return status;
+    moco_log(context, MOCO_LOG_WARNING, "%s: there are no test images: %s", description, moco_last_error());
     return MOCO_OK;
 }
 
@@ -31,7 +60,8 @@ static moco_status open_test(moco_dataset **out, moco_context *context, const ch
                              int64_t synthetic_count, char *text, size_t capacity) {
     const char *rest = strchr(description, ':');
     if (is_of_kind(description, "folder") || is_of_kind(description, "tar")) {
-        return open_sibling(out, context, description, text, capacity);
+        if (rest == NULL || rest[1] == '\0') return MOCO_OK;
+        return open_sibling(out, context, description, rest + 1, text, capacity);
     }
     if (is_of_kind(description, "synthetic")) {
         const char *separator = rest == NULL ? ":" : rest[1] == '\0' ? "" : ",";
@@ -39,6 +69,7 @@ static moco_status open_test(moco_dataset **out, moco_context *context, const ch
     } else if (is_of_kind(description, "cifar10") || is_of_kind(description, "cifar100")) {
         const int length = (int) (rest == NULL ? strlen(description) : (size_t) (rest - description));
         snprintf(text, capacity, "%.*s-test%s", length, description, rest == NULL ? "" : rest);
+        return open_cifar_test(out, context, text, is_of_kind(description, "cifar10") ? 0 : 2);
     } else {
         return MOCO_OK;
     }

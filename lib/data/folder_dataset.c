@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "data/dataset_kinds.h"
+#include "data/dataset_splits.h"
 #include "data/file_bytes.h"
 #include "data/folder_scan.h"
 
@@ -41,8 +42,8 @@ static moco_status make_index(moco_context *context, int descriptor, const char 
     return status;
 }
 
-moco_status moco_folder_open(moco_dataset **out, moco_context *context, const char *folder,
-                             const moco_image_options *options) {
+static moco_status open_folder(moco_dataset **out, moco_context *context, const char *folder,
+                               const moco_image_options *options) {
     char place[MOCO_MAX_NAME];
     size_t length = strlen(folder);
     while (length > 1 && folder[length - 1] == '/') --length;
@@ -70,5 +71,23 @@ moco_status moco_folder_open(moco_dataset **out, moco_context *context, const ch
         moco_image_index_release(context, &index);
         close(descriptor);
     }
+    return status;
+}
+
+/* Of the root of a data set only the train split. */
+moco_status moco_folder_open(moco_dataset **out, moco_context *context, const char *folder,
+                             const moco_image_options *options) {
+    const char *split = moco_train_split_in(folder);
+    if (split == NULL) return open_folder(out, context, folder, options);
+    const size_t length = strlen(folder), capacity = length + strlen(split) + 2;
+    char *inner = (char *) moco_allocate(context, capacity);
+    if (inner == NULL) return MOCO_OUT_OF_MEMORY;
+    snprintf(inner, capacity, "%s%s%s", folder, folder[length - 1] == '/' ? "" : "/", split);
+    moco_log(context, MOCO_LOG_WARNING,
+             "%s is the root of a data set with a train and a test split: its folder %s is taken, and no split is a "
+             "class",
+             folder, split);
+    const moco_status status = open_folder(out, context, inner, options);
+    moco_deallocate(context, inner);
     return status;
 }

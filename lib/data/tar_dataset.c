@@ -57,8 +57,8 @@ static moco_status refuse_empty(const tar_set *set, const moco_tar_scan *scan) {
                          set->shown, (long long) scan->outside, scan->outside_name);
     }
     const char *inner = set->places.items[0].inner;
-    return moco_fail(MOCO_NOT_FOUND, "%s holds no image (JPEG, PNG or WebP)%s%s", set->places.items[0].path,
-                     inner[0] == '\0' ? "" : " in the folder ", inner);
+    return moco_fail(MOCO_NOT_FOUND, "%s holds no image (JPEG, PNG, WebP, TIFF, BMP, PBM, PGM or PPM)%s%s",
+                     set->places.items[0].path, inner[0] == '\0' ? "" : " in the folder ", inner);
 }
 
 /* Of the root of a data set only the train split. */

@@ -137,7 +137,7 @@ static void test_part_of_a_tar(void **state) {
     moco_dataset_destroy(dataset);
     dataset = NULL;
     assert_refuses(open_tar(&dataset, "/none"), MOCO_NOT_FOUND,
-                   "x.tar holds no image (JPEG, PNG or WebP) in the folder none/");
+                   "x.tar holds no image (JPEG, PNG, WebP, TIFF, BMP, PBM, PGM or PPM) in the folder none/");
     assert_refuses(open_tar(&dataset, "y"), MOCO_NOT_FOUND, "x.tary: No such file");
     assert_null(dataset);
 }
