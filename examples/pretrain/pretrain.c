@@ -351,6 +351,9 @@ int main(int argc, char **argv) {
     run_state run = {.options = &options,
                      .done = {.untrained_top1 = -1, .pixels_top1 = -1, .last_top1 = -1, .best_top1 = -1}};
     make_parts(&run.parts, &options);
+    /* By absolute paths, so that files of this run find their data from any folder. */
+    options.data = moco_dataset_description(run.parts.data.train);
+    if (options.test_data != NULL) options.test_data = moco_dataset_description(run.parts.data.test);
     catch_signals(run.parts.trainer);
     const int metrics = open_run_folder(options.out, how);
     int64_t total = options.epochs * moco_loader_batches_per_epoch(run.parts.loader);

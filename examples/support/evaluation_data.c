@@ -3,14 +3,23 @@
 #include "support/example_support.h"
 #include "support/option_names.h"
 
+/* What a file says of its data may be of another time, or another machine. */
+static void check_data(moco_status status, data_source source, const char *option) {
+    if (status == MOCO_NOT_FOUND && source.from[0] != '-') {
+        stop("%s\n%s is %s; give %s if the images are elsewhere now", moco_last_error(), source.from,
+             source.description, option);
+    }
+    check_choice(status);
+}
+
 void open_data(evaluation_data *data, moco_context *context, data_source train, data_source test, int64_t test_count) {
     data->train = NULL;
     data->test = NULL;
     name_option("description", train.from);
-    check_choice(moco_dataset_open(&data->train, context, train.description));
+    check_data(moco_dataset_open(&data->train, context, train.description), train, "--data");
     if (test.description != NULL) {
         name_option("description", test.from);
-        check_choice(moco_dataset_open(&data->test, context, test.description));
+        check_data(moco_dataset_open(&data->test, context, test.description), test, "--test-data");
     } else {
         name_option("count", "--test-count");
         check_choice(moco_dataset_open_test(&data->test, context, train.description, test_count));
