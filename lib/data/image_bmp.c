@@ -208,7 +208,7 @@ static moco_status draw_runs(const moco_image_job *job, const bmp_layout *layout
 static uint8_t scaled(uint32_t pixel, uint32_t mask) {
     if (mask == 0) return 255; /* no alpha */
     const uint32_t lowest = mask & (0u - mask), most = mask / lowest, value = (pixel & mask) / lowest;
-    return most == 255 ? (uint8_t) value : (uint8_t) ((uint64_t) value * 255 / most); /* rounded down as Pillow does */
+    return (uint8_t) (most == 255 ? value : (uint64_t) value * 255 / most); /* rounded down as Pillow does */
 }
 
 static void colour_by_palette(const bmp_layout *layout, const uint8_t *palette, uint32_t colour, uint8_t *to) {

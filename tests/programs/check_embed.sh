@@ -3,6 +3,7 @@
 # shellcheck disable=SC2086
 expect 0 "$bin/pretrain" $quick --out "$work/run"
 encoder=$work/run/encoder.safetensors
+reads_encoders "$encoder"
 
 expect 0 "$bin/embed" "$encoder" --count 8 --out "$work/some.npy"
 said "classes.json: the 10 classes' names, by label"

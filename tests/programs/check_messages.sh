@@ -92,6 +92,7 @@ fi
 # shellcheck disable=SC2086
 expect 0 "$bin/pretrain" $quick --out "$work/run"
 encoder=$work/run/encoder.safetensors
+reads_encoders "$encoder"
 about --data knn_eval "$encoder" --data foo
 about --test-data knn_eval "$encoder" --test-data foo
 about --augment knn_eval "$encoder" --augment foo

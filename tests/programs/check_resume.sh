@@ -30,6 +30,7 @@ start_until() {
 
 # shellcheck disable=SC2086
 expect 0 "$bin/pretrain" $small --out "$work/whole"
+reads_encoders "$work/whole/encoder.safetensors"
 lines "$work/whole" >"$work/whole.lines"
 [ "$(steps "$work/whole")" = 60 ] || fail "60 steps were to be made"
 grep -q '"knn_top1"' "$work/whole.lines" || fail "no kNN was measured"
