@@ -202,8 +202,9 @@ MOCO_API moco_status moco_encoder_set_batches_tracked(moco_encoder *encoder, int
 MOCO_API moco_status moco_encoder_save(const moco_encoder *encoder, const char *path, const char *const *keys,
                                        const char *const *values, int64_t count);
 
-/* Makes an encoder from a file that moco_encoder_save wrote. Errors: IO, FORMAT, NOT_FOUND (a tensor is missing,
- * named), UNSUPPORTED (built without Jansson: MOCO_WITH_JANSSON). */
+/* Makes an encoder from a file that moco_encoder_save wrote. Errors: IO, FORMAT, NOT_FOUND (a tensor is missing, named),
+ * UNSUPPORTED (built without Jansson: MOCO_WITH_JANSSON). <moco/weights.h> has more: files without a configuration, other
+ * programs' files, and loading into an encoder that exists. */
 MOCO_API moco_status moco_encoder_open(moco_encoder **out, moco_context *context, const char *path);
 
 /* Reads one metadata entry of a safetensors file into `value` of `capacity` bytes, NUL-terminated; `length` (may be

@@ -11,7 +11,8 @@
  *   queue-start     MOCO_QUEUE_START_*       output          MOCO_OUTPUT_*
  *   queue-storage   MOCO_QUEUE_STORAGE_*     optimizer       MOCO_OPTIMIZER_*
  *   knn-stage       MOCO_KNN_STAGE_*         export          MOCO_EXPORT_*
- *   weights         MOCO_WEIGHTS_*
+ *   weights         MOCO_WEIGHTS_*           load            MOCO_LOAD_*
+ *   may-miss        MOCO_MAY_MISS_*          load-item       MOCO_ITEM_*
  * (1) LEARNABLE and BUFFER; the flags MOCO_PARAMETER_VECTOR, NO_DECAY and FROZEN have no names.
  * A value's name is its constant's without the prefix, in lower case, words joined by hyphens: MOCO_HEAD_MLP is the
  * head "mlp", MOCO_COMPUTE_BF16_REQUIRED the compute "bf16-required". The values of a kind are 0, 1, ... without gaps.

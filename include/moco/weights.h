@@ -62,6 +62,70 @@ MOCO_API const char *moco_weights_note(const moco_weights *weights, int64_t inde
 /* The value of one; NULL without. */
 MOCO_API const char *moco_weights_find_note(const moco_weights *weights, const char *key);
 
+/* --- Into an encoder --------------------------------------------------------------------------------------------- */
+
+enum {
+    MOCO_LOAD_ALL = 0,
+    MOCO_LOAD_BACKBONE = 1 /* without the head (fc.*), which stays as it is; a caller's own network has none */
+};
+
+/* Which of the encoder's parameters a file may lack; they keep their values. */
+enum {
+    MOCO_MAY_MISS_HEAD = 0,    /* the head's alone: of a supervised network, or one of another method */
+    MOCO_MAY_MISS_NOTHING = 1, /* nor BatchNorm's num_batches_tracked */
+    MOCO_MAY_MISS_ANYTHING = 2 /* all but one */
+};
+
+enum { MOCO_ITEM_LOADED = 0, MOCO_ITEM_MISSING = 1, MOCO_ITEM_UNEXPECTED = 2 };
+
+/* Told of each tensor before anything is written: `what` is MOCO_ITEM_*. `in_file` is NULL for a missing one, `parameter`
+ * for an unexpected one. */
+typedef void (*moco_load_item_fn)(int32_t what, const char *in_file, const char *parameter, void *user);
+
+typedef struct moco_load_options {
+    uint32_t struct_size;
+    int32_t parts;    /* MOCO_LOAD_*; default ALL */
+    int32_t may_miss; /* MOCO_MAY_MISS_*; default HEAD */
+    int32_t reserved;
+    /* What stands before the parameters' names in the file, its last dot included; "" is nothing. NULL (default): what
+     * fits most parameters, such as "state_dict.module.encoder_q." or "model."; of several that fit alike, the query or
+     * student network before the momentum, teacher or averaged one. */
+    const char *prefix;
+    moco_load_item_fn on_item; /* default NULL */
+    void *user;
+} moco_load_options;
+
+typedef struct moco_load_report {
+    uint32_t struct_size; /* set by the caller */
+    int32_t kind;         /* of the file, MOCO_WEIGHTS_* */
+    int64_t loaded;       /* parameters and buffers that the file has */
+    int64_t missing;      /* that it lacks: they kept their values */
+    int64_t
+        unexpected; /* tensors of the file below the prefix that are no parameter; num_batches_tracked not counted */
+    int64_t
+        batches_tracked; /* the encoder's from now on: the file's largest; -1: it has none, and the encoder keeps its */
+    char prefix[256];    /* that was taken; cut where it is longer */
+} moco_load_report;
+
+MOCO_API moco_status moco_load_options_init(moco_load_options *options, uint32_t struct_size);
+
+/* Reads the weights of any file that moco_weights_open opens into an encoder, built-in or a caller's own, by name: official
+ * MoCo v1 and v2, v3's ResNets, torchvision, timm, moco_encoder_save's own, and whatever else has torchvision's names below
+ * some prefix. The head may also be called head.*, projector.*, projection_head.* or projection_head.layers.*. Values are
+ * converted to float32. `options` NULL means the defaults; `report` may be NULL.
+ *
+ * All is checked before anything is written, and on failure the encoder is as before: NOT_FOUND (nothing fits, or a
+ * parameter is missing that must not be, named), FORMAT (a shape differs, both named; a value is not finite), and those of
+ * moco_weights_open. Memory during the call: a copy of the parameters. */
+MOCO_API moco_status moco_encoder_load(moco_encoder *encoder, const char *path, const moco_load_options *options,
+                                       moco_load_report *report);
+
+/* moco_encoder_open for any file: makes an encoder by `config` and loads the file into it; by the file's own metadata where
+ * `config` is NULL. What may be missing then keeps its starting value, from the configuration's seed. */
+MOCO_API moco_status moco_encoder_open_as(moco_encoder **out, moco_context *context, const char *path,
+                                          const moco_encoder_config *config, const moco_load_options *options,
+                                          moco_load_report *report);
+
 MOCO_END_DECLS
 
 #endif

@@ -69,6 +69,13 @@ static const char *const weights_kind[] = {
     [MOCO_WEIGHTS_SAFETENSORS] = "safetensors", [MOCO_WEIGHTS_SHARDS] = "shards",
     [MOCO_WEIGHTS_TORCH_ZIP] = "torch-zip", [MOCO_WEIGHTS_TORCH_LEGACY] = "torch-legacy",
 };
+static const char *const load[] = {[MOCO_LOAD_ALL] = "all", [MOCO_LOAD_BACKBONE] = "backbone"};
+static const char *const may_miss[] = {
+    [MOCO_MAY_MISS_HEAD] = "head", [MOCO_MAY_MISS_NOTHING] = "nothing", [MOCO_MAY_MISS_ANYTHING] = "anything",
+};
+static const char *const load_item[] = {
+    [MOCO_ITEM_LOADED] = "loaded", [MOCO_ITEM_MISSING] = "missing", [MOCO_ITEM_UNEXPECTED] = "unexpected",
+};
 /* clang-format on */
 
 typedef struct enum_kind {
@@ -101,6 +108,9 @@ static const enum_kind kinds[] = {
     KIND("knn-stage", knn_stage),
     KIND("export", export_kind),
     KIND("weights", weights_kind),
+    KIND("load", load),
+    KIND("may-miss", may_miss),
+    KIND("load-item", load_item),
 #undef KIND
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };

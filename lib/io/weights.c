@@ -117,17 +117,14 @@ moco_status moco_weights_info(const moco_weights *weights, int64_t index, moco_w
     return moco_output_write(info, &values, sizeof values, OLDEST_INFO, "moco_weights_tensor");
 }
 
-moco_status moco_weights_find(const moco_weights *weights, const char *name, int64_t *index) {
-    MOCO_REQUIRE_POINTER(weights);
-    MOCO_REQUIRE_POINTER(name);
-    MOCO_REQUIRE_POINTER(index);
+int32_t moco_weights_lookup(const moco_weights *weights, const char *name, int64_t *index) {
     int64_t low = 0;
     for (int64_t high = weights->count; low < high;) {
         const int64_t middle = low + (high - low) / 2;
         const int order = strcmp(weights->sorted[middle].key, name);
         if (order == 0) {
             *index = (const moco_weights_item *) (const void *) weights->sorted[middle].value - weights->items;
-            return MOCO_OK;
+            return 1;
         }
         if (order < 0) {
             low = middle + 1;
@@ -135,6 +132,14 @@ moco_status moco_weights_find(const moco_weights *weights, const char *name, int
             high = middle;
         }
     }
+    return 0;
+}
+
+moco_status moco_weights_find(const moco_weights *weights, const char *name, int64_t *index) {
+    MOCO_REQUIRE_POINTER(weights);
+    MOCO_REQUIRE_POINTER(name);
+    MOCO_REQUIRE_POINTER(index);
+    if (moco_weights_lookup(weights, name, index)) return MOCO_OK;
     return moco_fail(MOCO_NOT_FOUND, "%s has no tensor \"%s\"", weights->path, name);
 }
 

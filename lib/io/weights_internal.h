@@ -53,6 +53,9 @@ moco_status moco_weights_add(moco_weights *weights, moco_weights_item **item);
 moco_status moco_weights_add_note(moco_weights *weights, const char *key, const char *value);
 void moco_weights_release(moco_weights *weights);
 
+/* moco_weights_find without a sentence for a name that is none: 0. */
+int32_t moco_weights_lookup(const moco_weights *weights, const char *name, int64_t *index);
+
 /* Lists all tensors, numbers and texts of the torch file's tree. */
 moco_status moco_weights_list_tree(moco_weights *weights);
 /* Opens the safetensors that an index file names, and lists their tensors. */

@@ -553,6 +553,22 @@ static const layout_row rows[] = {
     FIELD(moco_weights_tensor, dtype, 16),
     FIELD(moco_weights_tensor, elements, 24),
     FIELD(moco_weights_tensor, dims, 32),
+    SIZE(moco_load_options, 40),
+    FIELD(moco_load_options, struct_size, 0),
+    FIELD(moco_load_options, parts, 4),
+    FIELD(moco_load_options, may_miss, 8),
+    FIELD(moco_load_options, reserved, 12),
+    FIELD(moco_load_options, prefix, 16),
+    FIELD(moco_load_options, on_item, 24),
+    FIELD(moco_load_options, user, 32),
+    SIZE(moco_load_report, 296),
+    FIELD(moco_load_report, struct_size, 0),
+    FIELD(moco_load_report, kind, 4),
+    FIELD(moco_load_report, loaded, 8),
+    FIELD(moco_load_report, missing, 16),
+    FIELD(moco_load_report, unexpected, 24),
+    FIELD(moco_load_report, batches_tracked, 32),
+    FIELD(moco_load_report, prefix, 40),
 };
 /* clang-format on */
 #define ROWS (sizeof rows / sizeof rows[0])
