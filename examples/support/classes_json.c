@@ -1,7 +1,6 @@
 #include "support/classes_json.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,7 +21,7 @@ static int utf8_length(const unsigned char *at) {
     return length;
 }
 
-static void put_string(FILE *file, const char *text) {
+void put_json_string(FILE *file, const char *text) {
     fputc('"', file);
     for (const unsigned char *at = (const unsigned char *) text; *at != '\0';) {
         const int length = utf8_length(at);
@@ -49,7 +48,7 @@ int64_t write_class_names(const char *path, const moco_dataset *dataset) {
     if (file == NULL) stop("cannot write %s: %s", path, strerror(errno));
     for (int64_t i = 0; i < classes; ++i) {
         fputs(i == 0 ? "[" : ",\n ", file);
-        put_string(file, moco_dataset_class_name(dataset, i));
+        put_json_string(file, moco_dataset_class_name(dataset, i));
     }
     fputs("]\n", file);
     const int failed = ferror(file);

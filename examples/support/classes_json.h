@@ -3,6 +3,10 @@
 #define MOCO_EXAMPLE_CLASSES_JSON_H
 
 #include <moco/dataset.h>
+#include <stdio.h>
+
+/* `text` as a JSON string. Bytes that are no UTF-8 are written as Python's surrogateescape has them. */
+void put_json_string(FILE *file, const char *text);
 
 /* Writes the names of the classes as a JSON array of strings, label 0 first; returns how many. Bytes that are no UTF-8 are
  * written as Python's surrogateescape has them, so that os.fsencode gives them back. Where the dataset has no names, there

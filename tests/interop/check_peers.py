@@ -197,7 +197,7 @@ def main():
     parser.add_argument("architectures", nargs="*")
     parser.add_argument("--embeddings", type=pathlib.Path, help="a folder of embed's *.faiss, each beside its .npy")
     arguments = parser.parse_args()
-    for name, *settings in NETWORKS:
+    for name, *settings in [] if arguments.architectures == ["none"] else NETWORKS:
         if arguments.architectures and name not in arguments.architectures:
             continue
         network = " ".join([name, *settings])
