@@ -861,6 +861,7 @@ typedef struct moco_layer_info {
     int32_t backward_needs_y;
     int32_t accumulates_inputs;
     int32_t works_in_place;
+    uint64_t kept_bytes;
 } moco_layer_info;
 typedef struct moco_layer_args {
     uint32_t struct_size;
