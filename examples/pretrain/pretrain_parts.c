@@ -75,6 +75,35 @@ static void add_number(metadata *entries, const char *key, double value) {
     add_text(entries, key, text);
 }
 
+/* The names of the classes by label, to be freed; NULL where the images have none. */
+static const char **list_class_names(const moco_dataset *dataset, int32_t *count) {
+    const int64_t classes = moco_dataset_classes(dataset);
+    *count = 0;
+    if (classes == 0 || classes > INT32_MAX || moco_dataset_class_name(dataset, 0) == NULL) return NULL;
+    const char **names = (const char **) allocate((size_t) classes, sizeof *names);
+    for (int64_t i = 0; i < classes; ++i) names[i] = moco_dataset_class_name(dataset, i);
+    *count = (int32_t) classes;
+    return names;
+}
+
+/* The whole encoder, with what belongs to it beside the weights: its view and the names of the classes. */
+static moco_status write_encoder(const pretrain_parts *parts, const char *path, const metadata *entries) {
+    moco_augment_config view = {.struct_size = sizeof view};
+    moco_export_config config;
+    check(moco_augment_read_config(parts->augment, &view));
+    check(moco_export_config_init(&config, sizeof config));
+    config.with_head = 1;
+    config.augment = &view;
+    const char **names = list_class_names(parts->data.train, &config.class_count);
+    config.class_names = names;
+    config.keys = entries->keys;
+    config.values = entries->values;
+    config.entry_count = entries->count;
+    const moco_status status = moco_encoder_export(parts->encoder, path, &config);
+    free((void *) names);
+    return status;
+}
+
 moco_status save_encoder(const pretrain_parts *parts, const pretrain_options *options, double knn_top1) {
     char path[4096];
     if (snprintf(path, sizeof path, "%s/encoder.safetensors", options->out) >= (int) sizeof path) {
@@ -98,5 +127,5 @@ moco_status save_encoder(const pretrain_parts *parts, const pretrain_options *op
     add_number(&entries, "pretrain.lr", moco_recipe_schedule(settings)->base);
     add_number(&entries, "pretrain.seed", (double) moco_recipe_encoder(settings)->seed);
     if (knn_top1 >= 0) add_number(&entries, "pretrain.knn_top1", knn_top1);
-    return moco_encoder_save(parts->encoder, path, entries.keys, entries.values, entries.count);
+    return write_encoder(parts, path, &entries);
 }

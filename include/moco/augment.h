@@ -81,6 +81,10 @@ MOCO_API moco_status moco_augment_config_init(moco_augment_config *config, uint3
 MOCO_API moco_status moco_augment_create(moco_augment **out, moco_context *context, const moco_augment_config *config);
 MOCO_API void moco_augment_destroy(moco_augment *augment);
 
+/* Its settings, in a struct whose struct_size the caller has set: what belongs to the model that is trained with it, such as
+ * mean and std, for moco_export_config.augment. Since 0.2. */
+MOCO_API moco_status moco_augment_read_config(const moco_augment *augment, moco_augment_config *config);
+
 MOCO_API int32_t moco_augment_height(const moco_augment *augment);
 MOCO_API int32_t moco_augment_width(const moco_augment *augment);
 

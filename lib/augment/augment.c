@@ -1,5 +1,6 @@
 #include "augment/augment_internal.h"
 #include "augment/augment_recipes.h"
+#include "core/config.h"
 
 moco_status moco_augment_create(moco_augment **out, moco_context *context, const moco_augment_config *config) {
     MOCO_REQUIRE_POINTER(out);
@@ -34,6 +35,12 @@ moco_context *moco_augment_context(const moco_augment *augment) {
 void moco_augment_scratch_release(const moco_augment *augment, moco_augment_scratch *scratch) {
     moco_deallocate(augment->context, scratch->memory);
     *scratch = (moco_augment_scratch){0};
+}
+
+moco_status moco_augment_read_config(const moco_augment *augment, moco_augment_config *config) {
+    MOCO_REQUIRE_POINTER(augment);
+    return moco_output_write(config, &augment->config, sizeof augment->config, MOCO_AUGMENT_OLDEST_SIZE,
+                             "moco_augment_config");
 }
 
 int32_t moco_augment_height(const moco_augment *augment) {

@@ -8,7 +8,6 @@
 
 #define MAX_SIDE 16384
 /* The struct of the first release, which ended there. */
-#define OLDEST_SIZE offsetof(moco_augment_config, solarize_p)
 
 #define IMAGENET_MEAN \
     { 0.485, 0.456, 0.406 }
@@ -72,7 +71,7 @@ static moco_status require_recipe(int32_t recipe) {
 
 moco_status moco_augment_config_init(moco_augment_config *config, uint32_t struct_size, int32_t recipe) {
     MOCO_TRY(require_recipe(recipe));
-    return moco_config_init(config, struct_size, &recipes[recipe], sizeof recipes[0], OLDEST_SIZE,
+    return moco_config_init(config, struct_size, &recipes[recipe], sizeof recipes[0], MOCO_AUGMENT_OLDEST_SIZE,
                             "moco_augment_config");
 }
 
@@ -157,10 +156,10 @@ static moco_status check_config(const moco_augment_config *c) {
 moco_status moco_augment_config_resolve(const moco_augment_config *config, moco_augment_config *out) {
     moco_augment_config wanted = recipes[MOCO_AUGMENT_V2];
     /* Twice: what an older struct lacks gets the values of its own recipe. */
-    MOCO_TRY(moco_config_read(&wanted, config, sizeof wanted, OLDEST_SIZE, "moco_augment_config"));
+    MOCO_TRY(moco_config_read(&wanted, config, sizeof wanted, MOCO_AUGMENT_OLDEST_SIZE, "moco_augment_config"));
     MOCO_TRY(require_recipe(wanted.recipe));
     wanted = recipes[wanted.recipe];
-    MOCO_TRY(moco_config_read(&wanted, config, sizeof wanted, OLDEST_SIZE, "moco_augment_config"));
+    MOCO_TRY(moco_config_read(&wanted, config, sizeof wanted, MOCO_AUGMENT_OLDEST_SIZE, "moco_augment_config"));
     MOCO_TRY(check_config(&wanted));
     *out = wanted;
     return MOCO_OK;

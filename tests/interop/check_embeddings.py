@@ -77,6 +77,10 @@ def main():
         run(pretrain, "--data", f"folder:{folder / 'images'}", "--recipe", "quick:arch=cifar_resnet8,workers=0,size=16", "--queue-size", "32",
             "--batch-size", "8", "--epochs", "1", "--max-steps", "2", "--out", str(folder / "run"))
         encoder = str(folder / "run" / "encoder.safetensors")
+        header = (folder / "run" / "encoder.safetensors").read_bytes()
+        metadata = json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])["__metadata__"]
+        assert json.loads(metadata["moco.class_names"]) == CLASSES
+        assert metadata["moco.view.height"] == "16" and metadata["moco.view.std"] == "0.2023/0.1994/0.201"
         for name in ("npy", "csv", "jsonl", "faiss", "faiss-l2", "projector"):
             run(embed, encoder, "--format", name, "--out", str(folder / name))
         rows, labels = np.load(folder / "npy"), np.load(folder / "npy.labels.npy")

@@ -193,7 +193,7 @@ def check_faiss(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("program", type=pathlib.Path)
+    parser.add_argument("program", type=lambda text: pathlib.Path(text).resolve())
     parser.add_argument("architectures", nargs="*")
     parser.add_argument("--embeddings", type=pathlib.Path, help="a folder of embed's *.faiss, each beside its .npy")
     arguments = parser.parse_args()

@@ -329,11 +329,33 @@ static void test_refusals(void **state) {
     assert_int_equal(moco_augment_width(NULL), 0);
 }
 
+/* Its settings come back, into a struct of an older program as far as that knows them. */
+static void test_settings_come_back(void **state) {
+    (void) state;
+    moco_augment_config c = recipe(MOCO_AUGMENT_V3);
+    c.height = 48;
+    c.mean[1] = 0.25;
+    c.interpolation = MOCO_INTERPOLATION_BICUBIC;
+    moco_augment *augment = create(&c);
+    moco_augment_config read = {.struct_size = sizeof read};
+    assert_int_equal(moco_augment_read_config(augment, &read), MOCO_OK);
+    assert_memory_equal(&read, &c, sizeof c);
+    moco_augment_config older = {.struct_size = (uint32_t) offsetof(moco_augment_config, solarize_p),
+                                 .interpolation = 77};
+    assert_int_equal(moco_augment_read_config(augment, &older), MOCO_OK);
+    assert_true(older.height == 48 && older.mean[1] == 0.25 && older.interpolation == 77);
+    assert_fails(moco_augment_read_config(NULL, &read), MOCO_INVALID_ARGUMENT, "augment is NULL");
+    assert_fails(moco_augment_read_config(augment, NULL), MOCO_INVALID_ARGUMENT, "NULL");
+    moco_augment_destroy(augment);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recipes),       cmocka_unit_test(test_older_struct),  cmocka_unit_test(test_custom_order),
-        cmocka_unit_test(test_identity),      cmocka_unit_test(test_normalization), cmocka_unit_test(test_determinism),
-        cmocka_unit_test(test_bicubic_range), cmocka_unit_test(test_sizes),         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_recipes),       cmocka_unit_test(test_older_struct),
+        cmocka_unit_test(test_custom_order),  cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_normalization), cmocka_unit_test(test_determinism),
+        cmocka_unit_test(test_bicubic_range), cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_settings_come_back),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,10 @@
+/* What a file of weights is and holds, for convert. */
+#ifndef MOCO_EXAMPLE_INSPECT_H
+#define MOCO_EXAMPLE_INSPECT_H
+
+#include <moco.h>
+
+/* Prints kind, content, notes and tensors of a file. Stops with the reason where it is none that can be read. */
+void inspect_file(moco_context *context, const char *path);
+
+#endif

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""convert: from an encoder file of ours it makes the very bytes that moco_encoder_export made of the encoder itself, with all
+that the file says of view, classes and description; and --inspect says what each file is and lists its tensors.
+
+    check_convert.py MAKE_EXPORTS CONVERT
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+KINDS = {  # of make_exports' files: what convert is asked for, and what --inspect says
+    "backbone.safetensors": (["--to", "safetensors"], "a safetensors file, an encoder of libmoco"),
+    "whole.safetensors": (["--to", "safetensors", "--with-head"], "a safetensors file, an encoder of libmoco"),
+    "torch.pth": (["--to", "torch"], "a file of torch.save (zip), a ResNet under torchvision's names"),
+    "torch_whole.pth": (["--to", "torch", "--with-head"], "a file of torch.save (zip), a ResNet under torchvision's names"),
+    "moco.pth.tar": (["--to", "torch-moco", "--epoch", "199"], "a file of torch.save (zip), the query encoder of the official MoCo v1 or v2"),
+    "detectron2.pth": (["--to", "detectron2"], "a file of torch.save (zip), a ResNet backbone under detectron2's names"),
+    "backbone.onnx": (["--to", "onnx"], None),
+    "pixels.onnx": (["--to", "onnx", "--fold", "--pixels"], None),
+}
+
+
+def inspect(convert, path):
+    output = subprocess.run([convert, "--inspect", path], check=True, capture_output=True, text=True).stdout
+    tensors = re.findall(r"^  (\S+) +(F32|I64) +\[([0-9, ]*)\]$", output, re.M)
+    return output.splitlines()[0], tensors, output
+
+
+def main():
+    make_exports, convert = sys.argv[1:3]
+    fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=fast) as place:
+        folder = pathlib.Path(place)
+        subprocess.run([make_exports, folder / "model", "resnet18", "only=" + ",".join(KINDS) + ",timm"], check=True)
+        for name, (arguments, first_line) in KINDS.items():
+            made = folder / name
+            subprocess.run([convert, folder / "model" / "whole.safetensors", made, *arguments], check=True, stdout=subprocess.DEVNULL)
+            assert made.read_bytes() == (folder / "model" / name).read_bytes(), name
+            if first_line is None:
+                refused = subprocess.run([convert, "--inspect", made], capture_output=True, text=True)
+                assert refused.returncode != 0 and "ONNX" in refused.stderr, refused.stderr
+                continue
+            line, tensors, output = inspect(convert, made)
+            assert line == f"{made}: {first_line}", line
+            whole = name in ("whole.safetensors", "torch_whole.pth", "moco.pth.tar")
+            assert len(tensors) == 120 + 4 * whole, (name, len(tensors))
+            assert f"{len(tensors)} tensors of {11.186 + 0.328 * whole:.3f} million numbers" in output, output[:200]
+            shapes = dict((tensor.split(".", 1)[-1] if "state_dict" in tensor else tensor, shape) for tensor, _, shape in tensors)
+            assert "64, 3, 7, 7" in shapes.values() and ("128, 512" in shapes.values()) == whole
+            if name == "moco.pth.tar":
+                assert "\n  epoch = 199\n  arch = resnet18\n" in output
+        subprocess.run([convert, folder / "model" / "whole.safetensors", folder / "timm", "--to", "timm", "--with-head"], check=True, stdout=subprocess.DEVNULL)
+        for path in (folder / "model" / "timm").iterdir():
+            assert path.read_bytes() == (folder / "timm" / path.name).read_bytes(), path.name
+        wrong = subprocess.run([convert, folder / "model" / "sizes.txt", folder / "none", "--to", "torch"], capture_output=True, text=True)
+        assert wrong.returncode != 0 and wrong.stderr.startswith("convert: ") and not (folder / "none").exists()
+        print(f"{len(KINDS) + 1} kinds, byte for byte")
+
+
+if __name__ == "__main__":
+    main()
