@@ -20,8 +20,8 @@ import torchvision
 
 LIMIT = 1e-4
 NETWORKS = [
-    ("resnet18", "size=64"),
-    ("resnet50", "size=64"),
+    ("resnet18", "size=224"),
+    ("resnet50", "size=224"),
     ("resnext50_32x8d", "size=64"),
     ("wide_resnet50_2", "size=64"),
     ("resnet18", "encoder.stem=cifar", "encoder.head=linear"),
