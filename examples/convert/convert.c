@@ -87,18 +87,33 @@ static const char **read_class_names(moco_context *context, const char *path, ch
     return each;
 }
 
-/* An encoder file of ours says what network it holds; for all others it is the recipe's. */
+/* An encoder file of ours says what network it holds; for all others it is the recipe's. A head that nobody asked for is
+ * not looked for: a supervised network's has another shape. */
 static moco_encoder *open_encoder(const convert_options *options, moco_context *context, const char *path,
                                   int *is_ours) {
     moco_encoder *encoder = NULL;
     char text[TEXT_SIZE];
+    moco_load_options load;
+    moco_load_report report = {.struct_size = sizeof report};
     *is_ours = read_entry(context, path, "moco.architecture", text);
     if (*is_ours) {
         check_choice(moco_encoder_open(&encoder, context, path));
         return encoder;
     }
-    (void) options;
-    stop("%s is no encoder file of libmoco; files of other programs can be looked at by --inspect", path);
+    moco_encoder_config *network = moco_recipe_encoder(options->recipe);
+    if (!options->with_head) network->head = MOCO_HEAD_NONE;
+    check(moco_load_options_init(&load, sizeof load));
+    load.parts = options->with_head ? MOCO_LOAD_ALL : MOCO_LOAD_BACKBONE;
+    check_choice(moco_encoder_open_as(&encoder, context, path, network, &load, &report));
+    if (report.missing > 0) {
+        stop("%s lacks %lld tensors of the encoder with its head; without --with-head the backbone alone is converted",
+             path, (long long) report.missing);
+    }
+    printf("%s: %lld tensors of %s below \"%s\"", path, (long long) report.loaded, network->architecture,
+           report.prefix);
+    if (report.unexpected > 0) printf(", %lld others left out", (long long) report.unexpected);
+    printf("\n");
+    return encoder;
 }
 
 static void convert_file(const convert_options *options, moco_context *context, const char *from, const char *to) {

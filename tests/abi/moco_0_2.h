@@ -130,6 +130,7 @@ typedef struct moco_augment_config {
 MOCO_API moco_status moco_augment_config_init(moco_augment_config *config, uint32_t struct_size, int32_t recipe);
 MOCO_API moco_status moco_augment_create(moco_augment **out, moco_context *context, const moco_augment_config *config);
 MOCO_API void moco_augment_destroy(moco_augment *augment);
+MOCO_API moco_status moco_augment_read_config(const moco_augment *augment, moco_augment_config *config);
 MOCO_API int32_t moco_augment_height(const moco_augment *augment);
 MOCO_API int32_t moco_augment_width(const moco_augment *augment);
 MOCO_API moco_status moco_augment_apply(const moco_augment *augment, const float *image, int64_t h, int64_t w,
@@ -1144,5 +1145,73 @@ MOCO_END_DECLS
 MOCO_BEGIN_DECLS
 MOCO_API int32_t moco_version(void);
 MOCO_API const char *moco_version_string(void);
+MOCO_END_DECLS
+#endif
+#ifndef MOCO_WEIGHTS_H
+#define MOCO_WEIGHTS_H
+MOCO_BEGIN_DECLS
+typedef struct moco_weights moco_weights;
+enum {
+    MOCO_WEIGHTS_SAFETENSORS = 0,
+    MOCO_WEIGHTS_SHARDS = 1,
+    MOCO_WEIGHTS_TORCH_ZIP = 2,
+    MOCO_WEIGHTS_TORCH_LEGACY = 3
+};
+typedef struct moco_weights_tensor {
+    uint32_t struct_size;
+    int32_t rank;
+    const char
+        *name;
+    const char *dtype;
+    int64_t elements;
+    int64_t dims[8];
+} moco_weights_tensor;
+MOCO_API moco_status moco_weights_open(moco_weights **out, moco_context *context, const char *path);
+MOCO_API void moco_weights_close(moco_weights *weights);
+MOCO_API int32_t moco_weights_kind(const moco_weights *weights);
+MOCO_API int64_t moco_weights_count(const moco_weights *weights);
+MOCO_API moco_status moco_weights_info(const moco_weights *weights, int64_t index, moco_weights_tensor *info);
+MOCO_API moco_status moco_weights_find(const moco_weights *weights, const char *name, int64_t *index);
+MOCO_API moco_status moco_weights_read(const moco_weights *weights, int64_t index, float *values);
+MOCO_API moco_status moco_weights_read_integers(const moco_weights *weights, int64_t index, int64_t *values);
+MOCO_API const char *moco_weights_note(const moco_weights *weights, int64_t index, const char **value);
+MOCO_API const char *moco_weights_find_note(const moco_weights *weights, const char *key);
+enum {
+    MOCO_LOAD_ALL = 0,
+    MOCO_LOAD_BACKBONE = 1
+};
+enum {
+    MOCO_MAY_MISS_HEAD = 0,
+    MOCO_MAY_MISS_NOTHING = 1,
+    MOCO_MAY_MISS_ANYTHING = 2
+};
+enum { MOCO_ITEM_LOADED = 0, MOCO_ITEM_MISSING = 1, MOCO_ITEM_UNEXPECTED = 2 };
+typedef void (*moco_load_item_fn)(int32_t what, const char *in_file, const char *parameter, void *user);
+typedef struct moco_load_options {
+    uint32_t struct_size;
+    int32_t parts;
+    int32_t may_miss;
+    int32_t reserved;
+    const char *prefix;
+    moco_load_item_fn on_item;
+    void *user;
+} moco_load_options;
+typedef struct moco_load_report {
+    uint32_t struct_size;
+    int32_t kind;
+    int64_t loaded;
+    int64_t missing;
+    int64_t
+        unexpected;
+    int64_t
+        batches_tracked;
+    char prefix[256];
+} moco_load_report;
+MOCO_API moco_status moco_load_options_init(moco_load_options *options, uint32_t struct_size);
+MOCO_API moco_status moco_encoder_load(moco_encoder *encoder, const char *path, const moco_load_options *options,
+                                       moco_load_report *report);
+MOCO_API moco_status moco_encoder_open_as(moco_encoder **out, moco_context *context, const char *path,
+                                          const moco_encoder_config *config, const moco_load_options *options,
+                                          moco_load_report *report);
 MOCO_END_DECLS
 #endif

@@ -59,6 +59,18 @@ def main():
         subprocess.run([convert, folder / "model" / "whole.safetensors", folder / "timm", "--to", "timm", "--with-head"], check=True, stdout=subprocess.DEVNULL)
         for path in (folder / "model" / "timm").iterdir():
             assert path.read_bytes() == (folder / "timm" / path.name).read_bytes(), path.name
+        # Other programs' files: the same numbers come out of them, whatever they are called there; the head only where it is.
+        for source in ("torch_whole.pth", "moco.pth.tar"):
+            same = ["--arch", "resnet18", "--with-head", "--to", "torch"]
+            made = folder / f"from_{source}"
+            output = subprocess.run([convert, folder / "model" / source, made, *same], check=True, capture_output=True, text=True).stdout
+            assert 'tensors of resnet18 below "' in output and "others" not in output, output
+            assert made.read_bytes() == (folder / "model" / "torch_whole.pth").read_bytes(), source
+            backbone = folder / f"backbone_of_{source}"
+            subprocess.run([convert, folder / "model" / source, backbone, "--arch", "resnet18", "--to", "torch"], check=True, stdout=subprocess.DEVNULL)
+            assert backbone.read_bytes() == (folder / "model" / "torch.pth").read_bytes(), source
+        headless = subprocess.run([convert, folder / "model" / "torch.pth", folder / "none", *same], capture_output=True, text=True)
+        assert headless.returncode != 0 and "--with-head" in headless.stderr and not (folder / "none").exists()
         wrong = subprocess.run([convert, folder / "model" / "sizes.txt", folder / "none", "--to", "torch"], capture_output=True, text=True)
         assert wrong.returncode != 0 and wrong.stderr.startswith("convert: ") and not (folder / "none").exists()
         print(f"{len(KINDS) + 1} kinds, byte for byte")
