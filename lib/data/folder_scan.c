@@ -11,6 +11,7 @@
 
 #include "core/checked.h"
 #include "data/file_bytes.h"
+#include "data/left_out.h"
 #include <moco/dataset.h>
 
 #define MAX_COMPLAINTS 20 /* log lines about what can't be read, before they are only counted */
@@ -31,6 +32,7 @@ typedef struct folder_scan {
     moco_index_guards *guards;
     visited_set visited;
     int64_t complaints;
+    moco_left_out left_out;
     char path[MOCO_MAX_NAME]; /* of what is being read, relative to the root */
     size_t length;
 } folder_scan;
@@ -152,7 +154,7 @@ static int32_t kind_of(folder_scan *scan, int64_t type, const char *name) {
     struct stat info;
     if (fstatat(scan->root, scan->path, &info, 0) != 0) {
         /* A link to nothing stays if its name is an image's: it is told when it is loaded. */
-        if (moco_has_image_name(name, strlen(name))) return KIND_FILE;
+        if (moco_has_readable_name(name, strlen(name))) return KIND_FILE;
         complain_errno(scan, errno);
         return KIND_OTHER;
     }
@@ -164,8 +166,13 @@ static moco_status scan_folder(folder_scan *scan, int32_t label);
 static moco_status scan_entry(folder_scan *scan, const char *name, int64_t type, int32_t label, int32_t is_root) {
     const int32_t kind = kind_of(scan, type, name);
     if (kind == KIND_FILE) {
+        const size_t length = strlen(name);
+        if (!moco_may_be_sniffed(name, length)) {
+            moco_left_out_note(&scan->left_out, name, length);
+            return MOCO_OK;
+        }
         MOCO_TRY(moco_index_builder_add(scan->builder, scan->path, scan->length, label));
-        if (!moco_has_image_name(name, strlen(name))) {
+        if (!moco_has_readable_name(name, length)) {
             scan->builder->entries[scan->builder->count - 1].flags = MOCO_INDEX_SNIFF;
         }
     } else if (kind == KIND_FOLDER) {
@@ -253,11 +260,15 @@ static void sniff_files(void *argument, int64_t task, int32_t worker) {
     }
 }
 
-static void tell_unreadable(folder_scan *scan) {
+static void tell_left_out(folder_scan *scan) {
     for (int64_t i = 0; i < scan->builder->count; ++i) {
         const moco_index_entry *entry = &scan->builder->entries[i];
-        if (!(entry->flags & MOCO_INDEX_SNIFF) || entry->data_at == 0) continue;
         const char *name = scan->builder->names + entry->name_at;
+        if (!(entry->flags & MOCO_INDEX_DROPPED)) continue;
+        if (entry->data_at == 0) {
+            moco_left_out_note(&scan->left_out, name, strlen(name));
+            continue;
+        }
         memcpy(scan->path, name, strlen(name) + 1);
         complain_errno(scan, (int) entry->data_at);
     }
@@ -265,6 +276,7 @@ static void tell_unreadable(folder_scan *scan) {
         moco_log(scan->context, MOCO_LOG_WARNING, "%s: %lld more files and folders are left out", scan->shown,
                  (long long) scan->complaints - MAX_COMPLAINTS);
     }
+    moco_left_out_tell(scan->context, scan->shown, &scan->left_out);
 }
 
 moco_status moco_folder_scan(moco_context *context, int descriptor, const char *shown, moco_index_builder *builder,
@@ -279,7 +291,7 @@ moco_status moco_folder_scan(moco_context *context, int descriptor, const char *
     const moco_status status = scan_folder(scan, MOCO_NO_LABEL);
     if (status == MOCO_OK) {
         moco_parallel_for(context, moco_ceil_divide(builder->count, SNIFF_GRAIN), sniff_files, scan);
-        tell_unreadable(scan);
+        tell_left_out(scan);
     }
     moco_deallocate(context, scan->visited.slots);
     moco_deallocate(context, scan);

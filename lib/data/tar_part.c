@@ -17,6 +17,7 @@ void moco_tar_part_clear(moco_tar_part *part) {
     moco_index_builder_release(&part->cls);
     moco_index_builder_release(&part->json);
     part->links = 0;
+    part->left_out = (moco_left_out){0};
 }
 
 void moco_tar_part_release(moco_tar_part *part) {
@@ -43,11 +44,15 @@ moco_status moco_tar_part_add_file(moco_tar_part *part, const char *name, const 
     const char *shown = name + strlen(part->inner), *slash = strchr(shown, '/');
     int32_t label = MOCO_NO_LABEL;
     if (slash != NULL) MOCO_TRY(moco_class_table_add(part->folders, shown, (size_t) (slash - shown), &label));
-    if (data->is_image || moco_has_image_name(shown, strlen(shown))) {
+    const size_t length = strlen(shown);
+    if ((data->is_image && moco_may_be_sniffed(shown, length)) || moco_has_readable_name(shown, length)) {
         return add(&part->images, name, strlen(name), label, data);
     }
     const int32_t kind = moco_sample_kind(name);
-    if (kind == MOCO_SAMPLE_OTHER) return MOCO_OK;
+    if (kind == MOCO_SAMPLE_OTHER) {
+        moco_left_out_note(&part->left_out, shown, length);
+        return MOCO_OK;
+    }
     return add(kind == MOCO_SAMPLE_CLS ? &part->cls : &part->json, name, moco_sample_key(name), MOCO_NO_LABEL, data);
 }
 

@@ -3,6 +3,7 @@
 #define MOCO_TAR_PART_H
 
 #include "data/image_index.h"
+#include "data/left_out.h"
 #include "data/tar_reader.h"
 
 /* Starts with moco_tar_part_init. */
@@ -17,6 +18,7 @@ typedef struct moco_tar_part {
     /* Files that may have the label of a sample: the sample's key, with data_at and data_size. */
     moco_index_builder cls, json;
     int64_t links;
+    moco_left_out left_out;
 } moco_tar_part;
 
 /* Where a file's bytes are. */

@@ -119,6 +119,7 @@ moco_status moco_tar_scan_add(moco_tar_scan *scan, const char *path, const char 
     if (status == MOCO_OK) status = moco_index_builder_sort(&part.images);
     if (status == MOCO_OK) status = moco_tar_read_labels(scan, &part);
     if (status == MOCO_OK) status = append(scan, &part, number);
+    moco_left_out_merge(&scan->left_out, &part.left_out);
     moco_tar_part_release(&part);
     return status;
 }
@@ -153,6 +154,7 @@ moco_status moco_tar_scan_finish(moco_tar_scan *scan, const char *shown, moco_im
                  "%s: %lld entries are left out, as their names lead out of the tar, such as \"%s\"", shown,
                  (long long) scan->outside, scan->outside_name);
     }
+    moco_left_out_tell(scan->context, shown, &scan->left_out);
     if (scan->labelled > 0) take_labels(scan, shown);
     return moco_index_builder_finish(&scan->images, 1, index);
 }

@@ -16,7 +16,8 @@ typedef struct moco_tar_scan {
     char outside_name[256];   /* one of them */
     int64_t complaints;       /* about samples' labels */
     int32_t told_json;        /* that .json can't be read */
-    char first_label[256];    /* the entry that decides whether labels are numbers or names */
+    moco_left_out left_out;
+    char first_label[256]; /* the entry that decides whether labels are numbers or names */
 } moco_tar_scan;
 
 void moco_tar_scan_init(moco_tar_scan *scan, moco_context *context);

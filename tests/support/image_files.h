@@ -15,7 +15,7 @@
 
 #include <moco.h>
 
-#include "data/image.h"
+#include "data/image_decoders.h"
 #include "support/temporary_folder.h"
 
 /* --- PNG --- */
@@ -41,8 +41,14 @@ static inline size_t put_chunk(uint8_t *at, const char *type, const uint8_t *dat
     return size + 12;
 }
 
-/* w <= 1000 pixels of one row in one stored block; h rows share a limit of 65535 bytes. Returns the size. */
+/* w <= 1000 pixels of one row in one stored block; h rows share a limit of 65535 bytes. Returns the size. In a build without
+ * a PNG decoder it is a PPM file, which every build reads, whatever its name. */
 static inline size_t make_png(uint8_t *png, int w, int h, uint32_t rgb) {
+    if (!moco_image_has_decoder(MOCO_FORMAT_PNG)) {
+        size_t bytes = (size_t) sprintf((char *) png, "P6\n%d %d\n255\n", w, h);
+        for (int i = 0; i < 3 * w * h; ++i) png[bytes++] = (uint8_t) (rgb >> (16 - i % 3 * 8));
+        return bytes;
+    }
     static _Thread_local uint8_t data[65536 + 16];
     uint8_t header[13] = {0};
     const size_t row = 1 + 3 * (size_t) w, raw = row * (size_t) h;

@@ -193,7 +193,7 @@ static int make_images(void **state) {
         snprintf(name, sizeof name, "class%d/%02d.png", i % 3, i);
         write_png_at(&folder, name, 9 + i % 4, 12 + i % 5, (uint32_t) i * 0x01050Bu);
     }
-    write_bytes_at(&folder, "class1/broken.png", "\x89PNG\r\n\x1A\n", 8);
+    write_bytes_at(&folder, "class1/broken.ppm", "P6\n9 9\n255\n", 11);
     return 0;
 }
 
