@@ -159,6 +159,46 @@ static void write_tar_seeds(const char *folder) {
     zoo_bytes_free(&bytes);
 }
 
+static void append_tar_link(zoo_bytes *out, const char *name, char type, const char *target) {
+    const size_t at = out->size;
+    unsigned sum = 0;
+    append_tar_entry(out, name, type, NULL, 0);
+    memcpy(out->data + at + 157, target, strlen(target));
+    memset(out->data + at + 148, ' ', 8);
+    for (size_t i = 0; i < 512; ++i) sum += out->data[at + i];
+    snprintf((char *) out->data + at + 148, 8, "%06o", sum);
+}
+
+/* Links of all kinds, samples, splits, and a tar behind a tar. */
+static void write_tarset_seeds(const char *folder) {
+    static const char image[] = "\xff\xd8\xff\xe0picture";
+    zoo_bytes bytes = {0};
+    append_tar_entry(&bytes, "cat/1.jpg", '0', image, 11);
+    append_tar_link(&bytes, "cat/2.jpg", '1', "cat/1.jpg");
+    append_tar_link(&bytes, "dog", '2', "cat/");
+    append_tar_link(&bytes, "cat/up", '2', "../dog/..");
+    append_tar_link(&bytes, "cat/loop.jpg", '2', "loop.jpg");
+    append_tar_link(&bytes, "cat/out.jpg", '2', "../../x");
+    zoo_append_repeated(&bytes, 0, 1024);
+    write_seed(folder, "tarset", "tarset-links", &bytes);
+    bytes.size = 0;
+    append_tar_entry(&bytes, "000.jpg", '0', image, 11);
+    append_tar_entry(&bytes, "000.cls", '0', "7\n", 2);
+    append_tar_entry(&bytes, "001.left.jpg", '0', image, 11);
+    append_tar_entry(&bytes, "001.json", '0', "{\"label\": 3}", 12);
+    zoo_append_repeated(&bytes, 0, 1024);
+    append_tar_entry(&bytes, "002.jpg", '0', image, 11);
+    append_tar_entry(&bytes, "002.cls", '0', "cat", 3);
+    write_seed(folder, "tarset", "tarset-samples", &bytes);
+    bytes.size = 0;
+    append_tar_entry(&bytes, "./set/train/a/1.jpg", '0', image, 11);
+    append_tar_entry(&bytes, "train/a/1.jpg", '0', image, 11);
+    append_tar_entry(&bytes, "val/b/2.jpg", '0', image, 11);
+    append_tar_entry(&bytes, "../c/2.jpg", '0', image, 11);
+    write_seed(folder, "tarset", "tarset-splits", &bytes);
+    zoo_bytes_free(&bytes);
+}
+
 /* --- Lists, and labels beside images --- */
 
 static void write_texts(const char *folder, const char *target, const char *const *texts, size_t count) {
@@ -213,6 +253,7 @@ int main(int argc, char **argv) {
     write_safetensors_seeds(argv[1]);
     write_tar_seeds(argv[1]);
     write_list_seeds(argv[1]);
+    write_tarset_seeds(argv[1]);
     if (failed) fprintf(stderr, "%s: not all of it could be written: %s\n", argv[1], strerror(errno));
     return failed;
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Fuzzes one target for so many seconds of processor time, from the zoo's seeds and what is in corpus/:
 #
-#   tests/fuzz/run_fuzz.sh jpeg 600      # jpeg, png, webp, image, exif, tar, list, label, safetensors, zip, unpickler, legacy or recipe
+#   tests/fuzz/run_fuzz.sh jpeg 600      # jpeg, png, webp, image, exif, tar, tarset, list, label, safetensors, zip, unpickler, legacy or recipe
 #   tests/fuzz/run_fuzz.sh tiff 600      # bmp, pnm, tiff or xmp
 #
 # Needs clang with its runtime library (Debian: clang libclang-rt-14-dev). Builds in build/fuzz; keeps what it learns in
