@@ -15,7 +15,7 @@
  * changed again afterwards under the same time. */
 #define TIME_GRAIN_SECONDS 2
 
-#define MAGIC "moco index 1\n"
+#define MAGIC "moco index 2\n" /* 2: other files are images, and samples have labels of their own */
 
 typedef struct cache_header {
     char magic[16];

@@ -205,6 +205,7 @@ moco_status moco_tar_list_folders(moco_context *context, const char *path, moco_
     tar_set set;
     moco_tar_scan found;
     moco_tar_scan_init(&found, context);
+    found.folders_only = 1;
     moco_status status = begin_set(&set, context, path);
     if (status == MOCO_OK) status = scan_all(&set, &found);
     if (status == MOCO_OK) {

@@ -86,7 +86,7 @@ static moco_status scan_entries(moco_tar_scan *scan, moco_tar_part *part) {
         if (status == MOCO_OK && found) status = add_entry(scan, part, entry, &others);
     } while (status == MOCO_OK && found);
     moco_deallocate(scan->context, entry);
-    if (status == MOCO_OK) tell_end(part, &reader, others);
+    if (status == MOCO_OK && !scan->folders_only) tell_end(part, &reader, others);
     return status;
 }
 
@@ -115,6 +115,10 @@ moco_status moco_tar_scan_add(moco_tar_scan *scan, const char *path, const char 
     part.descriptor = descriptor;
     part.size = size;
     moco_status status = scan_entries(scan, &part);
+    if (scan->folders_only) {
+        moco_tar_part_release(&part);
+        return status;
+    }
     if (status == MOCO_OK && part.links > 0) status = moco_tar_follow_links(&part);
     if (status == MOCO_OK) status = moco_index_builder_sort(&part.images);
     if (status == MOCO_OK) status = moco_tar_read_labels(scan, &part);

@@ -8,6 +8,7 @@
 /* All tars of one dataset. Starts with moco_tar_scan_init. */
 typedef struct moco_tar_scan {
     moco_context *context;
+    int32_t folders_only;      /* the classes by folders are asked for, and nothing else is read or told */
     moco_index_builder images; /* its classes are those by folders */
     moco_class_table label_names;
     moco_label_reader labels; /* of samples */
