@@ -72,7 +72,7 @@ static void add_loader(run_state *run) {
     done->broken += (double) (now->replaced - before.replaced);
 }
 
-/* Begins a checkpoint of the run as it is now, and rewrites the encoder's file beside it. `top1` is what kNN has measured of
+/* Begins a checkpoint of the run as it is now, and rewrites the encoder's file and folder beside it. `top1` is what kNN has measured of
  * just this encoder; below 0: it has not. */
 static void save_run(run_state *run, int32_t as_best, double top1) {
     add_loader(run);
@@ -81,6 +81,7 @@ static void save_run(run_state *run, int32_t as_best, double top1) {
     sync_metrics(&run->metrics); /* the lines that the checkpoint counts on come first */
     save_checkpoint(&run->saved, &run->done, as_best);
     check(save_encoder(&run->parts, run->options, top1));
+    export_encoder(&run->parts, run->options);
 }
 
 static void tell_status(run_state *run, const char *state) {
@@ -323,10 +324,7 @@ static int32_t resume(run_state *run, int metrics, int32_t in_place) {
 
 /* What comes before the first step of a new run. */
 static void begin(run_state *run) {
-    if (run->options->init != NULL) {
-        init_parts(&run->parts, run->options);
-        printf("weights   from %s\n", run->options->init);
-    }
+    if (run->options->init != NULL) init_parts(&run->parts, run->options);
     measure_baselines(run);
 }
 
@@ -339,6 +337,7 @@ static int32_t save_the_end(run_state *run) {
         save_run(run, 0, top1);
     } else {
         check(save_encoder(&run->parts, run->options, top1));
+        export_encoder(&run->parts, run->options);
     }
     return finish_checkpoints(&run->saved);
 }

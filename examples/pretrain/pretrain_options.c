@@ -19,11 +19,12 @@ static const char description[] =
     "Options change single settings of it (those below as the recipe has them), in the order of the table; settings\n"
     "without an option are changed in --recipe: moco/recipe.h has them all.\n\n"
     "Writes OUT/metrics.jsonl, a JSON object in a line for each step and epoch, OUT/encoder.safetensors, the query\n"
-    "encoder under torchvision's names, OUT/config.json (every setting), OUT/status.json (how it goes) and\n"
-    "checkpoints. The same command with --resume auto goes on from the last checkpoint, or starts where there is\n"
-    "none, to the same bits as if the run had never stopped. A folder that holds another run is refused without\n"
-    "--overwrite. Ctrl-C, SIGTERM and SIGUSR1 stop after the step in progress, or in a kNN evaluation, and save;\n"
-    "after the last two the program ends with 0. A second Ctrl-C or SIGTERM stops at once.\n\n"
+    "encoder under torchvision's names, OUT/encoder, the folder that timm and transformers open, OUT/config.json\n"
+    "(every setting), OUT/status.json (how it goes) and checkpoints. The same command with --resume auto goes on from\n"
+    "the last checkpoint, or starts where there is none, to the same bits as if the run had never stopped. A folder\n"
+    "that holds another run is refused without --overwrite. Ctrl-C, SIGTERM and SIGUSR1 stop after the step in\n"
+    "progress, or in a kNN evaluation, and save; after the last two the program ends with 0. A second Ctrl-C or\n"
+    "SIGTERM stops at once.\n\n"
     "On a folder of photos, with a folder for each class in SET/train and SET/val (labels are for kNN alone), such as\n"
     "  pretrain --data folder:SET/train --augment v2 --arch resnet18 --stem imagenet\n"
     "or any folder, list or tar of images.\n\n"
@@ -133,8 +134,8 @@ void read_pretrain_options(pretrain_options *options, int argc, char **argv) {
          .minimum = 1, .maximum = big},
         {"resume", OPTION_TEXT, &options->resume, "auto, or a checkpoint's file: goes on with its run",
          .choices = NULL},
-        {"init", OPTION_TEXT, &options->init, "an encoder's file, whose weights a new run starts from",
-         .choices = NULL},
+        {"init", OPTION_TEXT, &options->init,
+         "weights that a new run starts from: an encoder's file, MoCo's, torchvision's, timm's", .choices = NULL},
         {"overwrite", OPTION_FLAG, &options->overwrite, "replace the run that the folder holds", .choices = NULL},
         {"backend", OPTION_TEXT, &options->backend, "compute backend; the fastest if not given", .choices = NULL},
         {"threads", OPTION_INTEGER, &options->threads, "of the computation; 0: one per processor", .maximum = 1024},

@@ -24,31 +24,21 @@ void destroy_parts(pretrain_parts *parts) {
 
 /* --- Weights from a file --- */
 
-static void copy_parameters(moco_encoder *target, const moco_encoder *source, const char *file) {
-    const int64_t count = moco_encoder_parameter_count(target);
-    for (int64_t i = 0; i < count; ++i) {
-        moco_parameter_info ours = {.struct_size = sizeof ours}, theirs = {.struct_size = sizeof theirs};
-        int64_t other = -1;
-        check(moco_encoder_parameter_info(target, i, &ours));
-        if (moco_encoder_find_parameter(source, ours.name, &other) != MOCO_OK ||
-            moco_encoder_parameter_info(source, other, &theirs) != MOCO_OK || theirs.elements != ours.elements) {
-            stop("%s has no %s of %lld elements, as this encoder has; --arch, --stem, --head and --dim must be its own",
-                 file, ours.name, (long long) ours.elements);
-        }
-        float *values = (float *) allocate((size_t) ours.elements, sizeof *values);
-        check(moco_encoder_read_parameter(source, other, values));
-        check(moco_encoder_write_parameter(target, i, values));
-        free(values);
-    }
+static void load_weights(moco_encoder *encoder, const char *file, moco_load_report *report) {
+    *report = (moco_load_report){.struct_size = sizeof *report};
+    check_choice(moco_encoder_load(encoder, file, NULL, report));
 }
 
 void init_parts(pretrain_parts *parts, const pretrain_options *options) {
-    moco_encoder *source = NULL;
-    check_choice(moco_encoder_open(&source, parts->context, options->init));
-    copy_parameters(parts->encoder, source, options->init);
-    copy_parameters(moco_momentum_encoder_key_encoder(moco_trainer_momentum_encoder(parts->trainer)), source,
-                    options->init);
-    moco_encoder_destroy(source);
+    moco_load_report report;
+    load_weights(moco_momentum_encoder_key_encoder(moco_trainer_momentum_encoder(parts->trainer)), options->init,
+                 &report);
+    load_weights(parts->encoder, options->init, &report);
+    printf("weights   from %s: %lld loaded", options->init, (long long) report.loaded);
+    if (report.missing > 0) printf(", %lld not in the file, which start anew", (long long) report.missing);
+    if (report.unexpected > 0) printf(", %lld of the file not used", (long long) report.unexpected);
+    printf("\n");
+    fflush(stdout);
 }
 
 /* --- Saving --- */
@@ -128,4 +118,43 @@ moco_status save_encoder(const pretrain_parts *parts, const pretrain_options *op
     add_number(&entries, "pretrain.seed", (double) moco_recipe_encoder(settings)->seed);
     if (knn_top1 >= 0) add_number(&entries, "pretrain.knn_top1", knn_top1);
     return write_encoder(parts, path, &entries);
+}
+
+/* --- For other programs --- */
+
+/* The views that the encoder was trained for: where the recipe leaves something to the images, what it became. */
+static moco_augment_config views_of(const pretrain_parts *parts, const pretrain_options *options) {
+    moco_augment_config views = *moco_recipe_augment(options->recipe), usual;
+    check(moco_augment_config_init(&usual, sizeof usual, views.recipe));
+    views.height = moco_augment_height(parts->augment);
+    views.width = moco_augment_width(parts->augment);
+    if (views.eval_resize == 0) views.eval_resize = usual.eval_resize;
+    return views;
+}
+
+void export_encoder(const pretrain_parts *parts, const pretrain_options *options) {
+    char path[4096], description[256];
+    if (snprintf(path, sizeof path, "%s/encoder", options->out) >= (int) sizeof path) {
+        stop("the folder's name is too long");
+    }
+    const moco_augment_config views = views_of(parts, options);
+    moco_export_config config;
+    check(moco_export_config_init(&config, sizeof config));
+    config.kind = MOCO_EXPORT_TIMM;
+    config.with_head = moco_recipe_encoder(options->recipe)->head != MOCO_HEAD_NONE;
+    config.augment = &views;
+    snprintf(description, sizeof description, "Momentum Contrast without labels, recipe %s, %lld steps",
+             moco_recipe_name(options->recipe), (long long) moco_trainer_step_count(parts->trainer));
+    config.description = description;
+    const int64_t classes = moco_dataset_classes(parts->data.train);
+    const char **names = (const char **) allocate((size_t) classes + 1, sizeof *names);
+    for (int64_t i = 0; i < classes; ++i) {
+        names[i] = moco_dataset_class_name(parts->data.train, i);
+        config.class_count += names[i] != NULL;
+    }
+    if (config.class_count < classes) config.class_count = 0; /* all have one, or none */
+    config.class_names = names;
+    const moco_status status = moco_encoder_export(parts->encoder, path, &config);
+    free((void *) names);
+    if (status != MOCO_UNSUPPORTED) check(status);
 }

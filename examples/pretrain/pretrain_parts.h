@@ -19,11 +19,14 @@ typedef struct pretrain_parts {
 
 /* Stops with a sentence where something does not fit. */
 void make_parts(pretrain_parts *parts, const pretrain_options *options);
-/* Both encoders get the weights of --init. Stops where they don't fit. */
+/* Both encoders get the weights of --init, and a line says how much of them. Stops where they don't fit. */
 void init_parts(pretrain_parts *parts, const pretrain_options *options);
 void destroy_parts(pretrain_parts *parts);
 
 /* Writes OUT/encoder.safetensors with the recipe in its metadata. knn_top1 below 0: not measured. */
 moco_status save_encoder(const pretrain_parts *parts, const pretrain_options *options, double knn_top1);
+
+/* Writes OUT/encoder, the folder that timm and transformers open. */
+void export_encoder(const pretrain_parts *parts, const pretrain_options *options);
 
 #endif

@@ -18,7 +18,14 @@
 
 /* What a run leaves in its folder, beside checkpoints. Other files there, such as a log of the shell's, are nobody's
  * concern. */
-static const char *const run_files[] = {METRICS, "encoder.safetensors", "config.json", "status.json"};
+static const char *const run_files[] = {METRICS,
+                                        "encoder.safetensors",
+                                        "config.json",
+                                        "status.json",
+                                        "encoder/model.safetensors",
+                                        "encoder/head.safetensors",
+                                        "encoder/config.json",
+                                        "encoder/build_model.py"};
 enum { RUN_FILES = sizeof run_files / sizeof run_files[0] };
 
 static void path_in(const char *folder, const char *name, char path[PATH_SIZE]) {

@@ -14,6 +14,7 @@ same_as_whole() {
     lines "$1" >"$work/lines"
     cmp "$work/lines" "$work/whole.lines" || fail "$2: other lines than without a pause"
     cmp "$1/encoder.safetensors" "$work/whole/encoder.safetensors" || fail "$2: another encoder than without a pause"
+    cmp "$1/encoder/model.safetensors" "$work/whole/encoder/model.safetensors" || fail "$2: another folder for timm"
     grep -q '"state": "completed"' "$1/status.json" || fail "$2: status.json does not say that it is completed"
 }
 steps() { cat "$1/metrics.jsonl" 2>/dev/null | grep -c '"kind": "step"' || true; }
@@ -116,4 +117,4 @@ said "weights   from"
     fail "--init does not begin with the old run's encoder"
 # shellcheck disable=SC2086
 expect 1 "$bin/pretrain" $small --out "$work/cold" --init "$work/whole/encoder.safetensors" --dim 32
-said "--dim"
+said "shape"
