@@ -33,13 +33,13 @@ echo "Built in $((SECONDS - from)) s."
 
 echo
 echo "== 3. Training"
-# A run of its own, which the next one replaces; a folder that you name yourself is for pretrain to look at.
+# A run of its own, which the next one replaces, unless it is to go on; a folder that you name is for pretrain to look at.
 out=$work/run
 options=(--overwrite)
 for argument in "$@"; do
     case ${previous:-} in --out) out=$argument ;; esac
     case $argument in --out=*) out=${argument#--out=} ;; esac
-    case $argument in --out | --out=*) options=() ;; esac
+    case $argument in --out | --out=* | --resume | --resume=*) options=() ;; esac
     previous=$argument
 done
 # Threads that wait by spinning are a little faster on an idle machine and many times slower beside other work.
