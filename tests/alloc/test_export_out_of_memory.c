@@ -76,6 +76,24 @@ static void every_allocation_may_fail(void **state) {
             free(bytes);
         }
     }
+    /* A folder, of which the first files may be there. */
+    moco_export_config config;
+    assert_ok(moco_export_config_init(&config, sizeof config));
+    config.kind = MOCO_EXPORT_TIMM;
+    config.with_head = 1;
+    remove_temporary_folder(&folder);
+    count.calls = 0;
+    assert_ok(moco_encoder_export(encoder, folder.path, &config));
+    const int64_t calls = count.calls;
+    for (int64_t i = 0; i < calls; ++i) {
+        count.calls = 0;
+        count.fail_at = i;
+        const moco_status status = moco_encoder_export(encoder, folder.path, &config);
+        count.fail_at = -1;
+        if (status != MOCO_OUT_OF_MEMORY) fail_msg("allocation %d of a folder: status %d", (int) i, status);
+        assert_int_equal(count.alive, base);
+        assert_int_equal(files_in(&folder), 3);
+    }
     moco_encoder_destroy(encoder);
     moco_context_destroy(context);
     assert_int_equal(count.alive, 0);

@@ -103,6 +103,34 @@ static void settings_are_checked(void **state) {
     moco_encoder_destroy(encoder);
 }
 
+/* What an ONNX graph can't be asked for. */
+static void graphs_fit_their_images(void **state) {
+    (void) state;
+    moco_encoder_config network = small_config("cifar_resnet8");
+    moco_encoder *grey = NULL;
+    moco_encoder *flat = NULL;
+    moco_augment_config view;
+    assert_ok(moco_augment_config_init(&view, sizeof view, MOCO_AUGMENT_CIFAR));
+    network.channels = 1;
+    assert_ok(moco_encoder_create(&grey, context, &network));
+    network.channels = 3;
+    network.architecture = "mlp";
+    network.mlp_input_dim = 3 * 32 * 31;
+    assert_ok(moco_encoder_create(&flat, context, &network));
+    moco_export_config config = settings(MOCO_EXPORT_ONNX);
+    config.with_preprocess = 1;
+    assert_refused(grey, &config, MOCO_INVALID_ARGUMENT, "augment, which has mean and std");
+    config.augment = &view;
+    assert_refused(grey, &config, MOCO_INVALID_ARGUMENT, "images have 1 channels");
+    assert_refused(flat, &config, MOCO_INVALID_ARGUMENT, "3 x 32 x 32, but the encoder takes 2976 numbers");
+    view.width = 31;
+    assert_ok(moco_encoder_export(flat, path, &config));
+    config.with_preprocess = 0;
+    assert_ok(moco_encoder_export(grey, path, &config));
+    moco_encoder_destroy(flat);
+    moco_encoder_destroy(grey);
+}
+
 static void assert_same_features(moco_encoder *a, moco_encoder *b) {
     float images[2 * 3 * 16 * 16];
     float x[2 * 64];
@@ -326,6 +354,7 @@ static void own_networks(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(settings_are_checked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(graphs_fit_their_images, set_up, tear_down),
         cmocka_unit_test_setup_teardown(our_own_file_comes_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_repeat, set_up, tear_down),
         cmocka_unit_test_setup_teardown(folders_hold_one_network, set_up, tear_down),
