@@ -151,6 +151,18 @@ static moco_status try_header(moco_list_reader *reader, char separator, moco_lis
 
 enum { LINE_PATH, LINE_PATH_WITH_SEPARATOR, LINE_PAIR, LINE_ODD };
 
+static int32_t is_letter(char byte) {
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+/* Whether it ends as file names do, with a dot and up to five letters and digits: ".gif" and not ".5". */
+static int32_t has_ending(const moco_text_part *line) {
+    size_t at = line->length;
+    while (at > 0 && (is_letter(line->text[at - 1]) || (line->text[at - 1] >= '0' && line->text[at - 1] <= '9'))) --at;
+    return at > 0 && line->text[at - 1] == '.' && at < line->length && line->length - at <= 5 &&
+           is_letter(line->text[at]);
+}
+
 /* What a line without a tab is. A pair is cut at the first separator behind an image's name. */
 static int32_t classify(moco_text_part line, char *separator, moco_text_part *path, moco_text_part *label) {
     static const char separators[] = {',', ';', ' '};
@@ -176,7 +188,10 @@ static int32_t classify(moco_text_part line, char *separator, moco_text_part *pa
         }
     }
     if (!has_separator) return LINE_PATH;
-    return moco_has_image_name(line.text, line.length) ? LINE_PATH_WITH_SEPARATOR : LINE_ODD;
+    if (moco_has_image_name(line.text, line.length) || (*separator == ' ' && has_ending(&line))) {
+        return LINE_PATH_WITH_SEPARATOR;
+    }
+    return LINE_ODD;
 }
 
 static moco_status refuse_line(const moco_list_reader *reader, const moco_text_part *line, const char *why) {

@@ -99,6 +99,7 @@ static void lines_without_a_header(void **state) {
     assert_rows("n01440764/x_1.JPEG 0\nn02/my photo.jpg  17\n", "n01440764/x_1.JPEG=0|n02/my photo.jpg=17");
     assert_rows("a, b.png\nc d.png\ne.png\n", "a, b.png=-1|c d.png=-1|e.png=-1"); /* paths, as not all have a comma */
     assert_rows("My Photos/a.png\nMy Photos/b.png\n", "My Photos/a.png=-1|My Photos/b.png=-1");
+    assert_rows("My Photos/a.gif\nb c.heic\n", "My Photos/a.gif=-1|b c.heic=-1"); /* whatever these may hold */
     assert_rows("\"a,b.png\"\n\"c,d.png\"\n", "a,b.png=-1|c,d.png=-1");
     assert_rows("a,b.png\t\nc,d.png\t\n", "a,b.png=-1|c,d.png=-1");
     assert_rows("noending\nimage.txt\n", "noending=-1|image.txt=-1");
@@ -117,6 +118,8 @@ static void what_could_mean_two_things_is_refused(void **state) {
     assert_refused("a.png,3,7\n", "line 1: a comma, and whether it parts");
     assert_refused("id_code,diagnosis\n000c1434d8d7,2\n", "line 1: a comma, and whether it parts");
     assert_refused("label,pixel0,pixel1\n5,0,0\n", "line 1: this header names no column of paths");
+    assert_refused("a.gif 3\n", "line 1: a blank, and whether it parts");
+    assert_refused("a.gif 3.5\n", "line 1: a blank, and whether it parts");
     assert_refused("name with blanks\n", "line 1: a blank, and whether it parts");
     assert_refused("a.png\t1\nb.png,2\n", "line 2: there is no tab between path and label");
     assert_refused("path,label\na.png,1\nb.png\n", "line 3: 1 columns, where the header has 2");
