@@ -126,6 +126,35 @@ MOCO_API moco_status moco_encoder_open_as(moco_encoder **out, moco_context *cont
                                           const moco_encoder_config *config, const moco_load_options *options,
                                           moco_load_report *report);
 
+/* --- Into a trainer ---------------------------------------------------------------------------------------------- */
+
+typedef struct moco_import_report {
+    uint32_t struct_size; /* set by the caller */
+    int32_t key_encoder;  /* 1: the file's; 0: a copy of the query encoder */
+    int32_t queue;        /* 1: the file's keys and position; 0: the trainer's own, new */
+    int32_t optimizer;    /* 1: the file's velocities; 0: none yet */
+    int64_t loaded;       /* of the query encoder, as in moco_load_report */
+    int64_t missing;
+    int64_t unexpected;
+    int64_t epoch;        /* how many the file says were done; -1: it does not say */
+    int64_t step_count;   /* the trainer's from now on */
+    double learning_rate; /* of the file's optimizer, and of the trainer's until its schedule sets it; -1: not said */
+    double momentum;      /* of the file's optimizer; the trainer's keeps its own; -1: not said */
+    double weight_decay;  /* likewise */
+} moco_import_report;
+
+/* Goes on with the training that an official MoCo checkpoint (main_moco.py's) left: query and key encoder with their
+ * BatchNorm statistics and counters, queue (dim x K in the file) and queue_ptr, SGD's momentum buffers by the order of the
+ * parameters, and epoch, from which steps are counted by the trainer's own loader or steps_per_epoch. What the file lacks
+ * is new, as in the released models, which have a query encoder alone: the key encoder becomes its copy, the queue and
+ * the optimizer stay as they are, and training begins at step 0; the report and the log say so. v3's files have no queue.
+ *
+ * The trainer must be new (no step taken, else INVALID_STATE) and of the same network, with a queue of the same shape;
+ * settings such as temperature, momentum and weight decay are its own. `options` are of the encoders. Errors are those of
+ * moco_encoder_load; all is checked before anything is written. */
+MOCO_API moco_status moco_trainer_import(moco_trainer *trainer, const char *path, const moco_load_options *options,
+                                         moco_import_report *report);
+
 MOCO_END_DECLS
 
 #endif

@@ -569,6 +569,19 @@ static const layout_row rows[] = {
     FIELD(moco_load_report, unexpected, 24),
     FIELD(moco_load_report, batches_tracked, 32),
     FIELD(moco_load_report, prefix, 40),
+    SIZE(moco_import_report, 80),
+    FIELD(moco_import_report, struct_size, 0),
+    FIELD(moco_import_report, key_encoder, 4),
+    FIELD(moco_import_report, queue, 8),
+    FIELD(moco_import_report, optimizer, 12),
+    FIELD(moco_import_report, loaded, 16),
+    FIELD(moco_import_report, missing, 24),
+    FIELD(moco_import_report, unexpected, 32),
+    FIELD(moco_import_report, epoch, 40),
+    FIELD(moco_import_report, step_count, 48),
+    FIELD(moco_import_report, learning_rate, 56),
+    FIELD(moco_import_report, momentum, 64),
+    FIELD(moco_import_report, weight_decay, 72),
 };
 /* clang-format on */
 #define ROWS (sizeof rows / sizeof rows[0])
