@@ -280,6 +280,7 @@ MOCO_API int64_t moco_dataset_count(const moco_dataset *dataset);
 MOCO_API int64_t moco_dataset_channels(const moco_dataset *dataset);
 MOCO_API int64_t moco_dataset_classes(const moco_dataset *dataset);
 MOCO_API const char *moco_dataset_class_name(const moco_dataset *dataset, int64_t label);
+MOCO_API const char *moco_dataset_description(const moco_dataset *dataset);
 MOCO_API moco_status moco_dataset_name(const moco_dataset *dataset, int64_t index, char *text, uint64_t capacity);
 MOCO_API moco_status moco_dataset_info(const moco_dataset *dataset, int64_t index, int64_t *h, int64_t *w,
                                        int32_t *label);

@@ -186,7 +186,7 @@ static void our_own_file_comes_back(void **state) {
     assert_int_equal(length, 4 + 10 + 11);
     assert_int_equal(moco_file_class_names(context, path, names, length - 1, NULL, &count), MOCO_INVALID_ARGUMENT);
     assert_ok(moco_file_class_names(context, path, names, length, NULL, &count));
-    assert_memory_equal(names, "cat\0dog \"Rex\"\0\xC3\xA9l\xC3\xA9phant", length);
+    assert_memory_equal(names, "cat\0dog \"Rex\"\0\xC3\xA9l\xC3\xA9phant", (size_t) length);
     assert_ok(moco_encoder_save(encoder, path, NULL, NULL, 0));
     assert_int_equal(moco_file_class_names(context, path, names, sizeof names, NULL, &count), MOCO_NOT_FOUND);
     static const char *const class_key[] = {"moco.class_names"};

@@ -92,7 +92,9 @@ static void what_needs_zip64_is_refused(void **state) {
     name[sizeof name - 1] = '\0';
     assert_int_equal(moco_zip_writer_open(&zip, NULL, path), MOCO_OK);
     assert_int_equal(moco_zip_writer_add(zip, "big", name, (size_t) UINT32_MAX - 300), MOCO_UNSUPPORTED);
-    assert_int_equal(moco_zip_writer_add(zip, "big", name, (size_t) UINT32_MAX + 1), MOCO_UNSUPPORTED);
+    if (SIZE_MAX > UINT32_MAX) {
+        assert_int_equal(moco_zip_writer_add(zip, "big", name, SIZE_MAX / 2), MOCO_UNSUPPORTED);
+    }
     assert_int_equal(moco_zip_writer_add(zip, name, name, 1), MOCO_INVALID_ARGUMENT);
     assert_int_equal(moco_zip_writer_add(zip, "", name, 1), MOCO_INVALID_ARGUMENT);
     for (int i = 0; i < 65535; ++i) assert_int_equal(moco_zip_writer_add(zip, "e", NULL, 0), MOCO_OK);
