@@ -1,9 +1,18 @@
 /* Datasets: numbered images with an optional label. Pixels are float32 in [0, 1], planes in the order red, green, blue
  * (channels x h x w). Reading is const and may be done from many threads at once.
  *
- * Image files (JPEG, PNG, WebP, told by their content) are decoded to upright RGB when they are read. One that is
- * broken fails with FORMAT, one that can't be read with IO or NOT_FOUND; the sentence names the file, the others are
- * still there.
+ * Image files (JPEG, PNG, WebP, TIFF, BMP, PBM, PGM and PPM, told by their content) are decoded to upright RGB of 8 bits
+ * when they are read:
+ *   Orientation  as EXIF says it (TIFF: its own tag), else a PNG's "Raw profile type exif" or "APP1", else XMP's
+ *                tiff:Orientation
+ *   Alpha        and transparent colours: laid over white
+ *   16 bits      the high 8 of PNG and TIFF; PBM, PGM and PPM are scaled by the largest sample that they name
+ *   Colours      greys, palettes and CMYK become RGB by Pillow's formulas; colour profiles are not heeded
+ *   Animation    the first frame of WebP and APNG, as the first picture of a TIFF or PPM with several
+ *   Damage       a file that is cut short or damaged anywhere is refused, whatever part of it is wanted. Bytes behind its
+ *                end don't count, nor do stray ones between the segments, or before the end, of a JPEG that is whole
+ * One that is broken fails with FORMAT, one that can't be read with IO or NOT_FOUND, one of a format that this build
+ * lacks with UNSUPPORTED; the sentence names the file, the others are still there.
  */
 #ifndef MOCO_DATASET_H
 #define MOCO_DATASET_H
@@ -55,8 +64,10 @@ typedef struct moco_dataset moco_dataset;
  *                        without a header: all lines of one kind, each path with the ending of an image's name
  *   path                 alone in every line, as it is or in double quotes
  *
- * folder: and tar: leave out hidden files and what is no image, but keep every file called .jpg, .jpeg, .png or .webp,
- * so that a broken one shows. Images are sorted by name, bytewise, folder by folder. Symbolic links are followed;
+ * folder: and tar: leave out hidden files and what is no image, but keep every file called .jpg, .jpeg, .png, .webp, .tif,
+ * .tiff, .bmp, .ppm, .pgm, .pbm or .pnm of a format that this build can decode, so that a broken one shows. What is left
+ * out and not hidden is counted by kind in one line of the log: a warning if some of it looks like images (.gif, .heic,
+ * cameras' raw files ...), else for its info. Images are sorted by name, bytewise, folder by folder. Symbolic links are followed;
  * what can't be read is named in the log.
  *
  * Errors: INVALID_ARGUMENT (unknown kind or key, named), NOT_FOUND or IO (file, named; no image at all), FORMAT (size,
