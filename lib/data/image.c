@@ -108,6 +108,14 @@ int32_t moco_image_has_decoder(int32_t format) {
     return decoders[format].is_there;
 }
 
+uint64_t moco_image_decoders(void) {
+    uint64_t bits = 0;
+    for (int32_t f = 0; f < (int32_t) (sizeof decoders / sizeof decoders[0]); ++f) {
+        bits |= (uint64_t) decoders[f].is_there << f;
+    }
+    return bits;
+}
+
 moco_status moco_image_require_decoder(int32_t format) {
     const image_decoder *decoder = &decoders[format];
     if (decoder->is_there) return MOCO_OK;

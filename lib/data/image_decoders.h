@@ -114,6 +114,7 @@ moco_status moco_image_fail_late(const moco_image_job *job);
 
 /* 1 if this build can decode the format; else moco_image_require_decoder is UNSUPPORTED with the option's name. */
 int32_t moco_image_has_decoder(int32_t format);
+uint64_t moco_image_decoders(void); /* bit f: it can decode format f */
 moco_status moco_image_require_decoder(int32_t format);
 
 /* Called only where the format's library is there. */

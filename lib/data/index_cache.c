@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "data/file_bytes.h"
+#include "data/image_decoders.h"
 #include "io/atomic_file.h"
 
 /* Some file systems keep times to two seconds only. What was changed so shortly before it was read may have been
@@ -26,6 +27,7 @@ typedef struct cache_header {
     uint64_t count, names_size;
     uint64_t classes, class_names_size; /* 0: labels are numbers, or there are none */
     uint64_t has_labels, has_data;
+    uint64_t decoders; /* of the build that made it: what is an image depends on them */
     uint64_t checksum; /* of all else */
 } cache_header;
 
@@ -151,7 +153,8 @@ moco_status moco_index_cache_save(moco_context *context, const char *file, const
                            .classes = (uint64_t) index->classes,
                            .class_names_size = class_names_size(index),
                            .has_labels = index->labels != NULL,
-                           .has_data = index->data_at != NULL};
+                           .has_data = index->data_at != NULL,
+                           .decoders = moco_image_decoders()};
     char *class_names = (char *) moco_allocate(context, (size_t) header.class_names_size);
     if (class_names == NULL) return MOCO_OUT_OF_MEMORY;
     char *end = class_names;
@@ -216,6 +219,7 @@ static const char *find_damage(cache_file *cache) {
     uint64_t bytes[SECTIONS], at = sizeof *h;
     cache->header = h;
     if (memcmp(h->magic, MAGIC, sizeof MAGIC) != 0 || h->byte_order != 1) return "it is none, or another version's";
+    if (h->decoders != moco_image_decoders()) return "the libmoco that made it reads other formats";
     const uint64_t most = cache->size; /* no count of anything is larger, so no product below overflows */
     if (h->key_size > most || h->guards > most || h->paths_size > most || h->count > most || h->names_size > most ||
         h->class_names_size > most || most > UINT64_MAX / 1024 || h->classes > INT32_MAX) {

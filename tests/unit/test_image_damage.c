@@ -10,6 +10,10 @@
 #include "data/image_decoders.h"
 #include "support/image_encoders.h"
 
+#ifdef MOCO_HAVE_JPEG
+#include <jerror.h>
+#endif
+
 static moco_context *context;
 static moco_image image;
 
@@ -182,6 +186,110 @@ static void test_one_verdict(void **state) {
         free(file.bytes);
     }
 }
+
+#ifdef MOCO_HAVE_JPEG
+
+static size_t find_marker(const encoded *file, int marker) {
+    for (size_t i = file->size - 2;; --i) { /* from behind: a scan's data have none */
+        if (file->bytes[i] == 0xff && file->bytes[i + 1] == marker) return i;
+        assert_true(i > 0);
+    }
+}
+
+static encoded with_stray(const encoded *file, size_t at, const uint8_t *stray, size_t size) {
+    encoded out = {0};
+    encoded_append(&out, file->bytes, at);
+    encoded_append(&out, stray, size);
+    encoded_append(&out, file->bytes + at, file->size - at);
+    return out;
+}
+
+/* Bytes before the end and between segments leave the pixels as they are. */
+static void test_stray_bytes(void **state) {
+    (void) state;
+    enum { LARGE_H = 45, LARGE_W = 75 };
+    static const size_t sizes[] = {1, 2, 16, 245};
+    uint8_t *picture = make_picture(LARGE_H, LARGE_W, 4), stray[245];
+    for (int kind = 0; kind < 24; ++kind) {
+        const jpeg_spec spec = {
+            kind % 3 == 2 ? 1 : 3, 1 + kind % 2, 1 + kind % 2, kind / 3 % 2, kind / 6 % 2 * 3, 0, 0};
+        encoded file = encode_jpeg(picture, LARGE_H, LARGE_W, spec);
+        assert_int_equal(decode_copy(file.bytes, file.size, NULL), MOCO_OK);
+        const size_t bytes = (size_t) (image.held.h * image.held.w * 3);
+        uint8_t *before = (uint8_t *) malloc(bytes);
+        assert_non_null(before);
+        memcpy(before, image.pixels, bytes);
+        for (int s = 0; s < 8; ++s) {
+            for (int i = 0; i < 245; ++i) stray[i] = (uint8_t) (s % 2 == 0 ? 0 : (i * 89 + kind * 7) & 0x7f);
+            /* Before the end; and before the first table, which is between segments. */
+            const size_t at = s < 4 ? find_marker(&file, 0xd9) : 20;
+            assert_int_equal(file.bytes[at], 0xff);
+            encoded longer = with_stray(&file, at, stray, sizes[s % 4]);
+            if (decode_copy(longer.bytes, longer.size, NULL) != MOCO_OK) {
+                fail_msg("kind %d, %zu stray bytes: %s", kind, sizes[s % 4], moco_last_error());
+            }
+            assert_memory_equal(image.pixels, before, bytes);
+            free(longer.bytes);
+        }
+        free(before);
+        free(file.bytes);
+    }
+    free(picture);
+}
+
+static int left_over, other_warnings;
+
+static void note_warning(j_common_ptr info, int level) {
+    if (level < 0 && info->err->msg_code == JWRN_EXTRANEOUS_DATA) ++left_over;
+    if (level < 0 && info->err->msg_code != JWRN_EXTRANEOUS_DATA) ++other_warnings;
+}
+
+static void decode_by_libjpeg(const encoded *file) {
+    struct jpeg_decompress_struct info;
+    struct jpeg_error_mgr errors;
+    info.err = jpeg_std_error(&errors);
+    errors.emit_message = note_warning;
+    jpeg_create_decompress(&info);
+    jpeg_mem_src(&info, file->bytes, file->size);
+    jpeg_read_header(&info, TRUE);
+    jpeg_start_decompress(&info);
+    uint8_t row[3 * 75];
+    JSAMPROW rows = row;
+    while (info.output_scanline < info.output_height) jpeg_read_scanlines(&info, &rows, 1);
+    jpeg_finish_decompress(&info);
+    jpeg_destroy_decompress(&info);
+}
+
+/* A changed bit in the scan of which nothing tells but bytes that are left over: all but a few are refused. */
+static void test_left_over(void **state) {
+    (void) state;
+    enum { LARGE_H = 45, LARGE_W = 75 };
+    uint8_t *picture = make_picture(LARGE_H, LARGE_W, 3);
+    int only_left_over = 0, taken = 0;
+    for (int kind = 0; kind < 4; ++kind) {
+        encoded file =
+            encode_jpeg(picture, LARGE_H, LARGE_W, (jpeg_spec){3, 1 + kind % 2, 1 + kind % 2, 0, kind / 2 * 4, 0, 0});
+        for (size_t i = find_marker(&file, 0xda) + 14; i + 2 < file.size; ++i) {
+            const uint8_t byte = file.bytes[i], changed = (uint8_t) (byte ^ 1u << i % 8);
+            if (byte == 0xff || changed == 0xff || file.bytes[i - 1] == 0xff) continue; /* markers come and go */
+            file.bytes[i] = changed;
+            left_over = other_warnings = 0;
+            decode_by_libjpeg(&file);
+            if (left_over > 0 && other_warnings == 0) {
+                ++only_left_over;
+                taken += decode_copy(file.bytes, file.size, NULL) == MOCO_OK;
+            }
+            file.bytes[i] = byte;
+        }
+        free(file.bytes);
+    }
+    free(picture);
+    print_message("%d of %d files with bytes left over are taken\n", taken, only_left_over);
+    assert_true(only_left_over > 100);
+    assert_true(50 * taken <= only_left_over);
+}
+
+#endif
 
 static void test_random_content(void **state) {
     (void) state;
@@ -391,10 +499,18 @@ static void test_unsupported(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut),         cmocka_unit_test(test_changed_bytes),
-        cmocka_unit_test(test_one_verdict), cmocka_unit_test(test_random_content),
-        cmocka_unit_test(test_exif),        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_arguments),   cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_changed_bytes),
+        cmocka_unit_test(test_one_verdict),
+#ifdef MOCO_HAVE_JPEG
+        cmocka_unit_test(test_stray_bytes),
+        cmocka_unit_test(test_left_over),
+#endif
+        cmocka_unit_test(test_random_content),
+        cmocka_unit_test(test_exif),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_unsupported),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -141,6 +141,22 @@ static void test_changes_show(void **state) {
     assert_false(opens("tar", "x.tar", 3));
 }
 
+/* A build with other decoders would have found other images. */
+static void test_other_decoders(void **state) {
+    (void) state;
+    enum { DECODERS_AT = 16 + 11 * 8 };
+    size_t size = 0;
+    assert_false(opens("folder", "set", 3));
+    unsigned char *bytes = read_whole_file(kept, &size);
+    assert_non_null(bytes);
+    bytes[DECODERS_AT] ^= 1 << MOCO_FORMAT_TIFF;
+    write_whole_file(kept, bytes, size);
+    assert_false(opens("folder", "set", 3));
+    assert_non_null(strstr(logged.text, "is not used: the libmoco that made it reads other formats"));
+    assert_true(opens("folder", "set", 3));
+    free(bytes);
+}
+
 /* Every byte changed, and every length: never a crash, never a wrong image, silently made anew. */
 static void test_damage(void **state) {
     (void) state;
@@ -197,6 +213,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_used_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_is_really_used, setup, teardown),
         cmocka_unit_test_setup_teardown(test_changes_show, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_decoders, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_writable, setup, teardown),
     };
