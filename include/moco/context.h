@@ -3,6 +3,12 @@
  *
  * Threading rule for all of libmoco: distinct handles may be used from distinct threads, one handle by one thread at a
  * time. Handles keep what they depend on alive by reference count, so any destroy order is safe.
+ *
+ * Callbacks: a function of the caller's that libmoco calls may destroy handles, those of the call that it is in as well:
+ * they live until that call returns. It can't begin what is going on already: a trainer's step or run inside its own
+ * callbacks, an encoder's pass inside its own network or gradient hook, a loader's start or next inside its dataset's
+ * functions or a run over it are INVALID_STATE. A log or allocator function calls nothing of libmoco. A handle that
+ * is only lent, by a function that says so, is not the caller's: destroying it does nothing.
  */
 #ifndef MOCO_CONTEXT_H
 #define MOCO_CONTEXT_H

@@ -114,7 +114,7 @@ MOCO_API moco_status moco_dataset_create_memory(moco_dataset **out, moco_context
 /* The shape and label of image `index`. */
 typedef int32_t (*moco_dataset_info_fn)(int64_t index, int64_t *h, int64_t *w, int32_t *label, void *user);
 /* Writes image `index` as float32[channels x h x w]. Both: non-zero stops with CALLBACK; called from several loader
- * threads at once. */
+ * threads at once. A loader that has called it can't be started or asked for a batch inside: INVALID_STATE. */
 typedef int32_t (*moco_dataset_read_fn)(int64_t index, float *pixels, void *user);
 
 /* Images that the host makes on demand, of any size each. */

@@ -87,7 +87,8 @@ MOCO_API moco_status moco_loader_config_init(moco_loader_config *config, uint32_
  * drop_last. */
 MOCO_API moco_status moco_loader_create(moco_loader **out, moco_dataset *dataset, moco_augment *augment,
                                         const moco_loader_config *config);
-/* Stops and joins the workers, in the middle of an epoch too; waits for the images in work. */
+/* Stops and joins the workers, in the middle of an epoch too; waits for the images in work. Called by one of these, in
+ * its dataset's read, it leaves the waiting to that worker. */
 MOCO_API void moco_loader_destroy(moco_loader *loader);
 
 /* Begins `epoch` (>= 0) at its first batch, dropping what was left of the one before. */
@@ -96,7 +97,8 @@ MOCO_API moco_status moco_loader_start_epoch(moco_loader *loader, int64_t epoch)
  * those, no sample counts as broken. */
 MOCO_API moco_status moco_loader_start_at(moco_loader *loader, int64_t epoch, int64_t batch);
 
-/* The next batch; n = 0 after the last one. INVALID_STATE before start_epoch. A worker's failure is returned here. */
+/* The next batch; n = 0 after the last one. INVALID_STATE before start_epoch, and while moco_trainer_run has the loader. A
+ * worker's failure is returned here. */
 MOCO_API moco_status moco_loader_next(moco_loader *loader, moco_batch *batch);
 
 /* Of this rank. */

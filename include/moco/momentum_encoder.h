@@ -65,7 +65,7 @@ MOCO_API moco_status moco_momentum_encoder_set_encode_count(moco_momentum_encode
 MOCO_API moco_status moco_momentum_encoder_permutation(const moco_momentum_encoder *momentum_encoder, int64_t count,
                                                        int64_t n, int64_t *permutation);
 
-/* The key encoder itself, to evaluate it or to read and write its parameters; borrowed, lives as long as the momentum
+/* The key encoder itself, to evaluate it or to read and write its parameters; lent, it lives as long as the momentum
  * encoder. NULL for NULL. */
 MOCO_API moco_encoder *moco_momentum_encoder_key_encoder(moco_momentum_encoder *momentum_encoder);
 /* Deprecated: its name before 0.2. */

@@ -64,7 +64,9 @@ typedef struct moco_step_stats {
     int64_t ns_enqueue;
 } moco_step_stats;
 
-/* After each step of run(). Non-zero stops the run with CALLBACK. */
+/* After each step of run(). Non-zero stops the run with CALLBACK. It may call anything but steps, runs and restores of this
+ * trainer and the run's own loader, which are INVALID_STATE here: evaluate, save, set rates, ask to stop. Where it
+ * destroys the trainer, the run ends with CANCELLED; other handles that it destroys are kept to the run's end. */
 typedef int32_t (*moco_step_fn)(const moco_step_stats *stats, void *user);
 
 MOCO_API moco_status moco_trainer_config_init(moco_trainer_config *config, uint32_t struct_size);
@@ -99,7 +101,7 @@ MOCO_API moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader
  * runs is kept for the next run(). NULL is a no-op. */
 MOCO_API void moco_trainer_request_stop(moco_trainer *trainer);
 
-/* The trainer's parts, to evaluate, save or set them; they are its own and live at least as long. NULL: it has none. */
+/* The trainer's parts, to evaluate, save or set them: lent, they live at least as long. NULL: it has none. */
 MOCO_API moco_encoder *moco_trainer_encoder(const moco_trainer *trainer); /* the query encoder */
 MOCO_API moco_momentum_encoder *moco_trainer_momentum_encoder(const moco_trainer *trainer);
 MOCO_API moco_queue *moco_trainer_queue(const moco_trainer *trainer);

@@ -9,7 +9,7 @@ moco_status moco_augment_create(moco_augment **out, moco_context *context, const
     MOCO_TRY(moco_augment_config_resolve(config, &wanted));
     moco_augment *augment = (moco_augment *) moco_allocate(context, sizeof *augment);
     if (augment == NULL) return MOCO_OUT_OF_MEMORY;
-    atomic_init(&augment->references, 1);
+    moco_references_init(&augment->references, 1);
     moco_context_retain(context);
     augment->context = context;
     augment->config = wanted;
@@ -18,14 +18,21 @@ moco_status moco_augment_create(moco_augment **out, moco_context *context, const
 }
 
 void moco_augment_retain(moco_augment *augment) {
-    atomic_fetch_add_explicit(&augment->references, 1, memory_order_relaxed);
+    moco_references_retain(&augment->references);
 }
 
-void moco_augment_destroy(moco_augment *augment) {
-    if (augment == NULL || atomic_fetch_sub_explicit(&augment->references, 1, memory_order_acq_rel) != 1) return;
+static void dispose(moco_augment *augment) {
     moco_context *context = augment->context;
     moco_deallocate(context, augment);
     moco_context_destroy(context);
+}
+
+void moco_augment_release(moco_augment *augment) {
+    if (augment != NULL && moco_references_release(&augment->references)) dispose(augment);
+}
+
+void moco_augment_destroy(moco_augment *augment) {
+    if (augment != NULL && moco_references_destroy(&augment->references)) dispose(augment);
 }
 
 moco_context *moco_augment_context(const moco_augment *augment) {

@@ -8,10 +8,11 @@
 
 #include "core/context_internal.h"
 #include "core/image_part.h"
+#include "core/references.h"
 #include "core/state.h"
 
 struct moco_augment {
-    atomic_int references;
+    moco_references references;
     moco_context *context;
     moco_augment_config config;
 };
@@ -69,6 +70,7 @@ moco_status moco_augment_render_pixels(const moco_augment *augment, const moco_i
 moco_status moco_augment_visit(const moco_augment *augment, const moco_state *state);
 
 void moco_augment_retain(moco_augment *augment);
+void moco_augment_release(moco_augment *augment); /* NULL is a no-op */
 moco_context *moco_augment_context(const moco_augment *augment);
 
 #endif

@@ -8,7 +8,7 @@
 moco_status moco_dataset_allocate(moco_dataset **out, moco_context *context, const moco_dataset_ops *ops, void *state) {
     moco_dataset *dataset = (moco_dataset *) moco_allocate_zeroed(context, 1, sizeof *dataset);
     if (dataset == NULL) return MOCO_OUT_OF_MEMORY;
-    atomic_init(&dataset->references, 1);
+    moco_references_init(&dataset->references, 1);
     moco_context_retain(context);
     dataset->context = context;
     dataset->ops = ops;
@@ -19,17 +19,24 @@ moco_status moco_dataset_allocate(moco_dataset **out, moco_context *context, con
 }
 
 void moco_dataset_retain(moco_dataset *dataset) {
-    atomic_fetch_add_explicit(&dataset->references, 1, memory_order_relaxed);
+    moco_references_retain(&dataset->references);
 }
 
-void moco_dataset_destroy(moco_dataset *dataset) {
-    if (dataset == NULL || atomic_fetch_sub_explicit(&dataset->references, 1, memory_order_acq_rel) != 1) return;
+static void dispose(moco_dataset *dataset) {
     moco_context *context = dataset->context;
     dataset->ops->destroy(dataset);
     moco_broken_images_release(&dataset->broken, context);
     moco_deallocate(context, dataset->description);
     moco_deallocate(context, dataset);
     moco_context_destroy(context);
+}
+
+void moco_dataset_release(moco_dataset *dataset) {
+    if (dataset != NULL && moco_references_release(&dataset->references)) dispose(dataset);
+}
+
+void moco_dataset_destroy(moco_dataset *dataset) {
+    if (dataset != NULL && moco_references_destroy(&dataset->references)) dispose(dataset);
 }
 
 /* --- Asking --- */
@@ -92,8 +99,7 @@ moco_status moco_dataset_label(const moco_dataset *dataset, int64_t index, int32
     return MOCO_OK;
 }
 
-moco_status moco_dataset_read(const moco_dataset *dataset, int64_t index, float *pixels, int64_t capacity) {
-    MOCO_REQUIRE_POINTER(pixels);
+static moco_status read_pixels(const moco_dataset *dataset, int64_t index, float *pixels, int64_t capacity) {
     int64_t h = 0, w = 0, needed = 0;
     MOCO_TRY(moco_dataset_info(dataset, index, &h, &w, NULL));
     const int64_t shape[3] = {dataset->channels, h, w};
@@ -102,4 +108,14 @@ moco_status moco_dataset_read(const moco_dataset *dataset, int64_t index, float 
                  (long long) capacity, (long long) index, (long long) dataset->channels, (long long) h, (long long) w,
                  (long long) needed);
     return dataset->ops->read(dataset, index, pixels);
+}
+
+moco_status moco_dataset_read(const moco_dataset *dataset, int64_t index, float *pixels, int64_t capacity) {
+    MOCO_REQUIRE_POINTER(pixels);
+    MOCO_REQUIRE_POINTER(dataset);
+    moco_dataset *held = (moco_dataset *) (uintptr_t) dataset; /* a caller's info or read may destroy it */
+    moco_dataset_retain(held);
+    const moco_status status = read_pixels(dataset, index, pixels, capacity);
+    moco_dataset_release(held);
+    return status;
 }

@@ -5,6 +5,7 @@
 #include <moco/dataset.h>
 
 #include "core/context_internal.h"
+#include "core/references.h"
 #include "data/broken_images.h"
 #include "data/image.h"
 
@@ -34,7 +35,7 @@ typedef struct moco_dataset_ops {
 } moco_dataset_ops;
 
 struct moco_dataset {
-    atomic_int references;
+    moco_references references;
     moco_context *context;
     const moco_dataset_ops *ops;
     void *state;
@@ -50,6 +51,7 @@ struct moco_dataset {
 /* An empty dataset of one kind, which the kind's constructor then fills; destroying it calls ops->destroy. */
 moco_status moco_dataset_allocate(moco_dataset **out, moco_context *context, const moco_dataset_ops *ops, void *state);
 void moco_dataset_retain(moco_dataset *dataset);
+void moco_dataset_release(moco_dataset *dataset); /* NULL is a no-op */
 
 /* Keeps how the dataset was opened: `path` is the part of `description` that is one, or NULL. */
 moco_status moco_dataset_describe(moco_dataset *dataset, const char *description, const char *path);

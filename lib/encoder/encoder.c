@@ -64,7 +64,7 @@ moco_status moco_encoder_from_network(moco_encoder **out, moco_context *context,
         }
         encoder->config.architecture = encoder->architecture;
     }
-    atomic_init(&encoder->references, 1);
+    moco_references_init(&encoder->references, 1);
     encoder->context = context;
     encoder->ops = ops;
     encoder->network = network;
@@ -90,6 +90,7 @@ moco_status moco_encoder_clone(moco_encoder **out, const moco_encoder *encoder) 
     moco_parameter_table *theirs = copy->ops->parameters(copy->network);
     for (int64_t i = 0; i < ours->count; ++i) theirs->items[i].flags = ours->items[i].flags;
     copy->batches_tracked = encoder->batches_tracked;
+    moco_references_init(&copy->references, 0); /* no caller has it; who asks is only lent it */
     *out = copy;
     return MOCO_OK;
 }
@@ -100,11 +101,10 @@ int32_t moco_encoder_shares_workspace(const moco_encoder *encoder, const moco_en
 }
 
 void moco_encoder_retain(moco_encoder *encoder) {
-    atomic_fetch_add_explicit(&encoder->references, 1, memory_order_relaxed);
+    moco_references_retain(&encoder->references);
 }
 
-void moco_encoder_destroy(moco_encoder *encoder) {
-    if (encoder == NULL || atomic_fetch_sub_explicit(&encoder->references, 1, memory_order_acq_rel) != 1) return;
+static void dispose(moco_encoder *encoder) {
     moco_context *context = encoder->context;
     encoder->ops->destroy(encoder->network);
     moco_deallocate(context, encoder->architecture);
@@ -112,21 +112,48 @@ void moco_encoder_destroy(moco_encoder *encoder) {
     moco_context_destroy(context);
 }
 
+void moco_encoder_release(moco_encoder *encoder) {
+    if (encoder != NULL && moco_references_release(&encoder->references)) dispose(encoder);
+}
+
+void moco_encoder_destroy(moco_encoder *encoder) {
+    if (encoder != NULL && moco_references_destroy(&encoder->references)) dispose(encoder);
+}
+
 /* --- On tensors --- */
+
+/* Its memory is in use then, and its plans must stay. */
+static moco_status begin_work(moco_encoder *encoder) {
+    if (encoder->is_at_work) {
+        return moco_fail(MOCO_INVALID_STATE, "the encoder is in a forward or backward, from which this call comes: a "
+                                             "gradient hook or a network's own function can't run it again");
+    }
+    encoder->is_at_work = 1;
+    return MOCO_OK;
+}
 
 static moco_status forward(moco_encoder *encoder, int32_t pass, int32_t mode, const moco_tensor *images,
                            const moco_tensor *embeddings) {
     const int32_t keeps = mode != MOCO_MODE_EVALUATE && !encoder->in_step;
     moco_parameter_table *table = encoder->ops->parameters(encoder->network);
-    if (keeps) MOCO_TRY(moco_running_statistics_keep(table, encoder->context));
-    const moco_status status =
-        encoder->ops->forward(encoder->network, pass, mode, encoder->weight_version, images, embeddings);
-    if (status != MOCO_OK) {
-        if (keeps) moco_running_statistics_restore(table, encoder->context); /* the first failure is the one to tell */
-        return status;
+    MOCO_TRY(begin_work(encoder));
+    moco_status status = keeps ? moco_running_statistics_keep(table, encoder->context) : MOCO_OK;
+    if (status == MOCO_OK) {
+        status = encoder->ops->forward(encoder->network, pass, mode, encoder->weight_version, images, embeddings);
+        /* The first failure is the one to tell. */
+        if (status != MOCO_OK && keeps) moco_running_statistics_restore(table, encoder->context);
     }
+    encoder->is_at_work = 0;
+    MOCO_TRY(status);
     if (mode != MOCO_MODE_EVALUATE && encoder->batches_tracked < INT64_MAX) encoder->batches_tracked++;
     return MOCO_OK;
+}
+
+static moco_status compute_features(moco_encoder *encoder, const moco_tensor *images, const moco_tensor *features) {
+    MOCO_TRY(begin_work(encoder));
+    const moco_status status = encoder->ops->features(encoder->network, encoder->weight_version, images, features);
+    encoder->is_at_work = 0;
+    return status;
 }
 
 moco_status moco_encoder_begin_step(moco_encoder *encoder) {
@@ -167,11 +194,14 @@ static int32_t tell_caller(int64_t first, int64_t end, void *user) {
 moco_status moco_encoder_backward_pass_tensor(moco_encoder *encoder, int32_t pass, int32_t last,
                                               const moco_tensor *d_embeddings) {
     const moco_gradient_hook hook = {tell_caller, encoder};
+    MOCO_TRY(begin_work(encoder));
     encoder->gradient_writes++;
-    MOCO_TRY(encoder->ops->backward(encoder->network, pass, encoder->weight_version, !encoder->gradients_are_zero,
-                                    last && encoder->hook.ready != NULL ? &hook : NULL, d_embeddings));
-    encoder->gradients_are_zero = 0;
-    return MOCO_OK;
+    const moco_status status =
+        encoder->ops->backward(encoder->network, pass, encoder->weight_version, !encoder->gradients_are_zero,
+                               last && encoder->hook.ready != NULL ? &hook : NULL, d_embeddings);
+    encoder->is_at_work = 0;
+    if (status == MOCO_OK) encoder->gradients_are_zero = 0;
+    return status;
 }
 
 moco_status moco_encoder_set_gradient_hook(moco_encoder *encoder, moco_gradients_ready_fn ready, void *user) {
@@ -201,10 +231,11 @@ static moco_status run_on_host(moco_encoder *encoder, int32_t pass, int32_t mode
     moco_host_tensor input;
     moco_host_tensor result;
     MOCO_TRY(moco_host_tensor_input(&input, encoder->context, images, image_dims));
+    moco_encoder_retain(encoder); /* a caller's network may destroy its own */
     moco_status status = moco_host_tensor_output(&result, encoder->context, output, output_dims);
     if (status == MOCO_OK) {
         if (mode == FEATURES) {
-            status = encoder->ops->features(encoder->network, encoder->weight_version, &input.tensor, &result.tensor);
+            status = compute_features(encoder, &input.tensor, &result.tensor);
         } else {
             status = forward(encoder, pass, mode, &input.tensor, &result.tensor);
         }
@@ -212,6 +243,7 @@ static moco_status run_on_host(moco_encoder *encoder, int32_t pass, int32_t mode
         moco_host_tensor_release(&result, encoder->context);
     }
     moco_host_tensor_release(&input, encoder->context);
+    moco_encoder_release(encoder);
     return status;
 }
 
@@ -262,8 +294,10 @@ moco_status moco_encoder_backward_pass(moco_encoder *encoder, int32_t pass, cons
     const int64_t dims[4] = {n, encoder->shape.embedding_dim, 1, 1};
     moco_host_tensor gradient;
     MOCO_TRY(moco_host_tensor_input(&gradient, encoder->context, d_embeddings, dims));
+    moco_encoder_retain(encoder);
     const moco_status status = moco_encoder_backward_pass_tensor(encoder, pass, 1, &gradient.tensor);
     moco_host_tensor_release(&gradient, encoder->context);
+    moco_encoder_release(encoder);
     return status;
 }
 

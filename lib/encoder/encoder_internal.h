@@ -85,6 +85,7 @@ moco_status moco_encoder_prepare_training(moco_encoder *encoder, int64_t n, int6
 
 moco_context *moco_encoder_context(const moco_encoder *encoder);
 void moco_encoder_retain(moco_encoder *encoder);
+void moco_encoder_release(moco_encoder *encoder); /* NULL is a no-op */
 const moco_parameter_table *moco_encoder_parameters(const moco_encoder *encoder);
 int32_t moco_encoder_bn_groups(const moco_encoder *encoder);
 /* A new encoder of the same structure and values, for the momentum encoder. */

@@ -1,5 +1,4 @@
 #include <moco/momentum_encoder.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "backend/backend_chain.h"
@@ -8,6 +7,7 @@
 #include "core/checked.h"
 #include "core/config.h"
 #include "core/random.h"
+#include "core/references.h"
 #include "encoder/encoder_internal.h"
 #include "encoder/momentum_encoder_internal.h"
 
@@ -24,7 +24,7 @@ typedef struct step_copy {
 } step_copy;
 
 struct moco_momentum_encoder {
-    atomic_int references;
+    moco_references references;
     moco_context *context;
     moco_encoder *query;
     moco_encoder *key;
@@ -101,16 +101,17 @@ moco_status moco_momentum_encoder_create(moco_momentum_encoder **out, moco_encod
     moco_context *context = moco_encoder_context(query_encoder);
     moco_momentum_encoder *created = (moco_momentum_encoder *) moco_allocate_zeroed(context, 1, sizeof *created);
     if (created == NULL) return MOCO_OUT_OF_MEMORY;
+    moco_encoder_retain(query_encoder); /* first: a caller's network is cloned by the caller's code */
     const moco_status status = moco_encoder_clone(&created->key, query_encoder);
     if (status != MOCO_OK) {
         moco_deallocate(context, created);
+        moco_encoder_release(query_encoder);
         return status;
     }
-    atomic_init(&created->references, 1);
+    moco_references_init(&created->references, 1);
     created->context = context;
     created->query = query_encoder;
     created->config = settings;
-    moco_encoder_retain(query_encoder);
     moco_context_retain(context);
     if (left_out) tell_of_no_shuffling(query_encoder);
     *out = created;
@@ -118,22 +119,26 @@ moco_status moco_momentum_encoder_create(moco_momentum_encoder **out, moco_encod
 }
 
 void moco_momentum_encoder_retain(moco_momentum_encoder *momentum_encoder) {
-    atomic_fetch_add_explicit(&momentum_encoder->references, 1, memory_order_relaxed);
+    moco_references_retain(&momentum_encoder->references);
 }
 
-void moco_momentum_encoder_destroy(moco_momentum_encoder *momentum_encoder) {
-    if (momentum_encoder == NULL ||
-        atomic_fetch_sub_explicit(&momentum_encoder->references, 1, memory_order_acq_rel) != 1) {
-        return;
-    }
+static void dispose(moco_momentum_encoder *momentum_encoder) {
     moco_context *context = momentum_encoder->context;
-    moco_encoder_destroy(momentum_encoder->key);
-    moco_encoder_destroy(momentum_encoder->query);
+    moco_encoder_release(momentum_encoder->key);
+    moco_encoder_release(momentum_encoder->query);
     moco_deallocate(context, momentum_encoder->permutation);
     moco_grown_buffer_release(&momentum_encoder->shuffled_images, context);
     moco_grown_buffer_release(&momentum_encoder->shuffled_keys, context);
     moco_deallocate(context, momentum_encoder);
     moco_context_destroy(context);
+}
+
+void moco_momentum_encoder_release(moco_momentum_encoder *momentum_encoder) {
+    if (momentum_encoder != NULL && moco_references_release(&momentum_encoder->references)) dispose(momentum_encoder);
+}
+
+void moco_momentum_encoder_destroy(moco_momentum_encoder *momentum_encoder) {
+    if (momentum_encoder != NULL && moco_references_destroy(&momentum_encoder->references)) dispose(momentum_encoder);
 }
 
 /* --- Steps that may have to be undone --- */
@@ -326,6 +331,7 @@ moco_status moco_momentum_encoder_encode(moco_momentum_encoder *momentum_encoder
     moco_host_tensor input;
     moco_host_tensor output;
     MOCO_TRY(moco_host_tensor_input(&input, context, images, image_dims));
+    moco_momentum_encoder_retain(momentum_encoder);
     moco_status status = moco_host_tensor_output(&output, context, keys, key_dims);
     if (status == MOCO_OK) {
         status = moco_momentum_encoder_encode_tensor(momentum_encoder, &input.tensor, &output.tensor);
@@ -333,6 +339,7 @@ moco_status moco_momentum_encoder_encode(moco_momentum_encoder *momentum_encoder
         moco_host_tensor_release(&output, context);
     }
     moco_host_tensor_release(&input, context);
+    moco_momentum_encoder_release(momentum_encoder);
     return status;
 }
 

@@ -19,6 +19,7 @@ moco_status moco_momentum_encoder_finish_update(moco_momentum_encoder *momentum_
 moco_status moco_momentum_encoder_begin_step(moco_momentum_encoder *momentum_encoder);
 moco_status moco_momentum_encoder_end_step(moco_momentum_encoder *momentum_encoder, int32_t undo);
 void moco_momentum_encoder_retain(moco_momentum_encoder *momentum_encoder);
+void moco_momentum_encoder_release(moco_momentum_encoder *momentum_encoder); /* NULL is a no-op */
 /* The encoder it averages; borrowed. */
 moco_encoder *moco_momentum_encoder_query(moco_momentum_encoder *momentum_encoder);
 

@@ -195,6 +195,26 @@ moco_status moco_extract_check(const moco_extract_request *request, int64_t *dim
     return measure_view(&shape, dim);
 }
 
+void moco_extract_retain(const moco_extract_request *request) {
+    if (request->encoder != NULL) moco_encoder_retain(request->encoder);
+    if (request->augment != NULL) moco_augment_retain(request->augment);
+    moco_dataset_retain(request->dataset);
+}
+
+void moco_extract_release(const moco_extract_request *request) {
+    moco_encoder_release(request->encoder);
+    moco_augment_release(request->augment);
+    moco_dataset_release(request->dataset);
+}
+
+static moco_status check_and_extract(const moco_extract_request *request, float *rows, int32_t *labels) {
+    int64_t dim = 0;
+    MOCO_TRY(moco_extract_check(request, &dim));
+    if (request->count == 0) return MOCO_OK;
+    MOCO_REQUIRE(rows != NULL, "rows is NULL; it must hold count rows");
+    return moco_extract_rows(request, rows, labels);
+}
+
 moco_status moco_extract(moco_encoder *encoder, moco_dataset *dataset, moco_augment *augment, int32_t output,
                          int64_t first, int64_t count, int64_t batch_size, float *rows, int32_t *labels) {
     const moco_extract_request request = {.encoder = encoder,
@@ -204,11 +224,11 @@ moco_status moco_extract(moco_encoder *encoder, moco_dataset *dataset, moco_augm
                                           .first = first,
                                           .count = count,
                                           .batch_size = moco_min_i64(batch_size, moco_max_i64(count, 1))};
-    int64_t dim = 0;
-    MOCO_TRY(moco_extract_check(&request, &dim));
-    if (count == 0) return MOCO_OK;
-    MOCO_REQUIRE(rows != NULL, "rows is NULL; it must hold count rows");
-    return moco_extract_rows(&request, rows, labels);
+    MOCO_REQUIRE_POINTER(dataset);
+    moco_extract_retain(&request);
+    const moco_status status = check_and_extract(&request, rows, labels);
+    moco_extract_release(&request);
+    return status;
 }
 
 moco_status moco_extract_rows(const moco_extract_request *request, float *rows, int32_t *labels) {

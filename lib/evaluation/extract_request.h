@@ -16,6 +16,10 @@ typedef struct moco_extract_request {
     moco_knn_watch *watch; /* NULL: nobody asks */
 } moco_extract_request;
 
+/* Hold the request's handles, which a callback may destroy while they are at work. */
+void moco_extract_retain(const moco_extract_request *request);
+void moco_extract_release(const moco_extract_request *request);
+
 /* Whether the request can be met at all, and the length of its rows. Looks at one image where there is no augment. */
 moco_status moco_extract_check(const moco_extract_request *request, int64_t *dim);
 /* rows[count x dim], labels[count] or NULL; of a request that was checked. */

@@ -145,19 +145,6 @@ static moco_status prepare(moco_extract_request *known, moco_extract_request *te
     return MOCO_OK;
 }
 
-/* A callback may destroy its handles while they are at work. */
-static void retain(const moco_extract_request *request) {
-    if (request->encoder != NULL) moco_encoder_retain(request->encoder);
-    if (request->augment != NULL) moco_augment_retain(request->augment);
-    moco_dataset_retain(request->dataset);
-}
-
-static void let_go(const moco_extract_request *request) {
-    moco_encoder_destroy(request->encoder);
-    moco_augment_destroy(request->augment);
-    moco_dataset_destroy(request->dataset);
-}
-
 static moco_status measure(moco_extract_request *known, moco_extract_request *tested,
                            const moco_knn_measure_config *config, moco_knn_watch *watch, moco_knn_accuracy *measured) {
     int64_t *indices = NULL, dim = 0;
@@ -199,11 +186,11 @@ moco_status moco_knn_measure(moco_encoder *encoder, moco_dataset *train, moco_da
     moco_extract_request tested = known;
     tested.dataset = test;
     tested.count = test->count;
-    retain(&known);
-    retain(&tested);
+    moco_extract_retain(&known);
+    moco_extract_retain(&tested);
     const moco_status status = measure(&known, &tested, &settings, &watch, &measured);
-    let_go(&known);
-    let_go(&tested);
+    moco_extract_release(&known);
+    moco_extract_release(&tested);
     if (status != MOCO_OK) return status;
     return moco_output_write(accuracy, &measured, sizeof measured, sizeof measured, "moco_knn_accuracy");
 }

@@ -7,21 +7,28 @@
 void moco_key_source_start(moco_key_source *source, const moco_key_source_kind *kind, moco_context *context,
                            int64_t dim) {
     source->kind = kind;
-    atomic_init(&source->references, 1);
+    moco_references_init(&source->references, 1);
     moco_context_retain(context);
     source->context = context;
     source->dim = dim;
 }
 
 void moco_key_source_retain(moco_key_source *source) {
-    atomic_fetch_add(&source->references, 1);
+    moco_references_retain(&source->references);
 }
 
-void moco_key_source_destroy(moco_key_source *source) {
-    if (source == NULL || atomic_fetch_sub(&source->references, 1) != 1) return;
+static void dispose(moco_key_source *source) {
     moco_context *context = source->context;
     source->kind->destroy(source);
     moco_context_destroy(context);
+}
+
+void moco_key_source_release(moco_key_source *source) {
+    if (source != NULL && moco_references_release(&source->references)) dispose(source);
+}
+
+void moco_key_source_destroy(moco_key_source *source) {
+    if (source != NULL && moco_references_destroy(&source->references)) dispose(source);
 }
 
 moco_status moco_key_source_check_rows(const moco_key_source *source, int64_t count) {
@@ -56,7 +63,9 @@ moco_status moco_key_source_update(moco_key_source *source, const float *k, cons
     MOCO_TRY(moco_key_source_check_rows(source, n));
     moco_host_tensor rows;
     MOCO_TRY(moco_host_matrix_input(&rows, source->context, k, n, source->dim));
+    moco_key_source_retain(source); /* a caller's own may destroy it in its update */
     const moco_status status = moco_key_source_update_tensor(source, &rows.tensor, sample_ids);
     moco_host_tensor_release(&rows, source->context);
+    moco_key_source_release(source);
     return status;
 }

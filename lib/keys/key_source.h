@@ -7,6 +7,7 @@
 #include <moco/sys/key_source_ops.h>
 
 #include "backend/backend_chain.h"
+#include "core/references.h"
 #include "core/state.h"
 #include "keys/key_view.h"
 
@@ -24,7 +25,7 @@ typedef struct moco_key_source_kind {
 
 struct moco_key_source {
     const moco_key_source_kind *kind;
-    atomic_int references;
+    moco_references references;
     moco_context *context; /* kept alive */
     int64_t dim;
 };
@@ -33,6 +34,7 @@ struct moco_key_source {
 void moco_key_source_start(moco_key_source *source, const moco_key_source_kind *kind, moco_context *context,
                            int64_t dim);
 void moco_key_source_retain(moco_key_source *source);
+void moco_key_source_release(moco_key_source *source); /* NULL is a no-op */
 
 /* INVALID_ARGUMENT unless `count` rows of float32 can be addressed. */
 moco_status moco_key_source_check_rows(const moco_key_source *source, int64_t count);

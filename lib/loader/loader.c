@@ -151,10 +151,18 @@ static void release(moco_loader *loader) {
     moco_deallocate(context, loader->workers);
     if (loader->plan.dataset != NULL) moco_view_memory_release(&loader->plan, &loader->memory);
     moco_sample_cache_destroy(loader->cache);
-    moco_augment_destroy(loader->augment);
-    moco_dataset_destroy(loader->dataset);
+    moco_augment_release(loader->augment);
+    moco_dataset_release(loader->dataset);
     moco_deallocate(context, loader);
     moco_context_destroy(context);
+}
+
+static void dispose_of_all(moco_loader *loader) {
+    moco_loader_join_workers(loader);
+    pthread_cond_destroy(&loader->ready);
+    pthread_cond_destroy(&loader->work);
+    pthread_mutex_destroy(&loader->mutex);
+    release(loader);
 }
 
 moco_status moco_loader_create(moco_loader **out, moco_dataset *dataset, moco_augment *augment,
@@ -170,7 +178,8 @@ moco_status moco_loader_create(moco_loader **out, moco_dataset *dataset, moco_au
     MOCO_TRY(check_cache(dataset, &wanted));
     moco_loader *loader = (moco_loader *) moco_allocate_zeroed(dataset->context, 1, sizeof *loader);
     if (loader == NULL) return MOCO_OUT_OF_MEMORY;
-    atomic_init(&loader->references, 1);
+    moco_references_init(&loader->references, 1);
+    loader->dispose = dispose_of_all;
     moco_context_retain(dataset->context);
     moco_dataset_retain(dataset);
     moco_augment_retain(augment);
@@ -196,16 +205,29 @@ moco_status moco_loader_create(moco_loader **out, moco_dataset *dataset, moco_au
 }
 
 void moco_loader_retain(moco_loader *loader) {
-    atomic_fetch_add_explicit(&loader->references, 1, memory_order_relaxed);
+    moco_references_retain(&loader->references);
+}
+
+/* In a worker, whose sample calls for it, it is put off until the sample is made. */
+static void dispose(moco_loader *loader) {
+    pthread_mutex_lock(&loader->mutex);
+    loader->disposer = moco_loader_this_worker(loader);
+    const int32_t later = loader->disposer != NULL;
+    if (later) {
+        loader->quit = 1;
+        loader->running = 0;
+        pthread_cond_broadcast(&loader->work);
+    }
+    pthread_mutex_unlock(&loader->mutex);
+    if (!later) loader->dispose(loader);
+}
+
+void moco_loader_release(moco_loader *loader) {
+    if (loader != NULL && moco_references_release(&loader->references)) dispose(loader);
 }
 
 void moco_loader_destroy(moco_loader *loader) {
-    if (loader == NULL || atomic_fetch_sub_explicit(&loader->references, 1, memory_order_acq_rel) != 1) return;
-    moco_loader_join_workers(loader);
-    pthread_cond_destroy(&loader->ready);
-    pthread_cond_destroy(&loader->work);
-    pthread_mutex_destroy(&loader->mutex);
-    release(loader);
+    if (loader != NULL && moco_references_destroy(&loader->references)) dispose(loader);
 }
 
 int64_t moco_loader_batches_per_epoch(const moco_loader *loader) {

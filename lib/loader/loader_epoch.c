@@ -13,12 +13,51 @@
 /* What the first release's struct had. */
 #define OLDEST_BATCH offsetof(moco_batch, query_pixels)
 
+/* Inside a callback a loader can't be asked for what it is just making, nor to stop making it; and a run's batches are
+ * the run's. The mutex is held. */
+static moco_status check_free(moco_loader *loader) {
+    if (loader->in_call || moco_loader_this_worker(loader) != NULL) {
+        return moco_fail(MOCO_INVALID_STATE, "the loader is making the batch from whose callback this call comes; a "
+                                             "dataset's callbacks can't start it or take batches from it");
+    }
+    if (loader->in_run) {
+        return moco_fail(MOCO_INVALID_STATE, "the loader is in use by moco_trainer_run; use one of your own for other "
+                                             "batches, in on_step too");
+    }
+    return MOCO_OK;
+}
+
+/* Takes hold of the loader for one call (`use` &in_call) or a run (&in_run), unless it is taken. */
+static moco_status begin_use(moco_loader *loader, int32_t *use) {
+    pthread_mutex_lock(&loader->mutex);
+    const moco_status status = check_free(loader);
+    if (status == MOCO_OK) *use = 1;
+    pthread_mutex_unlock(&loader->mutex);
+    return status;
+}
+
+static void end_use(moco_loader *loader, int32_t *use) {
+    pthread_mutex_lock(&loader->mutex);
+    *use = 0;
+    pthread_mutex_unlock(&loader->mutex);
+}
+
+moco_status moco_loader_begin_run(moco_loader *loader) {
+    return begin_use(loader, &loader->in_run);
+}
+
+void moco_loader_end_run(moco_loader *loader) {
+    end_use(loader, &loader->in_run);
+}
+
 moco_status moco_loader_start_epoch(moco_loader *loader, int64_t epoch) {
     return moco_loader_start_at(loader, epoch, 0);
 }
 
 moco_status moco_loader_start_at(moco_loader *loader, int64_t epoch, int64_t batch) {
     MOCO_REQUIRE_POINTER(loader);
+    MOCO_TRY(begin_use(loader, &loader->in_call));
+    end_use(loader, &loader->in_call);
     return moco_loader_resume_at(loader, epoch, batch, 0); /* samples before it count as good */
 }
 
@@ -35,6 +74,10 @@ void moco_loader_leave_epoch(moco_loader *loader) {
     loader->epoch = loader->next_batch = 0;
     loader->given_samples = loader->given_replaced = 0;
     pthread_mutex_unlock(&loader->mutex);
+}
+
+moco_status moco_loader_begin_epoch(moco_loader *loader, int64_t epoch) {
+    return moco_loader_resume_at(loader, epoch, 0, 0);
 }
 
 moco_status moco_loader_resume_at(moco_loader *loader, int64_t epoch, int64_t batch, int64_t replaced) {
@@ -122,16 +165,11 @@ static void give_batch(moco_loader *loader, const loader_slot *slot, moco_batch 
     pthread_cond_broadcast(&loader->work);
 }
 
-moco_status moco_loader_next(moco_loader *loader, moco_batch *batch) {
-    MOCO_REQUIRE_POINTER(loader);
-    moco_batch made = {.h = moco_augment_height(loader->augment),
-                       .w = moco_augment_width(loader->augment),
-                       .channels = loader->dataset->channels};
-    MOCO_REQUIRE_POINTER(batch);
-    const size_t least = loader->config.output == MOCO_PIXELS_FLOAT32 ? OLDEST_BATCH : sizeof made;
-    MOCO_REQUIRE(batch->struct_size >= least,
-                 "struct_size of moco_batch is %u; set it to sizeof(moco_batch), at least %zu", batch->struct_size,
-                 least);
+moco_status moco_loader_take(moco_loader *loader, moco_batch *batch) {
+    *batch = (moco_batch){.struct_size = sizeof *batch,
+                          .h = moco_augment_height(loader->augment),
+                          .w = moco_augment_width(loader->augment),
+                          .channels = loader->dataset->channels};
     moco_status status = MOCO_OK;
     char sentence[MOCO_SENTENCE_SIZE];
     pthread_mutex_lock(&loader->mutex);
@@ -141,10 +179,29 @@ moco_status moco_loader_next(moco_loader *loader, moco_batch *batch) {
     } else if (loader->next_batch < loader->batches) {
         const loader_slot *slot = await_batch(loader);
         status = check_batch(loader, slot, sentence); /* a failure is given again until the next start */
-        if (status == MOCO_OK) give_batch(loader, slot, &made);
+        if (status == MOCO_OK) give_batch(loader, slot, batch);
     }
     pthread_mutex_unlock(&loader->mutex);
-    if (status != MOCO_OK) return moco_fail_with(status, sentence);
+    return status == MOCO_OK ? MOCO_OK : moco_fail_with(status, sentence);
+}
+
+moco_status moco_loader_next(moco_loader *loader, moco_batch *batch) {
+    MOCO_REQUIRE_POINTER(loader);
+    MOCO_REQUIRE_POINTER(batch);
+    const size_t least = loader->config.output == MOCO_PIXELS_FLOAT32 ? OLDEST_BATCH : sizeof *batch;
+    MOCO_REQUIRE(batch->struct_size >= least,
+                 "struct_size of moco_batch is %u; set it to sizeof(moco_batch), at least %zu", batch->struct_size,
+                 least);
+    MOCO_TRY(begin_use(loader, &loader->in_call));
+    moco_loader_retain(loader); /* a dataset's callback may destroy it */
+    moco_batch made;
+    moco_status status = moco_loader_take(loader, &made);
+    end_use(loader, &loader->in_call);
+    if (status == MOCO_OK && moco_references_are_ours(&loader->references)) {
+        status = moco_fail(MOCO_INVALID_STATE, "the loader was destroyed by a callback while it made this batch");
+    }
+    moco_loader_release(loader);
+    MOCO_TRY(status);
     return moco_output_write(batch, &made, sizeof made, OLDEST_BATCH, "moco_batch");
 }
 

@@ -7,6 +7,14 @@
 #include "core/state.h"
 
 void moco_loader_retain(moco_loader *loader);
+void moco_loader_release(moco_loader *loader); /* NULL is a no-op */
+/* The loader is a run's from begin to end: the caller's moco_loader_next, start_epoch and start_at are INVALID_STATE
+ * meanwhile, and so is begin while it is another's, or inside its own callback. */
+moco_status moco_loader_begin_run(moco_loader *loader);
+void moco_loader_end_run(moco_loader *loader);
+/* moco_loader_next and start_epoch for the run. `batch` is filled whole. */
+moco_status moco_loader_take(moco_loader *loader, moco_batch *batch);
+moco_status moco_loader_begin_epoch(moco_loader *loader, int64_t epoch);
 moco_context *moco_loader_context(const moco_loader *loader);
 int32_t moco_loader_views(const moco_loader *loader);
 int32_t moco_loader_output(const moco_loader *loader); /* MOCO_PIXELS_* */

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "core/references.h"
 #include "loader/loader_internal.h"
 #include "loader/view_maker.h"
 
@@ -41,7 +42,7 @@ typedef struct loader_worker {
 } loader_worker;
 
 struct moco_loader {
-    atomic_int references;
+    moco_references references;
     moco_context *context; /* the dataset's */
     moco_dataset *dataset;
     moco_augment *augment;
@@ -63,8 +64,12 @@ struct moco_loader {
     pthread_cond_t ready; /* a batch is complete, or the epoch is given up and no sample is being made any more */
     /* Guarded by the mutex: */
     int32_t quit;
-    int32_t running; /* an epoch has begun and samples may be taken */
-    int64_t active;  /* samples being made */
+    int32_t in_call;                      /* in moco_loader_next, from where the caller's code may be called */
+    int32_t in_run;                       /* a trainer's run takes its batches */
+    void (*dispose)(moco_loader *loader); /* the end of everything; in a worker only as its last act */
+    loader_worker *disposer;              /* whose sample's making has destroyed the loader; NULL: none */
+    int32_t running;                      /* an epoch has begun and samples may be taken */
+    int64_t active;                       /* samples being made */
     int64_t epoch;
     int64_t next_batch; /* that the caller gets next */
     int64_t make_batch; /* of the sample to be taken next */
@@ -99,5 +104,7 @@ int32_t moco_loader_make_sample(moco_loader *loader, moco_view_memory *memory);
 /* Starts up to config.workers threads. That fewer could be started only makes it slower, so it is no failure. */
 void moco_loader_start_workers(moco_loader *loader);
 void moco_loader_join_workers(moco_loader *loader);
+/* The worker that this is called in; NULL: another thread. */
+loader_worker *moco_loader_this_worker(moco_loader *loader);
 
 #endif

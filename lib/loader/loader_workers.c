@@ -123,7 +123,16 @@ static void *work(void *argument) {
     while (!loader->quit) {
         if (!moco_loader_make_sample(loader, &worker->memory)) pthread_cond_wait(&loader->work, &loader->mutex);
     }
+    const int32_t disposes = loader->disposer == worker;
     pthread_mutex_unlock(&loader->mutex);
+    if (disposes) loader->dispose(loader);
+    return NULL;
+}
+
+loader_worker *moco_loader_this_worker(moco_loader *loader) {
+    for (int32_t i = 0; i < loader->worker_count; ++i) {
+        if (pthread_equal(loader->workers[i].thread, pthread_self())) return &loader->workers[i];
+    }
     return NULL;
 }
 
@@ -152,7 +161,12 @@ void moco_loader_join_workers(moco_loader *loader) {
     pthread_cond_broadcast(&loader->work);
     pthread_mutex_unlock(&loader->mutex);
     for (int32_t i = 0; i < loader->worker_count; ++i) {
-        pthread_join(loader->workers[i].thread, NULL);
+        const pthread_t thread = loader->workers[i].thread;
+        if (pthread_equal(thread, pthread_self())) {
+            pthread_detach(thread);
+        } else {
+            pthread_join(thread, NULL);
+        }
         moco_view_memory_release(&loader->plan, &loader->workers[i].memory);
     }
 }

@@ -39,7 +39,7 @@ moco_status moco_loss_create(moco_loss **out, moco_context *context, const moco_
                  wanted.mask_same_id);
     moco_loss *loss = (moco_loss *) moco_allocate(context, sizeof *loss);
     if (loss == NULL) return MOCO_OUT_OF_MEMORY;
-    atomic_init(&loss->references, 1);
+    moco_references_init(&loss->references, 1);
     moco_context_retain(context);
     loss->context = context;
     loss->config = wanted;
@@ -48,14 +48,21 @@ moco_status moco_loss_create(moco_loss **out, moco_context *context, const moco_
 }
 
 void moco_loss_retain(moco_loss *loss) {
-    atomic_fetch_add(&loss->references, 1);
+    moco_references_retain(&loss->references);
 }
 
-void moco_loss_destroy(moco_loss *loss) {
-    if (loss == NULL || atomic_fetch_sub(&loss->references, 1) != 1) return;
+static void dispose(moco_loss *loss) {
     moco_context *context = loss->context;
     moco_deallocate(context, loss);
     moco_context_destroy(context);
+}
+
+void moco_loss_release(moco_loss *loss) {
+    if (loss != NULL && moco_references_release(&loss->references)) dispose(loss);
+}
+
+void moco_loss_destroy(moco_loss *loss) {
+    if (loss != NULL && moco_references_destroy(&loss->references)) dispose(loss);
 }
 
 moco_context *moco_loss_context(const moco_loss *loss) {

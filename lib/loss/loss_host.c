@@ -56,6 +56,21 @@ static moco_status check_arrays(const loss_arrays *arrays, int64_t dim) {
     return MOCO_OK;
 }
 
+/* The same for a key source's rows, which are known only now. */
+static moco_status check_source_rows(const loss_arrays *arrays, const moco_key_view *view) {
+    void *rows = NULL;
+    if (view->negatives == 0 || view->keys.dtype != MOCO_DTYPE_F32) return MOCO_OK; /* bfloat16 is the queue's own */
+    const moco_status status = moco_backend_map(view->context, &view->keys, 0, &rows);
+    if (status == MOCO_UNSUPPORTED) return MOCO_OK; /* a device's memory */
+    MOCO_TRY(status);
+    loss_arrays all = *arrays;
+    all.keys = (const float *) rows;
+    all.key_count = view->negatives;
+    const moco_status checked = check_arrays(&all, view->dim);
+    moco_backend_unmap(view->context, &view->keys, rows);
+    return checked;
+}
+
 /* moco_loss_compute_tensor over checked arrays and a view of the negatives. */
 static moco_status compute(moco_loss *loss, const loss_arrays *arrays, const moco_key_view *view,
                            const int64_t *sample_ids, moco_loss_result *result) {
@@ -105,8 +120,14 @@ moco_status moco_loss_compute_from(moco_loss *loss, const float *q, const float 
     const loss_arrays arrays = {.q = q, .k = k, .n = n, .d_q = d_q};
     MOCO_TRY(check_arrays(&arrays, source->dim));
     moco_key_view view;
-    MOCO_TRY(moco_key_source_view(source, sample_ids, n, &view));
-    return compute(loss, &arrays, &view, sample_ids, result);
+    moco_loss_retain(loss); /* the caller's view may destroy both */
+    moco_key_source_retain(source);
+    moco_status status = moco_key_source_view(source, sample_ids, n, &view);
+    if (status == MOCO_OK) status = check_source_rows(&arrays, &view);
+    if (status == MOCO_OK) status = compute(loss, &arrays, &view, sample_ids, result);
+    moco_key_source_release(source);
+    moco_loss_release(loss);
+    return status;
 }
 
 moco_status moco_loss_compute_keys(moco_loss *loss, const float *q, const float *k, int64_t n, int64_t dim,

@@ -5,11 +5,12 @@
 #include <moco/loss.h>
 
 #include "core/context_internal.h"
+#include "core/references.h"
 #include "core/state.h"
 #include "keys/key_view.h"
 
 struct moco_loss {
-    atomic_int references;
+    moco_references references;
     moco_context *context;
     moco_loss_config config;
 };
@@ -35,6 +36,7 @@ moco_status moco_loss_check_result(const moco_loss_result *result);
 moco_status moco_loss_visit(moco_loss *loss, const moco_state *state);
 
 void moco_loss_retain(moco_loss *loss);
+void moco_loss_release(moco_loss *loss); /* NULL is a no-op */
 moco_context *moco_loss_context(const moco_loss *loss);
 
 #endif

@@ -40,7 +40,7 @@ static moco_status check_config(const moco_optimizer_config *c, const moco_updat
 
 /* --- Lifetime --- */
 
-static void release(moco_optimizer *optimizer) {
+static void dispose(moco_optimizer *optimizer) {
     moco_context *context = optimizer->context;
     for (int32_t state = 0; state < MOCO_UPDATE_STATES; ++state) {
         moco_tensor *runs = optimizer->states[state];
@@ -51,7 +51,7 @@ static void release(moco_optimizer *optimizer) {
     }
     moco_deallocate(context, optimizer->cuts);
     moco_deallocate(context, optimizer->step_runs);
-    moco_encoder_destroy(optimizer->encoder);
+    moco_encoder_release(optimizer->encoder);
     moco_deallocate(context, optimizer);
     moco_context_destroy(context);
 }
@@ -133,7 +133,7 @@ moco_status moco_optimizer_create_with(moco_optimizer **out, moco_encoder *encod
     moco_context *context = moco_encoder_context(encoder);
     moco_optimizer *optimizer = (moco_optimizer *) moco_allocate_zeroed(context, 1, sizeof *optimizer);
     if (optimizer == NULL) return MOCO_OUT_OF_MEMORY;
-    atomic_init(&optimizer->references, 1);
+    moco_references_init(&optimizer->references, 1);
     moco_context_retain(context);
     optimizer->context = context;
     moco_encoder_retain(encoder);
@@ -144,7 +144,7 @@ moco_status moco_optimizer_create_with(moco_optimizer **out, moco_encoder *encod
     optimizer->learnable_runs = moco_encoder_parameters(encoder)->learnable_runs;
     const moco_status status = create_parts(optimizer);
     if (status != MOCO_OK) {
-        release(optimizer);
+        dispose(optimizer);
         return status;
     }
     *out = optimizer;
@@ -163,12 +163,15 @@ moco_status moco_optimizer_create(moco_optimizer **out, moco_encoder *encoder, c
 }
 
 void moco_optimizer_retain(moco_optimizer *optimizer) {
-    atomic_fetch_add_explicit(&optimizer->references, 1, memory_order_relaxed);
+    moco_references_retain(&optimizer->references);
+}
+
+void moco_optimizer_release(moco_optimizer *optimizer) {
+    if (optimizer != NULL && moco_references_release(&optimizer->references)) dispose(optimizer);
 }
 
 void moco_optimizer_destroy(moco_optimizer *optimizer) {
-    if (optimizer == NULL || atomic_fetch_sub_explicit(&optimizer->references, 1, memory_order_acq_rel) != 1) return;
-    release(optimizer);
+    if (optimizer != NULL && moco_references_destroy(&optimizer->references)) dispose(optimizer);
 }
 
 moco_encoder *moco_optimizer_encoder(const moco_optimizer *optimizer) {

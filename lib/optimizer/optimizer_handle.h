@@ -2,12 +2,13 @@
 #ifndef MOCO_OPTIMIZER_HANDLE_H
 #define MOCO_OPTIMIZER_HANDLE_H
 
+#include "core/references.h"
 #include "encoder/encoder_internal.h"
 #include "optimizer/optimizer_internal.h"
 #include "optimizer/update_rule.h"
 
 struct moco_optimizer {
-    atomic_int references;
+    moco_references references;
     moco_context *context;
     moco_encoder *encoder;
     const moco_update_rule *rule;

@@ -7,6 +7,7 @@
 #include "core/state.h"
 
 void moco_optimizer_retain(moco_optimizer *optimizer);
+void moco_optimizer_release(moco_optimizer *optimizer); /* NULL is a no-op */
 /* Everything that a step could fail of but its arithmetic: INVALID_STATE, OUT_OF_MEMORY. */
 moco_status moco_optimizer_prepare_step(moco_optimizer *optimizer);
 /* The encoder it updates; borrowed. */

@@ -111,6 +111,7 @@ moco_status moco_trainer_create_with(moco_trainer **out, const moco_method *meth
     moco_trainer *trainer = (moco_trainer *) moco_allocate_zeroed(made.context, 1, sizeof *trainer);
     if (trainer == NULL) return MOCO_OUT_OF_MEMORY;
     memcpy(trainer, &made, sizeof made);
+    moco_references_init(&trainer->references, 1);
     atomic_init(&trainer->stop_requested, 0);
     trainer->config.learning_rate = &trainer->learning_rate;
     retain_parts(trainer);
@@ -123,25 +124,6 @@ moco_status moco_trainer_create(moco_trainer **out, moco_encoder *query_encoder,
                                 moco_optimizer *optimizer, const moco_trainer_config *config) {
     return moco_trainer_create_with(out, &moco_method_queue, query_encoder, momentum_encoder, queue, loss, optimizer,
                                     config);
-}
-
-void moco_trainer_destroy(moco_trainer *trainer) {
-    if (trainer == NULL) return;
-    moco_context *context = trainer->context;
-    moco_grown_buffer_release(&trainer->q, context);
-    moco_grown_buffer_release(&trainer->k, context);
-    moco_grown_buffer_release(&trainer->d_q, context);
-    moco_grown_buffer_release(&trainer->query_images, context);
-    moco_grown_buffer_release(&trainer->key_images, context);
-    moco_loader_destroy(trainer->loader);
-    moco_augment_destroy(trainer->augment);
-    moco_optimizer_destroy(trainer->optimizer);
-    moco_loss_destroy(trainer->loss);
-    moco_queue_destroy(trainer->queue);
-    moco_momentum_encoder_destroy(trainer->momentum_encoder);
-    moco_encoder_destroy(trainer->query_encoder);
-    moco_deallocate(context, trainer);
-    moco_context_destroy(context);
 }
 
 /* --- The parts --- */

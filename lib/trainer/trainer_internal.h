@@ -7,11 +7,15 @@
 
 #include "backend/grown_buffer.h"
 #include "core/context_internal.h"
+#include "core/references.h"
 #include "core/state.h"
 
 typedef struct moco_method moco_method; /* trainer/method.h */
 
 struct moco_trainer {
+    moco_references references;
+    int32_t is_at_work; /* in a step or run, from where the caller's code may be called */
+    int32_t reserved;
     moco_context *context;
     const moco_method *method;
     moco_encoder *query_encoder;
@@ -36,6 +40,10 @@ struct moco_trainer {
     moco_loader *loader;
     moco_augment *augment;
 };
+
+/* Every step and run is between these two. They hold the trainer; a second one inside is INVALID_STATE. */
+moco_status moco_trainer_begin_work(moco_trainer *trainer);
+void moco_trainer_end_work(moco_trainer *trainer);
 
 /* Makes a loader that fits, with the views in it, the one that moco_trainer_run takes where it is given none. */
 moco_status moco_trainer_keep_loader(moco_trainer *trainer, moco_loader *loader, moco_augment *augment);

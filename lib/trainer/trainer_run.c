@@ -49,11 +49,10 @@ moco_status moco_trainer_keep_loader(moco_trainer *trainer, moco_loader *loader,
 /* The next batch, from the next epoch where one has ended. */
 static moco_status next_batch(moco_trainer *trainer, moco_loader *loader, int64_t batches_per_epoch,
                               moco_batch *batch) {
-    batch->struct_size = sizeof *batch;
-    MOCO_TRY(moco_loader_next(loader, batch));
+    MOCO_TRY(moco_loader_take(loader, batch));
     if (batch->n == 0) {
-        MOCO_TRY(moco_loader_start_epoch(loader, trainer->step_count / batches_per_epoch));
-        MOCO_TRY(moco_loader_next(loader, batch));
+        MOCO_TRY(moco_loader_begin_epoch(loader, trainer->step_count / batches_per_epoch));
+        MOCO_TRY(moco_loader_take(loader, batch));
     }
     if (batch->n == 0) return moco_fail(MOCO_INTERNAL, "an epoch of the loader began without a batch");
     const int64_t channels = moco_encoder_channels(trainer->query_encoder);
@@ -84,25 +83,38 @@ static moco_status take_step(moco_trainer *trainer, moco_loader *loader, const m
     return status;
 }
 
-moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t epochs, int64_t max_steps,
-                             moco_step_fn on_step, void *user) {
-    MOCO_REQUIRE_POINTER(trainer);
-    if (loader == NULL) loader = trainer->loader;
-    MOCO_REQUIRE(loader != NULL,
-                 "loader is NULL, and the trainer has none of its own, as moco_trainer_create_for makes");
-    MOCO_REQUIRE(epochs >= 0, "epochs is %lld; it must be 0 (as many as the schedule has) or more", (long long) epochs);
-    MOCO_REQUIRE(max_steps >= 0, "max_steps is %lld; it must be 0 (no limit) or more", (long long) max_steps);
-    MOCO_TRY(check_loader(trainer, loader));
+/* What one run does, once its arguments are checked and its handles held. */
+typedef struct run {
+    moco_trainer *trainer;
+    moco_loader *loader;
+    int64_t epochs;
+    int64_t max_steps;
+    moco_step_fn on_step;
+    void *user;
+} run;
 
-    const double scheduled = ceil(trainer->learning_rate.epochs);
-    if (epochs == 0) epochs = scheduled < 0x1p62 ? (int64_t) scheduled : INT64_MAX;
+static moco_status tell_caller(const run *r, const moco_step_stats *stats) {
+    if (r->on_step == NULL) return MOCO_OK;
+    const int32_t answer = r->on_step(stats, r->user);
+    if (answer != 0) {
+        return moco_fail(MOCO_CALLBACK, "on_step returned %d in step %lld, which stopped the run", answer,
+                         (long long) stats->step);
+    }
+    if (moco_references_are_ours(&r->trainer->references)) {
+        return moco_fail(MOCO_CANCELLED, "on_step destroyed the trainer in step %lld, which stopped the run",
+                         (long long) stats->step);
+    }
+    return MOCO_OK;
+}
+
+static moco_status take_steps(const run *r) {
+    moco_trainer *trainer = r->trainer;
+    moco_loader *loader = r->loader;
     const int64_t batches_per_epoch = moco_loader_batches_per_epoch(loader);
-    MOCO_TRY(check_stop(trainer));
-    if (finished(trainer, batches_per_epoch, epochs, max_steps)) return MOCO_OK;
     moco_loader_place place = moco_loader_read_place(loader);
     MOCO_TRY(moco_loader_continue_at(loader, trainer->step_count / batches_per_epoch,
                                      trainer->step_count % batches_per_epoch));
-    while (!finished(trainer, batches_per_epoch, epochs, max_steps)) {
+    while (!finished(trainer, batches_per_epoch, r->epochs, r->max_steps)) {
         const int64_t started_ns = moco_now_ns();
         moco_batch batch;
         MOCO_TRY(next_batch(trainer, loader, batches_per_epoch, &batch));
@@ -112,15 +124,43 @@ moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t
         moco_step_stats stats;
         MOCO_TRY(take_step(trainer, loader, &views, batches_per_epoch, started_ns, &place, &stats));
         stats.ns_load = loaded_ns - started_ns;
-
-        if (on_step != NULL) {
-            const int32_t answer = on_step(&stats, user);
-            if (answer != 0) {
-                return moco_fail(MOCO_CALLBACK, "on_step returned %d in step %lld, which stopped the run", answer,
-                                 (long long) stats.step);
-            }
-        }
+        MOCO_TRY(tell_caller(r, &stats));
         MOCO_TRY(check_stop(trainer));
     }
     return MOCO_OK;
+}
+
+static moco_status check_run(run *r) {
+    moco_trainer *trainer = r->trainer;
+    if (r->loader == NULL) r->loader = trainer->loader;
+    MOCO_REQUIRE(r->loader != NULL,
+                 "loader is NULL, and the trainer has none of its own, as moco_trainer_create_for makes");
+    MOCO_REQUIRE(r->epochs >= 0, "epochs is %lld; it must be 0 (as many as the schedule has) or more",
+                 (long long) r->epochs);
+    MOCO_REQUIRE(r->max_steps >= 0, "max_steps is %lld; it must be 0 (no limit) or more", (long long) r->max_steps);
+    MOCO_TRY(check_loader(trainer, r->loader));
+    const double scheduled = ceil(trainer->learning_rate.epochs);
+    if (r->epochs == 0) r->epochs = scheduled < 0x1p62 ? (int64_t) scheduled : INT64_MAX;
+    return check_stop(trainer);
+}
+
+static moco_status run_over_loader(run *r) {
+    MOCO_TRY(check_run(r));
+    if (finished(r->trainer, moco_loader_batches_per_epoch(r->loader), r->epochs, r->max_steps)) return MOCO_OK;
+    MOCO_TRY(moco_loader_begin_run(r->loader));
+    moco_loader_retain(r->loader);
+    const moco_status status = take_steps(r);
+    moco_loader_end_run(r->loader);
+    moco_loader_release(r->loader);
+    return status;
+}
+
+moco_status moco_trainer_run(moco_trainer *trainer, moco_loader *loader, int64_t epochs, int64_t max_steps,
+                             moco_step_fn on_step, void *user) {
+    MOCO_REQUIRE_POINTER(trainer);
+    run r = {trainer, loader, epochs, max_steps, on_step, user};
+    MOCO_TRY(moco_trainer_begin_work(trainer));
+    const moco_status status = run_over_loader(&r);
+    moco_trainer_end_work(trainer);
+    return status;
 }

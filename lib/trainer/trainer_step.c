@@ -189,7 +189,11 @@ moco_status moco_trainer_step(moco_trainer *trainer, const float *query_images, 
                  stats->struct_size, sizeof *stats);
     const moco_views views = {query_images, key_images, sample_ids, n, h, w};
     moco_step_stats result;
-    MOCO_TRY(moco_trainer_step_views(trainer, &views, trainer->config.steps_per_epoch, started_ns, &result));
+    MOCO_TRY(moco_trainer_begin_work(trainer));
+    const moco_status status =
+        moco_trainer_step_views(trainer, &views, trainer->config.steps_per_epoch, started_ns, &result);
+    moco_trainer_end_work(trainer);
+    MOCO_TRY(status);
     if (stats == NULL) return MOCO_OK;
     return moco_output_write(stats, &result, sizeof result, sizeof result, "moco_step_stats");
 }

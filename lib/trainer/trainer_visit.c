@@ -31,6 +31,10 @@ static moco_status visit_own(moco_trainer *trainer, const moco_state *visitor) {
 
 moco_status moco_trainer_visit(moco_trainer *trainer, const moco_state *visitor) {
     const moco_state query = moco_state_in(visitor, "query_encoder");
+    if (visitor->writes && trainer->is_at_work) { /* the step's own undoing would not know of it */
+        return moco_fail(MOCO_INVALID_STATE, "this trainer is in a step or run, from whose callback this call comes; "
+                                             "restore it after that has returned");
+    }
     MOCO_TRY(visit_settings(trainer, visitor));
     MOCO_TRY(visit_own(trainer, visitor));
     MOCO_TRY(moco_encoder_visit(trainer->query_encoder, &query));
