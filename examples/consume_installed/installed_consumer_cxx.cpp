@@ -14,8 +14,7 @@ struct QueueDeleter {
 int main() {
     moco_context *context = nullptr;
     if (moco_context_create(&context, nullptr) != MOCO_OK) return 1;
-    moco_queue_config config;
-    moco_queue_config_init(&config, sizeof config);
+    moco_queue_config config = MOCO_QUEUE_CONFIG_INITIALIZER;
     config.capacity = 8;
     config.dim = 4;
     moco_queue *handle = nullptr;

@@ -54,6 +54,10 @@ typedef struct moco_context_config {
 /* Fills the defaults for a struct of `struct_size` bytes (pass sizeof). INVALID_ARGUMENT: NULL or too small. All
  * *_config_init functions of libmoco behave so. */
 MOCO_API moco_status moco_context_config_init(moco_context_config *config, uint32_t struct_size);
+/* \since 0.2. The same as the initialiser of a variable, as others of libmoco are: with the defaults of the headers that the
+ * program was compiled with. */
+#define MOCO_CONTEXT_CONFIG_INITIALIZER \
+    { sizeof(moco_context_config), 0, NULL, NULL, NULL, NULL, NULL, NULL, MOCO_LOG_WARNING, 0, NULL }
 
 /* `config` NULL means the defaults. Errors: INVALID_ARGUMENT, NOT_FOUND (backend), UNSUPPORTED, OUT_OF_MEMORY. */
 MOCO_API moco_status moco_context_create(moco_context **out, const moco_context_config *config);

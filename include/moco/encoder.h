@@ -99,6 +99,12 @@ MOCO_API const char *moco_encoder_architecture_help(int64_t index);
 
 /* v1's ResNet-50 with its linear head (v2 has MOCO_HEAD_MLP), as one of its processes normalizes: in one group. */
 MOCO_API moco_status moco_encoder_config_init(moco_encoder_config *config, uint32_t struct_size);
+/* \since 0.2. The same as the initialiser of a variable. */
+#define MOCO_ENCODER_CONFIG_INITIALIZER                                                                 \
+    {                                                                                                   \
+        sizeof(moco_encoder_config), MOCO_STEM_IMAGENET, "resnet50", MOCO_HEAD_LINEAR, 128, 0, 3, 1, 1, \
+            MOCO_BN_CONTIGUOUS, 0, 0, 512, 2, MOCO_COMPUTE_F32, 0.1, 1e-5, 0                            \
+    }
 
 /* `config` NULL means the defaults. Errors: INVALID_ARGUMENT, NOT_FOUND (architecture), UNSUPPORTED, OUT_OF_MEMORY. */
 MOCO_API moco_status moco_encoder_create(moco_encoder **out, moco_context *context, const moco_encoder_config *config);

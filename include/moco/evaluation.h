@@ -43,6 +43,9 @@ typedef struct moco_knn_config {
 } moco_knn_config;
 
 MOCO_API moco_status moco_knn_config_init(moco_knn_config *config, uint32_t struct_size);
+/* \since 0.2. The same as the initialiser of a variable. */
+#define MOCO_KNN_CONFIG_INITIALIZER \
+    { sizeof(moco_knn_config), 200, 0.1 }
 
 /* A bank of features[count x dim] with labels in 0 .. classes - 1; both are copied, rows L2-normalized (a zero row
  * stays zero). Errors: INVALID_ARGUMENT (a label outside, a value not finite), OUT_OF_MEMORY. */
@@ -103,6 +106,9 @@ typedef struct moco_knn_accuracy {
 } moco_knn_accuracy;
 
 MOCO_API moco_status moco_knn_measure_config_init(moco_knn_measure_config *config, uint32_t struct_size);
+/* \since 0.2. The same as the initialiser of a variable. */
+#define MOCO_KNN_MEASURE_CONFIG_INITIALIZER \
+    { sizeof(moco_knn_measure_config), MOCO_OUTPUT_FEATURES, 200, 0, 0.1, 0, 256, NULL, NULL, 0 }
 /* Clears it and sets its struct_size. Since 0.2. */
 MOCO_API moco_status moco_knn_accuracy_init(moco_knn_accuracy *accuracy, uint32_t struct_size);
 

@@ -82,6 +82,9 @@ typedef struct moco_loader_statistics {
 } moco_loader_statistics;
 
 MOCO_API moco_status moco_loader_config_init(moco_loader_config *config, uint32_t struct_size);
+/* \since 0.2. The same as the initialiser of a variable. */
+#define MOCO_LOADER_CONFIG_INITIALIZER \
+    { sizeof(moco_loader_config), 2, 256, 2, 1, 1, 2, 0, 0, 1, MOCO_PIXELS_FLOAT32, MOCO_CACHE_ENCODED, 0, 0.1 }
 
 /* Keeps dataset and augment alive. A dataset smaller than the batch (of all ranks together) is INVALID_ARGUMENT with
  * drop_last. */

@@ -36,6 +36,9 @@ typedef struct moco_loss_result {
 
 /* v1's: T 0.07. */
 MOCO_API moco_status moco_loss_config_init(moco_loss_config *config, uint32_t struct_size);
+/* \since 0.2. The same as the initialiser of a variable. */
+#define MOCO_LOSS_CONFIG_INITIALIZER \
+    { sizeof(moco_loss_config), 0, 0.07 }
 MOCO_API moco_status moco_loss_result_init(moco_loss_result *result, uint32_t struct_size);
 
 MOCO_API moco_status moco_loss_create(moco_loss **out, moco_context *context, const moco_loss_config *config);

@@ -31,6 +31,9 @@ typedef struct moco_momentum_encoder_config {
 
 /* v1's and v2's: m 0.999. */
 MOCO_API moco_status moco_momentum_encoder_config_init(moco_momentum_encoder_config *config, uint32_t struct_size);
+/* \since 0.2. The same as the initialiser of a variable. */
+#define MOCO_MOMENTUM_ENCODER_CONFIG_INITIALIZER \
+    { sizeof(moco_momentum_encoder_config), MOCO_BN_BUFFERS_OWN, 0.999, -1, 0, 0 }
 
 /* The defaults with `shuffle` as -1 would have it for `query_encoder`. */
 MOCO_API moco_status moco_momentum_encoder_config_for(moco_momentum_encoder_config *config, uint32_t struct_size,

@@ -32,6 +32,9 @@ typedef struct moco_optimizer_config {
 
 /* v1's and v2's. */
 MOCO_API moco_status moco_optimizer_config_init(moco_optimizer_config *config, uint32_t struct_size);
+/* \since 0.2. The same as the initialiser of a variable. */
+#define MOCO_OPTIMIZER_CONFIG_INITIALIZER \
+    { sizeof(moco_optimizer_config), 0, 0.03, 0.9, 0.0, 1e-4, MOCO_OPTIMIZER_SGD, 0 }
 
 /* An optimizer of all of the encoder's parameters; it keeps the encoder alive. Memory: one float per parameter. */
 MOCO_API moco_status moco_optimizer_create(moco_optimizer **out, moco_encoder *encoder,

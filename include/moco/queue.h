@@ -34,6 +34,9 @@ typedef struct moco_queue_config {
 
 /* v1's and v2's. */
 MOCO_API moco_status moco_queue_config_init(moco_queue_config *config, uint32_t struct_size);
+/* \since 0.2. The same as the initialiser of a variable. */
+#define MOCO_QUEUE_CONFIG_INITIALIZER \
+    { sizeof(moco_queue_config), MOCO_QUEUE_START_RANDOM, 65536, 128, 0, MOCO_QUEUE_STORAGE_F32, 0 }
 
 /* `config` NULL means the defaults. Memory: capacity * (dim * 4 + 8) bytes, with STORAGE_BF16
  * capacity * (dim * 2 + 8). */

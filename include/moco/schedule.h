@@ -35,6 +35,13 @@ typedef struct moco_schedule {
 
 /* v2's: the cosine; v1 has MOCO_SCHEDULE_STEP. */
 MOCO_API moco_status moco_schedule_init(moco_schedule *schedule, uint32_t struct_size);
+/* \since 0.2. The same as the initialiser of a variable. */
+#define MOCO_SCHEDULE_INITIALIZER                                                                         \
+    {                                                                                                     \
+        sizeof(moco_schedule), MOCO_SCHEDULE_COSINE, MOCO_SCHEDULE_PER_EPOCH, 2, 0.03, 200.0, 0.0, 0.1, { \
+            120.0, 160.0                                                                                  \
+        }                                                                                                 \
+    }
 
 /* The value for 0-based `step` when an epoch has `steps_per_epoch` steps (>= 1). PER_EPOCH uses t = floor(step /
  * steps_per_epoch), so the first epoch has the full base and, with warm-up, base * (t + 1) / warmup_epochs during it.

@@ -70,6 +70,9 @@ typedef struct moco_step_stats {
 typedef int32_t (*moco_step_fn)(const moco_step_stats *stats, void *user);
 
 MOCO_API moco_status moco_trainer_config_init(moco_trainer_config *config, uint32_t struct_size);
+/* \since 0.2. The same as the initialiser of a variable. */
+#define MOCO_TRAINER_CONFIG_INITIALIZER \
+    { sizeof(moco_trainer_config), 1, NULL, 0.0, 1 }
 MOCO_API moco_status moco_step_stats_init(moco_step_stats *stats, uint32_t struct_size);
 
 /* Keeps all parts alive. INVALID_ARGUMENT where they don't fit: other dims, another context, a momentum encoder or

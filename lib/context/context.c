@@ -9,10 +9,7 @@
 /* Version 0.1 had no `backends`. */
 #define OLDEST_SIZE offsetof(moco_context_config, backends)
 
-static const moco_context_config default_config = {
-    .struct_size = sizeof(moco_context_config),
-    .log_level = MOCO_LOG_WARNING,
-};
+static const moco_context_config default_config = MOCO_CONTEXT_CONFIG_INITIALIZER;
 
 moco_status moco_context_config_init(moco_context_config *config, uint32_t struct_size) {
     return moco_config_init(config, struct_size, &default_config, sizeof default_config, OLDEST_SIZE,

@@ -12,7 +12,7 @@
 moco_status moco_config_init(void *config, uint32_t struct_size, const void *defaults, size_t known_size,
                              size_t oldest_size, const char *type_name);
 
-/* For moco_X_create: copies the caller's struct over `target`, which holds the defaults (`known_size` bytes). A shorter
+/* For moco_X_create: `type_name` is moco_X_config, whose init function is moco_X_config_init. Copies the caller's struct over `target`, which holds the defaults (`known_size` bytes). A shorter
  * struct leaves the newer fields at their defaults; a longer one is UNSUPPORTED unless its unknown tail is zero. */
 moco_status moco_config_read(void *target, const void *config, size_t known_size, size_t oldest_size,
                              const char *type_name);

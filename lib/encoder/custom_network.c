@@ -33,12 +33,7 @@ typedef struct custom_network {
     staging rows; /* embeddings, features, or gradients */
 } custom_network;
 
-static const moco_encoder_custom_config default_config = {
-    .struct_size = sizeof(moco_encoder_custom_config),
-    .channels = 3,
-    .normalize = 1,
-    .bn_groups = 1,
-};
+static const moco_encoder_custom_config default_config = MOCO_ENCODER_CUSTOM_CONFIG_INITIALIZER;
 
 moco_status moco_encoder_custom_config_init(moco_encoder_custom_config *config, uint32_t struct_size) {
     return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,

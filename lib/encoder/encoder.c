@@ -8,21 +8,7 @@
 #include "encoder/encoder_handle.h"
 #include "encoder/running_statistics.h"
 
-static const moco_encoder_config default_config = {
-    .struct_size = sizeof(moco_encoder_config),
-    .stem = MOCO_STEM_IMAGENET,
-    .architecture = "resnet50",
-    .head = MOCO_HEAD_LINEAR,
-    .embedding_dim = 128,
-    .channels = 3,
-    .normalize = 1,
-    .bn_groups = 1,
-    .bn_layout = MOCO_BN_CONTIGUOUS,
-    .mlp_hidden_dim = 512,
-    .mlp_layers = 2,
-    .bn_momentum = 0.1,
-    .bn_eps = 1e-5,
-};
+static const moco_encoder_config default_config = MOCO_ENCODER_CONFIG_INITIALIZER;
 
 moco_status moco_encoder_config_init(moco_encoder_config *config, uint32_t struct_size) {
     return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,

@@ -38,12 +38,7 @@ struct moco_momentum_encoder {
     moco_grown_buffer shuffled_keys;
 };
 
-static const moco_momentum_encoder_config default_config = {
-    .struct_size = sizeof(moco_momentum_encoder_config),
-    .bn_buffers = MOCO_BN_BUFFERS_OWN,
-    .momentum = 0.999,
-    .shuffle = -1,
-};
+static const moco_momentum_encoder_config default_config = MOCO_MOMENTUM_ENCODER_CONFIG_INITIALIZER;
 
 moco_status moco_momentum_encoder_config_init(moco_momentum_encoder_config *config, uint32_t struct_size) {
     return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,

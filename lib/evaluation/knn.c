@@ -25,11 +25,7 @@ struct moco_knn {
     moco_host_tensor tensor; /* `rows` for the backend */
 };
 
-static const moco_knn_config default_config = {
-    .struct_size = sizeof(moco_knn_config),
-    .k = 200,
-    .temperature = 0.1,
-};
+static const moco_knn_config default_config = MOCO_KNN_CONFIG_INITIALIZER;
 
 moco_status moco_knn_config_init(moco_knn_config *config, uint32_t struct_size) {
     return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,

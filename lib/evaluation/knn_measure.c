@@ -9,13 +9,7 @@
 #include "encoder/encoder_internal.h"
 #include "evaluation/extract_request.h"
 
-static const moco_knn_measure_config default_config = {
-    .struct_size = sizeof(moco_knn_measure_config),
-    .output = MOCO_OUTPUT_FEATURES,
-    .k = 200,
-    .temperature = 0.1,
-    .batch_size = 256,
-};
+static const moco_knn_measure_config default_config = MOCO_KNN_MEASURE_CONFIG_INITIALIZER;
 
 moco_status moco_knn_measure_config_init(moco_knn_measure_config *config, uint32_t struct_size) {
     return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,

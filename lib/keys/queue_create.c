@@ -4,9 +4,7 @@
 #include "core/config.h"
 #include "keys/queue_internal.h"
 
-static const moco_queue_config default_config = {
-    sizeof(moco_queue_config), MOCO_QUEUE_START_RANDOM, 65536, 128, 0, MOCO_QUEUE_STORAGE_F32, 0,
-};
+static const moco_queue_config default_config = MOCO_QUEUE_CONFIG_INITIALIZER;
 #define OLDEST_CONFIG offsetof(moco_queue_config, storage)
 
 moco_status moco_queue_config_init(moco_queue_config *config, uint32_t struct_size) {

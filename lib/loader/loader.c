@@ -11,18 +11,7 @@
 /* What the first release's struct had. */
 #define OLDEST_CONFIG offsetof(moco_loader_config, rank)
 
-static const moco_loader_config default_config = {
-    .workers = 2,
-    .batch_size = 256,
-    .prefetch = 2,
-    .shuffle = 1,
-    .drop_last = 1,
-    .views = 2,
-    .world_size = 1,
-    .output = MOCO_PIXELS_FLOAT32,
-    .cache = MOCO_CACHE_ENCODED,
-    .max_broken_fraction = 0.1,
-};
+static const moco_loader_config default_config = MOCO_LOADER_CONFIG_INITIALIZER;
 
 moco_status moco_loader_config_init(moco_loader_config *config, uint32_t struct_size) {
     return moco_config_init(config, struct_size, &default_config, sizeof default_config, OLDEST_CONFIG,

@@ -8,7 +8,7 @@
 
 #define SMALLEST_TEMPERATURE 1e-8
 
-static const moco_loss_config default_config = {sizeof(moco_loss_config), 0, 0.07};
+static const moco_loss_config default_config = MOCO_LOSS_CONFIG_INITIALIZER;
 static const moco_loss_result empty_result = {sizeof(moco_loss_result), 0, 0, 0, 0, 0, 0, 0, 0, 0};
 
 moco_status moco_loss_config_init(moco_loss_config *config, uint32_t struct_size) {

@@ -9,15 +9,7 @@
 #include "encoder/momentum_encoder_internal.h"
 #include "optimizer/optimizer_handle.h"
 
-static const moco_optimizer_config default_config = {
-    .struct_size = sizeof(moco_optimizer_config),
-    .nesterov = 0,
-    .learning_rate = 0.03,
-    .momentum = 0.9,
-    .dampening = 0.0,
-    .weight_decay = 1e-4,
-    .kind = MOCO_OPTIMIZER_SGD,
-};
+static const moco_optimizer_config default_config = MOCO_OPTIMIZER_CONFIG_INITIALIZER;
 #define OLDEST_CONFIG offsetof(moco_optimizer_config, kind)
 
 moco_status moco_optimizer_config_init(moco_optimizer_config *config, uint32_t struct_size) {

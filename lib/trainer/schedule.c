@@ -6,17 +6,7 @@
 
 static const double pi = 3.14159265358979323846264338327950288;
 
-static const moco_schedule default_schedule = {
-    .struct_size = sizeof(moco_schedule),
-    .kind = MOCO_SCHEDULE_COSINE,
-    .unit = MOCO_SCHEDULE_PER_EPOCH,
-    .milestones = 2,
-    .base = 0.03,
-    .epochs = 200.0,
-    .warmup_epochs = 0.0,
-    .gamma = 0.1,
-    .milestone_epochs = {120.0, 160.0},
-};
+static const moco_schedule default_schedule = MOCO_SCHEDULE_INITIALIZER;
 
 moco_status moco_schedule_init(moco_schedule *schedule, uint32_t struct_size) {
     return moco_config_init(schedule, struct_size, &default_schedule, sizeof default_schedule, sizeof default_schedule,

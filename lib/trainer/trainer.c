@@ -11,12 +11,7 @@
 
 /* --- Configuration --- */
 
-static const moco_trainer_config default_config = {
-    .struct_size = sizeof(moco_trainer_config),
-    .use_learning_rate_schedule = 1,
-    .momentum_end = 0.0,
-    .steps_per_epoch = 1,
-};
+static const moco_trainer_config default_config = MOCO_TRAINER_CONFIG_INITIALIZER;
 
 moco_status moco_trainer_config_init(moco_trainer_config *config, uint32_t struct_size) {
     return moco_config_init(config, struct_size, &default_config, sizeof default_config, sizeof default_config,
@@ -37,8 +32,11 @@ static moco_status check_config(const moco_trainer_config *config) {
 static moco_status read_schedule(moco_schedule *schedule, const moco_trainer_config *config) {
     MOCO_TRY(moco_schedule_init(schedule, sizeof *schedule));
     if (config->learning_rate != NULL) {
-        MOCO_TRY(moco_config_read(schedule, config->learning_rate, sizeof *schedule, sizeof *schedule,
-                                  "moco_trainer_config's learning_rate"));
+        const moco_status status =
+            moco_config_read(schedule, config->learning_rate, sizeof *schedule, sizeof *schedule, "moco_schedule");
+        if (status != MOCO_OK) {
+            return moco_fail(status, "learning_rate of moco_trainer_config: %s", moco_last_error());
+        }
     }
     double value; /* only asked for to have the schedule checked */
     return moco_schedule_value(schedule, 0, config->steps_per_epoch, &value);

@@ -66,6 +66,9 @@ typedef struct moco_encoder_custom_config {
 } moco_encoder_custom_config;
 
 MOCO_API moco_status moco_encoder_custom_config_init(moco_encoder_custom_config *config, uint32_t struct_size);
+/* \since 0.2. The same as the initialiser of a variable. */
+#define MOCO_ENCODER_CUSTOM_CONFIG_INITIALIZER \
+    { sizeof(moco_encoder_custom_config), 3, 0, 0, 1, 1 }
 
 /* `ops` is copied. On success the encoder owns `self` and destroys it through ops->destroy; on failure the caller still
  * owns it. */
