@@ -45,7 +45,7 @@ typedef struct moco_context_config {
     void *log_user;
     int32_t log_level; /* most verbose level passed on; default MOCO_LOG_WARNING */
     int32_t reserved;
-    /* The host's own backends (<moco/sys/backend.h>), tried in this order before the library's; NULL ends the array. The
+    /* The caller's own backends (<moco/sys/backend.h>), tried in this order before the library's; NULL ends the array. The
      * tables must live as long as the context, the array need not. NULL (default): none. The chain has the backends of
      * one kind of memory, the first one's; its last must be complete, else INVALID_ARGUMENT names what it lacks. */
     const struct moco_backend_ops *const *backends;

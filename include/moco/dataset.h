@@ -117,7 +117,7 @@ typedef int32_t (*moco_dataset_info_fn)(int64_t index, int64_t *h, int64_t *w, i
  * threads at once. A loader that has called it can't be started or asked for a batch inside: INVALID_STATE. */
 typedef int32_t (*moco_dataset_read_fn)(int64_t index, float *pixels, void *user);
 
-/* Images that the host makes on demand, of any size each. */
+/* Images that the caller makes on demand, of any size each. */
 MOCO_API moco_status moco_dataset_create_callback(moco_dataset **out, moco_context *context, int64_t count,
                                                   int64_t channels, moco_dataset_info_fn info,
                                                   moco_dataset_read_fn read, void *user);

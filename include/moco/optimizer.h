@@ -45,7 +45,7 @@ MOCO_API void moco_optimizer_destroy(moco_optimizer *optimizer);
 MOCO_API moco_status moco_optimizer_step(moco_optimizer *optimizer);
 
 /* moco_optimizer_step, then moco_momentum_encoder_update of a momentum encoder of the optimizer's encoder, with the
- * same bits but in one pass over memory: for a host's own loop, which may update the key encoder as soon as the query
+ * same bits but in one pass over memory: for a caller's own loop, which may update the key encoder as soon as the query
  * encoder has stepped, with the next step's momentum, instead of right before the next key encoding. (moco_trainer_step
  * does not: between two steps the key encoder would be one update ahead.) */
 MOCO_API moco_status moco_optimizer_step_with_momentum_update(moco_optimizer *optimizer,

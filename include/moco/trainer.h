@@ -25,11 +25,12 @@ typedef struct moco_trainer moco_trainer;
 
 typedef struct moco_trainer_config {
     uint32_t struct_size;
-    int32_t use_learning_rate_schedule; /* 1 (default): learning_rate below sets the optimizer's; 0: the host does */
+    int32_t use_learning_rate_schedule; /* 1 (default): learning_rate below sets the optimizer's; 0: the caller does */
     const moco_schedule *learning_rate; /* copied; NULL (default): moco_schedule_init's, which is v2's */
-    double momentum_end;     /* 0 (default): momentum stays; else m goes from the momentum encoder's at creation to this
+    double momentum_end; /* 0 (default): momentum stays; else m goes from the momentum encoder's at creation to this
                                 along a cosine over learning_rate->epochs; 0 < momentum_end <= 1 */
-    int64_t steps_per_epoch; /* for schedules when the host calls step() itself; default 1; run() takes the loader's */
+    int64_t
+        steps_per_epoch; /* for schedules when the caller calls step() itself; default 1; run() takes the loader's */
 } moco_trainer_config;
 
 typedef struct moco_step_stats {
@@ -114,7 +115,8 @@ MOCO_API moco_optimizer *moco_trainer_optimizer(const moco_trainer *trainer);
 MOCO_API moco_loader *moco_trainer_loader(const moco_trainer *trainer);
 MOCO_API moco_augment *moco_trainer_augment(const moco_trainer *trainer);
 
-/* Steps done so far; set it, with the parts' own state, to continue a run. */
+/* Steps done so far; set it, with the parts' own state, to continue a run. Behind the last count there is, 2^63 - 1, a
+ * step is INVALID_STATE. */
 MOCO_API int64_t moco_trainer_step_count(const moco_trainer *trainer);
 MOCO_API moco_status moco_trainer_set_step_count(moco_trainer *trainer, int64_t step_count);
 

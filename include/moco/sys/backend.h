@@ -3,7 +3,7 @@
  * does not support falls to the next. All members of a chain share one kind of memory.
  *
  * `reference` is complete, plain and always the last of a host chain: the oracle of the conformance suite that every
- * backend runs.
+ * backend runs. The host is here the processor with its memory, beside a device; the program is the caller.
  */
 #ifndef MOCO_SYS_BACKEND_H
 #define MOCO_SYS_BACKEND_H
@@ -256,7 +256,7 @@ typedef struct moco_backend_ops {
     moco_status (*create)(void **self, moco_context *context);
     void (*destroy)(void *self);
 
-    /* Memory: (last). Buffers are aligned to buffer_alignment. A host's backend that works in the host's memory leaves these
+    /* Memory: (last). Buffers are aligned to buffer_alignment. A caller's backend that works in the host's memory leaves these
      * up to fill_zero, and map and unmap, NULL: the library has the buffers. */
     moco_status (*buffer_create)(void *self, uint64_t bytes, void **buffer);
     /* A buffer over the host's memory, without a copy; NULL where memory is not the host's. */
@@ -318,7 +318,7 @@ typedef struct moco_backend_ops {
     moco_status (*norms)(void *self, const moco_tensor *tensors, int64_t count, double *norms);
 } moco_backend_ops;
 
-/* --- For a host's own backend: moco_context_config.backends takes its table --------------------------------------- */
+/* --- For a caller's own backend: moco_context_config.backends takes its table --------------------------------------- */
 
 /* The address of a tensor's elements, where the context's backends work in the host's memory; UNSUPPORTED where they don't.
  * A backend that takes layers, but has no memory of its own, reads and writes its tensors so. `bytes` 0: those of a PLAIN

@@ -1,4 +1,4 @@
-/* Second tier: a key source of the host's own, where the loss gets its negatives from. The queue (<moco/queue.h>) is one
+/* Second tier: a key source of the caller's own, where the loss gets its negatives from. The queue (<moco/queue.h>) is one
  * kind; a memory bank, a sampled dictionary or a shared store are others: they answer `view` and `update`.
  *
  * This tier is versioned by abi_version: a later library still takes this version's struct.
@@ -23,7 +23,7 @@ typedef struct moco_key_rows {
     int64_t count;        /* K >= 0; default 0 */
 } moco_key_rows;
 
-/* Functions return 0, or non-zero to fail the calling function with CALLBACK. `self` is the host's object. */
+/* Functions return 0, or non-zero to fail the calling function with CALLBACK. `self` is the caller's object. */
 typedef struct moco_key_source_ops {
     uint32_t struct_size;
     uint32_t abi_version; /* MOCO_KEY_SOURCE_OPS_VERSION */
