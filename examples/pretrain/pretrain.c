@@ -72,6 +72,16 @@ static void add_loader(run_state *run) {
     done->broken += (double) (now->replaced - before.replaced);
 }
 
+/* Rewrites the encoder's file, and its folder for other programs. A full disk is no reason to end a training: the user is
+ * told, and it goes on. */
+static void write_encoder(const run_state *run, double top1, int32_t for_others) {
+    moco_status status = save_encoder(&run->parts, run->options, top1);
+    if (status == MOCO_OK && for_others) status = export_encoder(&run->parts, run->options);
+    if (status != MOCO_OK) {
+        fprintf(stderr, "%s: the encoder was not saved: %s; training goes on\n", example_program, moco_last_error());
+    }
+}
+
 /* Begins a checkpoint of the run as it is now, and rewrites the encoder's file and folder beside it. `top1` is what kNN has measured of
  * just this encoder; below 0: it has not. */
 static void save_run(run_state *run, int32_t as_best, double top1) {
@@ -80,8 +90,7 @@ static void save_run(run_state *run, int32_t as_best, double top1) {
     run->done.metrics_bytes = (double) run->metrics.bytes;
     sync_metrics(&run->metrics); /* the lines that the checkpoint counts on come first */
     save_checkpoint(&run->saved, &run->done, as_best);
-    check(save_encoder(&run->parts, run->options, top1));
-    export_encoder(&run->parts, run->options);
+    write_encoder(run, top1, 1);
 }
 
 static void tell_status(run_state *run, const char *state) {
@@ -187,7 +196,7 @@ static void finish_epoch(run_state *run, int32_t measure, int32_t save) {
     epoch_metrics knn = {.knn_top1 = -1};
     if (run->done.sums.steps == 0) return;
     if (measure && interrupted_by == 0) {
-        check(save_encoder(&run->parts, run->options, -1)); /* first: a failing measurement loses nothing */
+        write_encoder(run, -1, 0); /* first: a failing measurement loses nothing */
         char label[64];
         snprintf(label, sizeof label, "epoch %lld, kNN ", (long long) run->done.sums.epoch + 1);
         moco_knn_accuracy accuracy;
@@ -206,7 +215,7 @@ static void finish_epoch(run_state *run, int32_t measure, int32_t save) {
         run->done.best_top1 = knn.knn_top1;
         save_run(run, 1, knn.knn_top1);
     } else if (knn.knn_top1 >= 0) {
-        check(save_encoder(&run->parts, run->options, knn.knn_top1));
+        write_encoder(run, knn.knn_top1, 0);
     }
     if (save) save_run(run, 0, knn.knn_top1);
 }
@@ -333,12 +342,9 @@ static int32_t save_the_end(run_state *run) {
     const int64_t step = moco_trainer_step_count(run->parts.trainer);
     if (step == 0) return 1;
     const double top1 = interrupted_by == 0 ? run->done.last_top1 : -1;
-    if (step != run->saved.last_step) {
-        save_run(run, 0, top1);
-    } else {
-        check(save_encoder(&run->parts, run->options, top1));
-        export_encoder(&run->parts, run->options);
-    }
+    if (step != run->saved.last_step) save_run(run, 0, top1);
+    check(save_encoder(&run->parts, run->options, top1));
+    check(export_encoder(&run->parts, run->options));
     return finish_checkpoints(&run->saved);
 }
 

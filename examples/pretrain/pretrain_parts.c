@@ -132,7 +132,7 @@ static moco_augment_config views_of(const pretrain_parts *parts, const pretrain_
     return views;
 }
 
-void export_encoder(const pretrain_parts *parts, const pretrain_options *options) {
+moco_status export_encoder(const pretrain_parts *parts, const pretrain_options *options) {
     char path[4096], description[256];
     if (snprintf(path, sizeof path, "%s/encoder", options->out) >= (int) sizeof path) {
         stop("the folder's name is too long");
@@ -156,5 +156,5 @@ void export_encoder(const pretrain_parts *parts, const pretrain_options *options
     config.class_names = names;
     const moco_status status = moco_encoder_export(parts->encoder, path, &config);
     free((void *) names);
-    if (status != MOCO_UNSUPPORTED) check(status);
+    return status == MOCO_UNSUPPORTED ? MOCO_OK : status;
 }

@@ -27,6 +27,6 @@ void destroy_parts(pretrain_parts *parts);
 moco_status save_encoder(const pretrain_parts *parts, const pretrain_options *options, double knn_top1);
 
 /* Writes OUT/encoder, the folder that timm and transformers open. */
-void export_encoder(const pretrain_parts *parts, const pretrain_options *options);
+moco_status export_encoder(const pretrain_parts *parts, const pretrain_options *options);
 
 #endif
