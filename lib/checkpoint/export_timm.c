@@ -83,7 +83,7 @@ static const char *timm_name(const moco_export_job *job, const moco_resnet_shape
     };
     *with_groups = shape->groups != 1 || shape->width_per_group != 64;
     if (shape->stages != MOCO_RESNET_STAGES || shape->stem_kernel != 7 || shape->stem != 64 || shape->channels != 3 ||
-        job->network->bn_eps != 1e-5) {
+        job->network->bn_eps != (double) 1e-5 /* not x87's */) {
         return NULL;
     }
     for (size_t i = 0; i < sizeof known / sizeof known[0]; ++i) {

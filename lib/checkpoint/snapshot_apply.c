@@ -221,7 +221,7 @@ static moco_status write_tensor(void *self, const char *part, const char *name, 
     apply *work = (apply *) self;
     const void *values;
     if (is_left_out(work, part)) return MOCO_OK;
-    MOCO_TRY(find_checked(work, MOCO_SNAPSHOT_TENSOR, part, name, moco_tensor_bytes(tensor), &values));
+    MOCO_TRY(find_checked(work, MOCO_SNAPSHOT_TENSOR, part, name, (size_t) moco_tensor_bytes(tensor), &values));
     return moco_tensor_upload(work->context, tensor, values);
 }
 

@@ -1,6 +1,7 @@
 /* From a description to a dataset of its kind. */
 #include <string.h>
 
+#include "core/checked.h"
 #include "core/config.h"
 #include "data/dataset_internal.h"
 #include "data/dataset_kinds.h"
@@ -40,10 +41,12 @@ static moco_status read_options(const moco_image_dataset_config *config, moco_im
     MOCO_REQUIRE(wanted.max_seconds >= 0.0, "max_seconds is %g; it must be 0 (no limit) or more", wanted.max_seconds);
     MOCO_REQUIRE(wanted.index_file == NULL || wanted.index_file[0] != '\0',
                  "index_file is empty; it must be NULL or name a file");
-    options->limits = (moco_image_limits){.max_side = wanted.max_side,
-                                          .max_pixels = wanted.max_pixels,
-                                          .max_memory = wanted.max_memory,
-                                          .max_seconds = wanted.max_seconds};
+    /* Whatever the limits, a size_t holds the bytes of pixels that are within them. */
+    options->limits =
+        (moco_image_limits){.max_side = wanted.max_side,
+                            .max_pixels = moco_min_i64(wanted.max_pixels, (int64_t) (SIZE_MAX / 16)),
+                            .max_memory = wanted.max_memory < SIZE_MAX / 2 ? wanted.max_memory : SIZE_MAX / 2,
+                            .max_seconds = wanted.max_seconds};
     options->index_file = wanted.index_file;
     return MOCO_OK;
 }

@@ -16,7 +16,7 @@ typedef struct bmp_layout {
     int32_t colours;     /* of the palette, at most 2^bits */
     int32_t colour_bytes;
     size_t palette_at, pixels_at;
-    size_t stride;        /* of a row, where rows have one */
+    uint64_t stride;      /* of a row, where rows have one */
     uint32_t masks[INKS]; /* red, green, blue, alpha; where bits > 8 */
 } bmp_layout;
 
@@ -121,10 +121,10 @@ static moco_status read_layout(const uint8_t *bytes, size_t size, bmp_layout *la
     }
     if (layout->pixels_at > size) return moco_image_fail_short("BMP", "before its pixels");
     const size_t room = size - layout->pixels_at;
-    layout->stride = ((size_t) layout->w * (size_t) layout->bits + 31) / 32 * 4; /* below 2^36 */
+    layout->stride = ((uint64_t) layout->w * (uint64_t) layout->bits + 31) / 32 * 4; /* below 2^36 */
     if (layout->compression == RUNS_8 || layout->compression == RUNS_4) {
         if (header != 12 && u32(fields + 20) > room) return moco_image_fail_short("BMP", "inside its pixels");
-    } else if (room / layout->stride < (size_t) layout->h) {
+    } else if (room / layout->stride < (uint64_t) layout->h) {
         return moco_image_fail_short("BMP", "inside its pixels");
     }
     return MOCO_OK;
@@ -256,7 +256,7 @@ static moco_status place_rows(const moco_image_job *job, const bmp_layout *layou
                 for (int64_t x = 0; x < part->w; ++x) colour_by_palette(layout, palette, from[x], to + 3 * x);
             } else {
                 const int64_t top = part->top + row + y, stored = layout->from_above ? top : layout->h - 1 - top;
-                convert_row(layout, palette, job->bytes + layout->pixels_at + (size_t) stored * layout->stride,
+                convert_row(layout, palette, job->bytes + layout->pixels_at + (size_t) stored * (size_t) layout->stride,
                             part->left, part->w, to);
             }
         }

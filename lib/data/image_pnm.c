@@ -12,7 +12,7 @@ typedef struct pnm_layout {
     int32_t channels; /* 1 or 3 */
     uint32_t most;    /* the largest sample, 1 .. 65535 */
     size_t pixels_at;
-    size_t stride; /* of a row of bytes */
+    uint64_t stride; /* of a row of bytes */
 } pnm_layout;
 
 static int is_white(uint8_t byte) {
@@ -72,7 +72,7 @@ static moco_status read_layout(const uint8_t *bytes, size_t size, pnm_layout *la
     const uint64_t samples = (uint64_t) layout->w * (uint64_t) layout->channels; /* below 10^11 */
     uint64_t least = layout->kind == 1 ? samples : 2 * samples; /* of text: a digit and what parts it from the next */
     if (!is_text(layout)) {
-        layout->stride = layout->kind == 4 ? (size_t) ((samples + 7) / 8) : (size_t) (samples * (most > 255 ? 2 : 1));
+        layout->stride = layout->kind == 4 ? (samples + 7) / 8 : samples * (most > 255 ? 2 : 1);
         least = layout->stride;
     }
     const uint64_t room = size - layout->pixels_at + (is_text(layout) && layout->kind != 1 ? 1 : 0);
@@ -165,11 +165,12 @@ static moco_status read_bytes(const moco_image_job *job, const pnm_layout *layou
     const moco_image_window *part = &job->part;
     const int64_t first = part->left * layout->channels, end = (part->left + part->w) * layout->channels;
     const size_t stride = (size_t) (3 * part->w);
-    const uint8_t *stored = job->bytes + layout->pixels_at + (size_t) part->top * layout->stride;
+    const uint8_t *stored = job->bytes + layout->pixels_at + (size_t) part->top * (size_t) layout->stride;
     for (int64_t row = 0; row < part->h; row += MOCO_PLACE_ROWS) {
         const int64_t some = moco_min_i64(MOCO_PLACE_ROWS, part->h - row);
         for (int64_t y = 0; y < some; ++y) {
-            convert_row(layout, stored + (size_t) (row + y) * layout->stride, first, end, rows + (size_t) y * stride);
+            convert_row(layout, stored + (size_t) (row + y) * (size_t) layout->stride, first, end,
+                        rows + (size_t) y * stride);
         }
         moco_image_place(job, row, some, rows, stride, MOCO_RGB);
         if (moco_image_is_late(job)) return moco_image_fail_late(job);

@@ -33,7 +33,7 @@ typedef struct tiff_reader {
     int32_t alpha;   /* 0: none; else EXTRASAMPLE_ASSOCALPHA or _UNASSALPHA, in the sample behind the colours */
     int32_t is_tiled;
     int64_t block_h, block_w;
-    size_t block_stride; /* bytes of a row in a block of one plane (or of all samples side by side) */
+    uint64_t block_stride; /* bytes of a row in a block of one plane (or of all samples side by side) */
     const uint16_t *palette[3];
     /* Memory. */
     uint8_t *block; /* one strip or tile as stored */
@@ -211,7 +211,7 @@ static moco_status read_blocks(tiff_reader *reader) {
     const uint64_t stride = ((uint64_t) block_w * samples * reader->bits + 7) / 8; /* below 2^53 */
     const uint64_t libtiff = (uint64_t) (reader->is_tiled ? TIFFTileRowSize64(tiff) : TIFFScanlineSize64(tiff));
     if (stride != libtiff || reader->failed) return fail_libtiff(reader);
-    reader->block_stride = (size_t) stride;
+    reader->block_stride = stride;
     return MOCO_OK;
 }
 
@@ -254,7 +254,7 @@ static void keep_block(const tiff_reader *reader, int64_t y, int64_t x, int32_t 
     const int64_t bottom = moco_min_i64(y + reader->block_h, part->top + part->h);
     const int64_t left = moco_max_i64(x, part->left), right = moco_min_i64(x + reader->block_w, part->left + part->w);
     for (int64_t row = top; row < bottom; ++row) {
-        const uint8_t *from = reader->block + (size_t) (row - y) * reader->block_stride;
+        const uint8_t *from = reader->block + (size_t) (row - y) * (size_t) reader->block_stride;
         uint8_t *to = reader->band + (size_t) ((row - top) * part->w * held);
         for (int64_t column = left; column < right; ++column) {
             for (int32_t s = first; s < last; ++s) {
@@ -300,7 +300,7 @@ static void convert_row(const tiff_reader *reader, const uint8_t *samples, uint8
 /* The block that begins at row y and column x, of one plane, all of it. */
 static moco_status read_block(tiff_reader *reader, int64_t y, int64_t x, int32_t plane) {
     const int64_t rows = reader->is_tiled ? reader->block_h : moco_min_i64(reader->block_h, reader->job->header.h - y);
-    const tmsize_t bytes = (tmsize_t) ((size_t) rows * reader->block_stride);
+    const tmsize_t bytes = (tmsize_t) ((uint64_t) rows * reader->block_stride);
     tmsize_t got = 0;
     memset(reader->block, 0, (size_t) bytes);
     if (reader->is_tiled) {

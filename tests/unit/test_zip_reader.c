@@ -86,7 +86,7 @@ static void assert_read(zip_maker *maker, const zip_end_lies *lies) {
         assert_int_equal(moco_zip_find(zip, names[i]), i);
         assert_int_equal(moco_zip_read(zip, i, 0, bytes, (size_t) entry->size), MOCO_OK);
         assert_string_equal(bytes, contents[i]);
-        assert_memory_equal(maker->file.data + entry->data, contents[i], entry->size);
+        assert_memory_equal(maker->file.data + entry->data, contents[i], (size_t) entry->size);
     }
     char part[4] = {0};
     assert_int_equal(moco_zip_read(zip, 2, 2, part, 3), MOCO_OK);
