@@ -1,9 +1,9 @@
 #!/bin/bash
-# Builds libmoco in five ways and runs every test that each of them has. On a bare Debian machine it installs what is
+# Builds libmoco in seven ways and runs every test that each of them has. On a bare Debian machine it installs what is
 # missing first. From anywhere, as often as you like:
 #
 #   tests/run.sh            # everything
-#   tests/run.sh gcc        # only these: gcc, clang, sanitizers, threads, minimal
+#   tests/run.sh gcc        # only these: gcc, clang, sanitizers, threads, minimal, i386, i386-sse2
 #
 # Build folders are build/tests-*, logs build/test-logs/*.log.
 set -euo pipefail
@@ -17,13 +17,16 @@ cmake/install_missing.sh gcc libc6-dev g++ cmake ninja-build pkgconf libopenblas
     -- libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev dpkg-dev file python3 python3-numpy doxygen clang \
     libomp-dev clang-format-14 abigail-tools
 
-# How a build is made, and which tests of it are run (a pattern of their names; empty: all).
+# How a build is made, and which tests of it are run (what ctest is told; empty: all).
+i386="-DCMAKE_TOOLCHAIN_FILE=tests/abi/i386_toolchain.cmake -DMOCO_BUILD_EXAMPLES=OFF -DMOCO_WERROR=OFF -DCMAKE_C_FLAGS_RELEASE=-O1"
 declare -A options=(
     [gcc]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release"
     [clang]="-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=Release"
     [sanitizers]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMOCO_SANITIZE=address;undefined"
     [threads]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMOCO_SANITIZE=thread -DMOCO_WITH_OPENMP=OFF -DMOCO_WITH_ONEDNN=OFF"
     [minimal]="-DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release -DMOCO_WITH_OPENMP=OFF -DMOCO_WITH_JANSSON=OFF -DMOCO_WITH_ONEDNN=OFF -DMOCO_WITH_JPEG=OFF -DMOCO_WITH_PNG=OFF -DMOCO_WITH_WEBP=OFF -DMOCO_WITH_TIFF=OFF"
+    [i386]="$i386"
+    [i386-sse2]="$i386 -DMOCO_I386_SSE2=ON"
 )
 declare -A about=(
     [gcc]="gcc, all options, all tests"
@@ -31,15 +34,17 @@ declare -A about=(
     [sanitizers]="gcc with the address and undefined-behaviour sanitizers"
     [threads]="gcc with the thread sanitizer: the tests of the loader and the data"
     [minimal]="gcc, CBLAS alone: no OpenMP, Jansson, oneDNN or image formats"
+    [i386]="gcc for 32 bits and the x87's arithmetic: the unit tests"
+    [i386-sse2]="gcc for 32 bits and SSE2: the unit tests"
 )
-declare -A names=([gcc]="" [clang]="" [sanitizers]="" [threads]="^test_(loader|sample_cache|extract|folder)" [minimal]="")
-order=(sanitizers threads minimal clang gcc)
+declare -A select=([gcc]="" [clang]="" [sanitizers]="" [threads]="-R ^test_(loader|sample_cache|extract|folder)" [minimal]="" [i386]="-L unit" [i386-sse2]="-L unit")
+order=(sanitizers threads minimal i386 i386-sse2 clang gcc)
 
 wanted=("$@")
 if [ ${#wanted[@]} -eq 0 ]; then wanted=("${order[@]}"); fi
 for name in "${wanted[@]}"; do
     if [ -z "${options[$name]+known}" ]; then
-        echo "usage: tests/run.sh [gcc] [clang] [sanitizers] [threads] [minimal]" >&2
+        echo "usage: tests/run.sh [gcc] [clang] [sanitizers] [threads] [minimal] [i386] [i386-sse2]" >&2
         exit 2
     fi
 done
@@ -64,18 +69,24 @@ check() {
     local name=$1 dir=build/tests-$1 log=build/test-logs/$1 from=$SECONDS status=0 line
     echo
     echo "== $name: ${about[$name]}"
-    local -a arguments
+    local -a arguments tests target=()
     read -r -a arguments <<<"${options[$name]}"
+    read -r -a tests <<<"${select[$name]}"
+    if [[ $name = i386* ]]; then
+        if ! tests/abi/fetch_i386.sh build/i386-root; then
+            echo "left out"
+            return
+        fi
+        target=(--target unit_tests)
+    fi
     if ! logged "$log-configure.log" cmake -S . -B "$dir" -G Ninja -DMOCO_BUILD_TESTS=ON -DMOCO_WERROR=ON "${arguments[@]}" ||
-        ! logged "$log-build.log" cmake --build "$dir" -j "$jobs"; then
+        ! logged "$log-build.log" cmake --build "$dir" -j "$jobs" "${target[@]}"; then
         broken+=("$name does not build")
         return
     fi
     echo "built in $((SECONDS - from)) s"
     from=$SECONDS
-    local -a select=()
-    if [ -n "${names[$name]}" ]; then select=(-R "${names[$name]}"); fi
-    ctest --test-dir "$dir" --output-on-failure --no-tests=error -j "$jobs" "${select[@]}" 2>&1 |
+    ctest --test-dir "$dir" --output-on-failure --no-tests=error -j "$jobs" "${tests[@]}" 2>&1 |
         tee "$log-tests.log" || status=$?
     line=$(grep -E '^[0-9]+% tests passed' "$log-tests.log" || true)
     if [[ $line =~ ([0-9]+)\ tests?\ failed\ out\ of\ ([0-9]+) ]]; then

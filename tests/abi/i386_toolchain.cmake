@@ -1,5 +1,8 @@
-# Builds for plain i386, whose arithmetic is the x87's, with the libraries that fetch_i386.sh put into MOCO_I386_ROOT; with
-# MOCO_I386_SSE2=ON for SSE2. The programs run in place.
+# Builds for plain i386, whose arithmetic is the x87's, with the libraries that fetch_i386.sh put into MOCO_I386_ROOT (default:
+# build/i386-root); with MOCO_I386_SSE2=ON for SSE2. The programs run in place.
+if(NOT MOCO_I386_ROOT)
+  get_filename_component(MOCO_I386_ROOT ${CMAKE_CURRENT_LIST_DIR}/../../build/i386-root ABSOLUTE)
+endif()
 list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES MOCO_I386_ROOT MOCO_I386_SSE2)
 file(GLOB support ${MOCO_I386_ROOT}/usr/lib/gcc/i686-linux-gnu/*)
 set(libraries ${MOCO_I386_ROOT}/usr/lib/i386-linux-gnu)
