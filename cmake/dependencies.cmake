@@ -14,6 +14,27 @@ find_package(CBLAS REQUIRED MODULE)
 message(STATUS "libmoco: CBLAS is ${CBLAS_FLAVOUR} (${CBLAS_LIBRARIES})")
 target_link_libraries(moco_dependencies INTERFACE CBLAS::CBLAS Threads::Threads m)
 
+# Where the CBLAS is an OpenBLAS, its own functions are called as such: a weak reference would take them from no archive, and
+# a static program would not know what it may ask of its OpenBLAS. Where they are not linked here, a shared one may still have
+# them when the program runs.
+include(CheckCSourceCompiles)
+set(CMAKE_REQUIRED_LIBRARIES CBLAS::CBLAS m)
+set(CMAKE_REQUIRED_QUIET TRUE)
+string(MAKE_C_IDENTIFIER "MOCO_OPENBLAS_${CBLAS_LIBRARIES}" moco_openblas)
+check_c_source_compiles("
+  int openblas_get_parallel(void);
+  int openblas_get_num_threads(void);
+  void openblas_set_num_threads(int threads);
+  int main(void) {
+      openblas_set_num_threads(openblas_get_num_threads());
+      return openblas_get_parallel();
+  }" ${moco_openblas})
+unset(CMAKE_REQUIRED_LIBRARIES)
+unset(CMAKE_REQUIRED_QUIET)
+if(${moco_openblas})
+  target_compile_definitions(moco_dependencies INTERFACE MOCO_HAVE_OPENBLAS)
+endif()
+
 # An -l flag where the linker finds this very library by its name alone, else the path.
 function(moco_linker_flag library out)
   get_filename_component(name "${library}" NAME)

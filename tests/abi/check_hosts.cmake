@@ -94,6 +94,11 @@ elseif(PART STREQUAL "static_pie")
   if(NOT output MATCHES "DYN" OR output MATCHES "INTERP")
     message(FATAL_ERROR "the program is no static PIE:\n${output}")
   endif()
+  # An OpenBLAS is asked whether it may be called by several threads; its answer must have been taken from the archive.
+  run(${NM} ${WORK_DIR}/build/host_static_pie)
+  if(output MATCHES " T openblas_get_num_threads" AND NOT output MATCHES " T openblas_get_parallel")
+    message(FATAL_ERROR "a static program does not know which OpenBLAS it has")
+  endif()
 
 else()
   message(FATAL_ERROR "PART is \"${PART}\"")

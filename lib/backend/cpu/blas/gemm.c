@@ -4,11 +4,18 @@
 #include <pthread.h>
 #include <stddef.h>
 
-/* OpenBLAS's own functions, if that is the BLAS; absent otherwise. get_parallel: 0 no threads, 1 its own, 2 OpenMP's.
- */
-extern int openblas_get_parallel(void) __attribute__((weak));
-extern int openblas_get_num_threads(void) __attribute__((weak));
-extern void openblas_set_num_threads(int threads) __attribute__((weak));
+/* OpenBLAS's own functions, if that is the BLAS; absent otherwise, unless a shared BLAS brings them when the program runs.
+ * get_parallel: 0 no threads, 1 its own, 2 OpenMP's. */
+#ifdef MOCO_HAVE_OPENBLAS
+#define WHERE_THERE
+#define IS_THERE(function) 1
+#else
+#define WHERE_THERE        __attribute__((weak))
+#define IS_THERE(function) (&(function) != NULL)
+#endif
+extern int openblas_get_parallel(void) WHERE_THERE;
+extern int openblas_get_num_threads(void) WHERE_THERE;
+extern void openblas_set_num_threads(int threads) WHERE_THERE;
 
 /* This belongs to the process and not to a context, as the BLAS does whose unguarded memory it guards, whichever contexts
  * and threads call it. */
@@ -20,7 +27,7 @@ static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
  * safe, and the reference library has no state. The question is asked at each call because the answer comes from whatever
  * the program was started with: distributions exchange the library behind one soname. */
 static int32_t calls_exclude_each_other(void) {
-    return &openblas_get_parallel != NULL && openblas_get_parallel() == 0;
+    return IS_THERE(openblas_get_parallel) && openblas_get_parallel() == 0;
 }
 
 void moco_gemm(int64_t m, int64_t n, int64_t k, gemm_factor a, gemm_factor b, float beta, float *result,
@@ -40,8 +47,8 @@ static int64_t passes_inside;
 static int threads_before;
 
 static int32_t has_threads_of_its_own(void) {
-    return &openblas_get_parallel != NULL && &openblas_get_num_threads != NULL && &openblas_set_num_threads != NULL &&
-           openblas_get_parallel() == 1;
+    return IS_THERE(openblas_get_parallel) && IS_THERE(openblas_get_num_threads) &&
+           IS_THERE(openblas_set_num_threads) && openblas_get_parallel() == 1;
 }
 
 void moco_blas_enter(void) {
