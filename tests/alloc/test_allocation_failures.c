@@ -110,6 +110,15 @@ static void evaluate(scenario *s, training_parts *p, training_loader *data) {
     moco_knn_accuracy accuracy = {.struct_size = sizeof accuracy};
     TWICE(s, NOTHING, moco_knn_measure(p->encoder, data->dataset, data->dataset, data->augment, NULL, &accuracy));
     assert_true(accuracy.top1 == top1); /* the same features in one call */
+    /* A choice of the images, taken as they are. */
+    int64_t chosen[8], count = -1;
+    TWICE(s, NOTHING, moco_dataset_choose(data->dataset, 8, 1, chosen, &count));
+    assert_int_equal(count, 8);
+    moco_knn_measure_config config;
+    assert_int_equal(moco_knn_measure_config_init(&config, sizeof config), MOCO_OK);
+    config.output = MOCO_OUTPUT_PIXELS;
+    config.bank = 8;
+    TWICE(s, NOTHING, moco_knn_measure(NULL, data->dataset, data->dataset, NULL, &config, &accuracy));
     moco_dataset *test = NULL;
     TWICE(s, test, moco_dataset_open_test(&test, p->context, "synthetic:size=8", 3));
     moco_dataset_destroy(test);
