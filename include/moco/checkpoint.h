@@ -27,10 +27,10 @@ MOCO_BEGIN_DECLS
 
 /* Writes the trainer's whole state to `path`, with `count` entries of the caller's own, keys[count] and values[count]
  * (NULL, NULL, 0: none), which moco_file_metadata reads: what a program must know to go on, such as how long its log was.
- * A key is one line of UTF-8 without '=', not "format" and not beginning with "moco.". Memory during the call:
- * little where the backend computes in the host's memory, as all of libmoco's do; else a copy of the state. On failure the file that was there is still there. Errors: INVALID_ARGUMENT, IO,
- * OUT_OF_MEMORY. A loader that the caller hands to moco_trainer_run has no entry in the file: its place follows from the
- * step count, and its settings are the caller's affair. */
+ * A key is one line of UTF-8 without '=', not "format" and not beginning with "moco.". Memory during the call: little where
+ * the backend computes in the processor's memory, as all of libmoco's do; else a copy of the state. On failure the file that
+ * was there is still there. Errors: INVALID_ARGUMENT, IO, OUT_OF_MEMORY. A loader that the caller hands to moco_trainer_run
+ * has no entry in the file: its place follows from the step count, and its settings are the caller's affair. */
 MOCO_API moco_status moco_trainer_save(moco_trainer *trainer, const char *path, const char *const *keys,
                                        const char *const *values, int64_t count);
 
@@ -39,7 +39,7 @@ MOCO_API moco_status moco_trainer_save(moco_trainer *trainer, const char *path, 
  * (another compute dtype is warned of in the log, for the bits will differ). All is checked before anything is written,
  * and on failure the trainer is as before. Errors: INVALID_ARGUMENT, naming every setting that differs; FORMAT: no
  * checkpoint, or a damaged one; NOT_FOUND, IO, OUT_OF_MEMORY; UNSUPPORTED: a file of a newer version, or built without
- * Jansson (MOCO_WITH_JANSSON). Memory during the call: twice the state. Not while a moco_trainer_run is at work. */
+ * Jansson (MOCO_WITH_JANSSON); INVALID_STATE from a callback of its run. Memory during the call: twice the state. */
 MOCO_API moco_status moco_trainer_restore(moco_trainer *trainer, const char *path);
 
 /* --- In the background --- */

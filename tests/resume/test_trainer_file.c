@@ -76,6 +76,28 @@ static void it_goes_on_to_the_same_bits(void **state) {
     }
 }
 
+static int32_t restore_in_the_run(const moco_step_stats *stats, void *user) {
+    subject *s = (subject *) user;
+    if (stats->step != 4) return 0;
+    assert_int_equal(moco_trainer_restore(s->parts.trainer, path), MOCO_INVALID_STATE);
+    return 0;
+}
+
+/* A run saves itself from its callback; it can't go back in time there, and is as if it had not tried. */
+static void a_callback_can_not_restore(void **state) {
+    (void) state;
+    subject a, b;
+    assert_ok(subject_open(&a, 0));
+    assert_ok(subject_open(&b, 0));
+    train_to(&a, 2);
+    save(&a);
+    assert_ok(moco_trainer_run(a.parts.trainer, NULL, 0, 12, restore_in_the_run, &a));
+    train_to(&b, 12);
+    assert_true(subject_sum(&a) == subject_sum(&b));
+    subject_close(&a);
+    subject_close(&b);
+}
+
 /* A loader that the program hands to run() is placed by the step count, whichever of the two trainers has one. */
 static void a_loader_of_the_programs_own(void **state) {
     (void) state;
@@ -421,6 +443,7 @@ static int skip_without_jansson(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(it_goes_on_to_the_same_bits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_callback_can_not_restore, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_loader_of_the_programs_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_differs_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(states_that_cannot_be, set_up, tear_down),
