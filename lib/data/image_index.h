@@ -75,8 +75,8 @@ enum { MOCO_SIGNATURE_BYTES = 16 };
 
 /* 1 if these first bytes of a file begin an image that this build can decode. */
 int32_t moco_has_image_signature(const uint8_t *bytes, size_t size);
-/* 1 if the name ends with .jpg, .jpeg, .png, .webp, .bmp, .tif, .tiff, .ppm, .pgm, .pbm or .pnm, in any case: it stays in the index, whatever it holds, so that
- * a broken image is told when it is loaded. */
+/* 1 if the name ends with .jpg, .jpeg, .png, .webp, .bmp, .tif, .tiff, .ppm, .pgm, .pbm or .pnm, in any case, whether or not
+ * this build can decode it (moco_has_readable_name asks that, too). */
 int32_t moco_has_image_name(const char *name, size_t length);
 
 #endif

@@ -470,14 +470,23 @@ static void test_unsupported(void **state) {
     static const char png[] = "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x07\0\0\0\x05\x08\x02\0\0\0cccc\0\0\0\0IDATcccc"
                               "\0\0\0\0IENDcccc";
     static const char webp[] = "RIFF\x12\0\0\0WEBPVP8L\x05\0\0\0\x2f\x06\0\x01\0";
+    static const char tiff[] = "II*\0\x08\0\0\0\x04\0" /* compression 4711, one strip of a byte */
+                               "\0\1\3\0\1\0\0\0\x07\0\0\0"
+                               "\1\1\3\0\1\0\0\0\x05\0\0\0"
+                               "\3\1\3\0\1\0\0\0\x67\x12\0\0"
+                               "\x11\1\4\0\1\0\0\0\x08\0\0\0\0\0\0";
     const struct {
         const char *bytes;
         size_t size;
         const char *option;
     } files[] = {{jpeg, sizeof jpeg - 1, "MOCO_WITH_JPEG"},
                  {png, sizeof png - 1, "MOCO_WITH_PNG"},
-                 {webp, sizeof webp, "MOCO_WITH_WEBP"}};
-    for (int32_t format = 0; format < 3; ++format) {
+                 {webp, sizeof webp, "MOCO_WITH_WEBP"},
+                 {NULL, 0, NULL}, /* BMP and PNM, which every build has */
+                 {NULL, 0, NULL},
+                 {tiff, sizeof tiff, "MOCO_WITH_TIFF"}};
+    for (int32_t format = 0; format < (int32_t) (sizeof files / sizeof files[0]); ++format) {
+        if (files[format].bytes == NULL) continue;
         moco_image_header header;
         moco_stored_header stored;
         const uint8_t *bytes = (const uint8_t *) files[format].bytes;
