@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY=passive
 
 cmake/install_missing.sh gcc libc6-dev g++ cmake ninja-build pkgconf libopenblas-openmp-dev libcmocka-dev libjansson-dev \
     -- libdnnl-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev dpkg-dev file python3 python3-numpy doxygen clang \
-    libomp-dev clang-format-14 abigail-tools
+    libomp-dev clang-format-14 abigail-tools locales
 
 # How a build is made, and which tests of it are run (what ctest is told; empty: all).
 i386="-DCMAKE_TOOLCHAIN_FILE=tests/abi/i386_toolchain.cmake -DMOCO_BUILD_EXAMPLES=OFF -DMOCO_WERROR=OFF -DCMAKE_C_FLAGS_RELEASE=-O1"
