@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "checkpoint/official_run.h"
+#include "checkpoint/snapshot.h"
 #include "checkpoint/weights_stage.h"
 #include "core/checked.h"
 #include "core/config.h"
@@ -95,6 +96,19 @@ static moco_status write_all(const import_work *work) {
     return moco_trainer_set_step_count(trainer, work->step_count);
 }
 
+/* All of it, or, if the backend or memory fails in between, nothing. */
+static moco_status write_or_leave(const import_work *work) {
+    moco_snapshot before;
+    moco_snapshot_init(&before, work->trainer->context);
+    moco_status status = moco_snapshot_capture(&before, work->trainer);
+    if (status == MOCO_OK) {
+        status = write_all(work);
+        if (status != MOCO_OK) (void) moco_snapshot_apply(&before, work->trainer); /* its own state, which fits */
+    }
+    moco_snapshot_release(&before);
+    return status;
+}
+
 /* --- Telling --- */
 
 static moco_status tell(const import_work *work, const moco_load_options *options, moco_import_report *report) {
@@ -144,7 +158,7 @@ moco_status moco_trainer_import(moco_trainer *trainer, const char *path, const m
     if (status == MOCO_OK) {
         status = read_all(&work, weights, &wanted);
         if (status == MOCO_OK) {
-            status = write_all(&work);
+            status = write_or_leave(&work);
             if (status == MOCO_OK) status = tell(&work, &wanted, report);
             if (work.has_key) moco_stage_release(&work.key);
             moco_official_run_release(&work.run);
