@@ -102,7 +102,7 @@ endif()
 # Only x86-64 has the blocked kernels that go with oneDNN's convolutions.
 set(ONEDNN_FOUND FALSE)
 if(MOCO_WITH_ONEDNN)
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
     find_package(ONEDNN 2.6 MODULE)
   endif()
   if(ONEDNN_FOUND)

@@ -40,3 +40,5 @@ for object in crtoffloadbegin crtoffloadend; do
 done
 "$root/lib/ld-linux.so.2" --version >/dev/null 2>&1 || give_up "the system runs no programs of 32 bits"
 touch "$root/complete"
+cd "$root"
+rm -rf "$root.apt"
