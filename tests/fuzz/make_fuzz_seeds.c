@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "support/torch_bytes.h"
 #include "zoo/image_zoo.h"
 #include "zoo/zoo_exif.h"
 #include "zoo/zoo_png_writer.h"
@@ -241,6 +242,46 @@ static void write_list_seeds(const char *folder) {
     write_texts(folder, "label", labels, sizeof labels / sizeof *labels);
 }
 
+/* --- torch's files: archives of each sort, and pickles with something of everything --- */
+
+#define SEED_PICKLE                                                                                          \
+    PROTO_2 "}(" TEXT_1 "k" TENSOR_OF(STORAGE_OF("FloatStorage", "K\2"), "K\0", "K\2\x85", "K\1\x85") TEXT_1 \
+        "lq\1](NK\1G?\xf0\0\0\0\0\0\0\x8a\1\xffh\1e" TEXT_1 "d" ORDERED_DICT "}X\x09\0\0\0_metadata}sbu."
+
+static void write_torch_seeds(const char *folder) {
+    static const zip_lies entries[] = {{0},
+                                       {.align = 1},
+                                       {.zip64 = 1, .descriptor = 24},
+                                       {.descriptor = 16, .align = 1},
+                                       {.descriptor = 12},
+                                       {.method = 8},
+                                       {.no_crc = 1, .flags = 0x800}};
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; ++i) {
+        char name[32];
+        zip_maker maker = {0};
+        const zip_end_lies end = {.zip64 = (int32_t) (i % 2), .entries = i == 3 ? 3 : 0};
+        zip_add(&maker, "a/data/k", "\0\0\200\77\0\0\0\300", 8, &entries[i]);
+        zip_add(&maker, "a/data.pkl", SEED_PICKLE, sizeof SEED_PICKLE - 1, &entries[i]);
+        zip_add(&maker, "a/byteorder", "little", 6, &entries[i]);
+        zip_finish(&maker, &end);
+        const zoo_bytes bytes = {.data = maker.file.data, .size = maker.file.size};
+        snprintf(name, sizeof name, "archive-%zu", i);
+        write_seed(folder, "zip", name, &bytes);
+        write_seed(folder, "legacy", name, &bytes);
+        free(maker.file.data);
+    }
+    torch_bytes stream = {0};
+    PUT(&stream, LEGACY_MAGIC LEGACY_PROTOCOL LEGACY_SYSTEM SEED_PICKLE PROTO_2 "]" TEXT_1 "ka.");
+    put_number(&stream, 2, 8);
+    put_number(&stream, 0, 8);
+    const zoo_bytes legacy = {.data = stream.data, .size = stream.size};
+    write_seed(folder, "legacy", "stream", &legacy);
+    static uint8_t pickle[] = SEED_PICKLE;
+    const zoo_bytes tree = {.data = pickle, .size = sizeof pickle - 1};
+    write_seed(folder, "unpickler", "tree", &tree);
+    free(stream.data);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: make_fuzz_seeds FOLDER\n");
@@ -252,6 +293,7 @@ int main(int argc, char **argv) {
     write_xmp_seeds(argv[1]);
     write_safetensors_seeds(argv[1]);
     write_tar_seeds(argv[1]);
+    write_torch_seeds(argv[1]);
     write_list_seeds(argv[1]);
     write_tarset_seeds(argv[1]);
     if (failed) fprintf(stderr, "%s: not all of it could be written: %s\n", argv[1], strerror(errno));
