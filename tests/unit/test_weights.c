@@ -262,9 +262,12 @@ static void a_long_legacy_file(void **state) {
     assert_null(moco_weights_note(weights, 1, &value));
     moco_weights_close(weights);
     weights = NULL;
-    for (size_t size = 0; size<bytes.size; size += size> 200 && size + 200 < bytes.size ? 9973 : 1) {
+    /* Of one byte or none, only the reader of safetensors knows what is wrong. */
+    size_t size = reading_is_built_in() ? 0 : 2;
+    while (size < bytes.size) {
         write_whole_file(path, bytes.data, size);
         assert_int_equal(moco_weights_open(&weights, NULL, path), MOCO_FORMAT);
+        size += size > 200 && size + 200 < bytes.size ? 9973 : 1;
     }
     free(bytes.data);
 }
