@@ -114,10 +114,20 @@ static const struct {
     {"{\"a\":" T("\"U8\"", "[1]", "[0,1]") ",\"b\":" T("\"U8\"", "[1]", "[0,1]") "}", 1, "overlaps"},
     {"{\"a\":" T("\"U8\"", "[1]", "[0,1]") "}", 2, "end at byte 1"},
     {"{}", 1, "end at byte 0"},
+    {"\n{}", 0, "'{'"},
+    {"{\"a\":" T("\"U8\"", "[1]", "[0,1]") ",\"\\u0061\":" T("\"U8\"", "[1]", "[0,1]") "}", 1, "JSON"},
+    {"{\"a\":" T("\"F4\"", "[2]", "[0,1]") "}", 1, "\"F4\""},
+    {"{\"a\":" T("\"F8_E8M0\"", "[1]", "[0,1]") "}", 1, "\"F8_E8M0\""},
+    {"{\"a\":" T("\"C64\"", "[1]", "[0,8]") "}", 8, "\"C64\""},
+    {"{\"a\":" T("\"U8\"", "[2]", "[0,1]") ",\"b\":" T("\"U8\"", "[0]", "[1,1]") "}", 1, "2 elements of U8 but 1"},
+    {"{\"a\":" T("\"U8\"", "[1]", "[0,1]") ",\"b\":" T("\"U8\"", "[0]", "[2,2]") "}", 1, "ends at byte 2"},
+    {"{\"a\":" T("\"U8\"", "[-9223372036854775808]", "[0,1]") "}", 1, "shape"},
+    {"{\"a\":" T("\"U8\"", "[1]", "[0,-9223372036854775808]") "}", 1, "data_offsets"},
 };
 
 static void malformed_headers(void **state) {
     (void) state;
+    assert_true(sizeof malformed / sizeof malformed[0] >= 60);
     for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; ++i) {
         write_header(malformed[i].header, strlen(malformed[i].header), malformed[i].data_bytes);
         assert_format_error(malformed[i].header, malformed[i].word);
