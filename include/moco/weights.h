@@ -151,7 +151,7 @@ typedef struct moco_import_report {
  *
  * The trainer must be new (no step taken, else INVALID_STATE) and of the same network, with a queue of the same shape;
  * settings such as temperature, momentum and weight decay are its own. `options` are of the encoders. Errors are those of
- * moco_encoder_load; all is checked before anything is written. Memory during the call: a copy of the trainer's state, and one
+ * moco_encoder_load, and INVALID_ARGUMENT for a checkpoint of moco_trainer_save, which is moco_trainer_restore's; all is checked before anything is written. Memory during the call: a copy of the trainer's state, and one
  * of what is read. */
 MOCO_API moco_status moco_trainer_import(moco_trainer *trainer, const char *path, const moco_load_options *options,
                                          moco_import_report *report);

@@ -13,8 +13,10 @@
 #define MOST_KEY  24
 
 /* The query encoder's name in a prefix, and its key encoder's. */
-static const char *const pairs[][2] = {
-    {"encoder_q.", "encoder_k."}, {"base_encoder.", "momentum_encoder."}, {"student.", "teacher."}};
+static const char *const pairs[][2] = {{"encoder_q.", "encoder_k."},
+                                       {"base_encoder.", "momentum_encoder."},
+                                       {"student.", "teacher."},
+                                       {"query_encoder.", "key_encoder."}};
 
 /* --- Key encoder --- */
 

@@ -31,6 +31,17 @@ static moco_status check_trainer(const moco_trainer *trainer) {
                      (long long) steps);
 }
 
+/* libmoco's own checkpoint holds more than is read here. */
+static moco_status check_origin(const moco_weights *weights, const char *path) {
+    if (moco_weights_kind(weights) != MOCO_WEIGHTS_SAFETENSORS ||
+        moco_weights_find_note(weights, "moco.checkpoint") == NULL) {
+        return MOCO_OK;
+    }
+    return moco_fail(MOCO_INVALID_ARGUMENT,
+                     "path is %s, a checkpoint that moco_trainer_save wrote; moco_trainer_restore goes on with it",
+                     path);
+}
+
 /* The steps of the epochs that the file says were done, if its optimizer is there to go on with. */
 static moco_status count_steps(import_work *work) {
     const moco_trainer *trainer = work->trainer;
@@ -154,7 +165,10 @@ moco_status moco_trainer_import(moco_trainer *trainer, const char *path, const m
     MOCO_TRY(check_report(report));
     MOCO_TRY(check_trainer(trainer));
     MOCO_TRY(moco_weights_open(&weights, trainer->context, path));
-    moco_status status = moco_stage_read(&work.query, weights, trainer->query_encoder, path, &wanted);
+    moco_status status = check_origin(weights, path);
+    if (status == MOCO_OK) {
+        status = moco_stage_read(&work.query, weights, trainer->query_encoder, path, &wanted);
+    }
     if (status == MOCO_OK) {
         status = read_all(&work, weights, &wanted);
         if (status == MOCO_OK) {

@@ -30,19 +30,28 @@ int32_t moco_prefix_shape_fits(const moco_weights *weights, int64_t index, const
     return memcmp(info.dims, parameter->dims, (size_t) parameter->rank * sizeof *info.dims) == 0;
 }
 
+/* Whether `text` has the word, with a dot, an underline or an end at both sides. */
+static int32_t has_word(const char *text, const char *word) {
+    const size_t length = strlen(word);
+    for (const char *at = text; (at = strstr(at, word)) != NULL; ++at) {
+        if ((at == text || strchr("._", at[-1]) != NULL) && strchr("._", at[length]) != NULL) return 1;
+    }
+    return 0;
+}
+
 /* 1 for the networks that are trained by gradients, -1 for averages of others. */
 static int32_t preference(const prefix_candidate *candidate) {
-    static const char *const averages[] = {"encoder_k.", "momentum_", "teacher", "ema."};
-    static const char *const trained[] = {"encoder_q.", "base_encoder.", "student"};
+    static const char *const averages[] = {"encoder_k", "key_encoder", "momentum", "teacher", "target", "ema"};
+    static const char *const trained[] = {"encoder_q", "query_encoder", "base_encoder", "student", "online"};
     char text[NAME_SIZE];
     if (candidate->length >= sizeof text) return 0;
     memcpy(text, candidate->name, candidate->length);
     text[candidate->length] = '\0';
     for (size_t i = 0; i < sizeof averages / sizeof averages[0]; ++i) {
-        if (strstr(text, averages[i]) != NULL) return -1;
+        if (has_word(text, averages[i])) return -1;
     }
     for (size_t i = 0; i < sizeof trained / sizeof trained[0]; ++i) {
-        if (strstr(text, trained[i]) != NULL) return 1;
+        if (has_word(text, trained[i])) return 1;
     }
     return 0;
 }
