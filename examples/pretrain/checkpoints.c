@@ -120,9 +120,11 @@ void remove_later_checkpoints(const pretrain_options *options, int64_t step) {
 
 int32_t has_checkpoints(const pretrain_options *options) {
     int64_t *list;
+    char path[PATH_SIZE];
     const size_t count = list_steps(options, &list);
     free(list);
-    return count > 0;
+    checkpoint_path(options, BEST_NAME, path);
+    return count > 0 || access(path, F_OK) == 0;
 }
 
 /* --- Saving --- */
@@ -221,22 +223,31 @@ static void read_progress(const pretrain_options *options, moco_context *context
     }
 }
 
-/* The latest one that is whole: a damaged one is told, and the one before it taken. */
+/* The latest one that can be read: others are told, and the one before is taken, at last the best one. */
 static int32_t resume_latest(const pretrain_options *options, moco_trainer *trainer, char path[PATH_SIZE]) {
     int64_t *list;
     const size_t count = list_steps(options, &list);
-    size_t at = 0;
-    for (; at < count; ++at) {
-        step_path(options, list[at], path);
+    size_t at = 0, tried = 0;
+    int32_t is_restored = 0;
+    for (; at <= count && !is_restored; ++at) {
+        if (at < count) {
+            step_path(options, list[at], path);
+        } else {
+            checkpoint_path(options, BEST_NAME, path);
+            if (access(path, F_OK) != 0) break;
+        }
         const moco_status status = moco_trainer_restore(trainer, path);
-        if (status == MOCO_OK) break;
-        if (status != MOCO_FORMAT) check_choice(status);
+        is_restored = status == MOCO_OK;
+        if (is_restored) break;
+        tried++;
+        if (status != MOCO_FORMAT && status != MOCO_IO) check_choice(status);
         fprintf(stderr, "%s: %s\n", example_program, moco_last_error());
     }
     free(list);
-    if (at < count) return 1;
-    if (count > 0) stop("none of the %zu checkpoints in %s/" CHECKPOINT_FOLDER " is whole", count, options->out);
-    return 0;
+    if (!is_restored && tried > 0) {
+        stop("none of the %zu checkpoints in %s/" CHECKPOINT_FOLDER " is whole", tried, options->out);
+    }
+    return is_restored;
 }
 
 int32_t resume_checkpoint(const pretrain_options *options, moco_context *context, moco_trainer *trainer,

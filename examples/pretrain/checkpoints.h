@@ -59,7 +59,7 @@ int32_t is_checkpoint_name(const char *name, int64_t *step);
 
 /* 1 where --resume is "auto", or a file of the run in --out. */
 int32_t resumes_in_place(const pretrain_options *options);
-/* 1 where --out has a checkpoint of a step. */
+/* 1 where --out has a checkpoint. */
 int32_t has_checkpoints(const pretrain_options *options);
 
 /* Removes the checkpoints of later steps than the one that a run goes on from, which would be taken for its own. */

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "pretrain/checkpoints.h"
@@ -307,7 +308,8 @@ static void report(const run_state *run, int64_t total, double seconds) {
 static int32_t choose_folder(const pretrain_options *options) {
     int32_t how = options->overwrite ? RUN_FOLDER_OVERWRITE : RUN_FOLDER_NEW;
     if (options->resume != NULL && resumes_in_place(options)) {
-        how = has_checkpoints(options) ? RUN_FOLDER_RESUME : RUN_FOLDER_NOTHING_TO_RESUME;
+        const int32_t goes_on = strcmp(options->resume, "auto") != 0 || has_checkpoints(options);
+        how = goes_on ? RUN_FOLDER_RESUME : RUN_FOLDER_NOTHING_TO_RESUME;
     }
     check_run_folder(options->out, how);
     return how;

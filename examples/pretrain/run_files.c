@@ -68,7 +68,11 @@ static int32_t write_text(const char *path, const char *text, size_t bytes) {
     if (descriptor < 0) return 0;
     const int32_t is_written = write(descriptor, text, bytes) == (ssize_t) bytes && fsync(descriptor) == 0;
     const int32_t is_closed = close(descriptor) == 0;
-    return is_written && is_closed && rename(temporary, path) == 0;
+    if (is_written && is_closed && rename(temporary, path) == 0) return 1;
+    const int error = errno;
+    (void) unlink(temporary);
+    errno = error;
+    return 0;
 }
 
 typedef struct text_file {
@@ -84,7 +88,7 @@ static void begin_file(text_file *file, const char *folder, const char *name) {
     }
     file->stream = open_memstream(&file->text, &file->bytes);
     if (file->stream == NULL) stop("out of memory");
-    fprintf(file->stream, "{\n  \"libmoco\": \"%s\"", moco_version_string());
+    fprintf(file->stream, RUN_FILE_START "%s\"", moco_version_string());
 }
 
 /* 0 with errno where it could not be written. */
@@ -96,12 +100,30 @@ static int32_t end_file(text_file *file) {
     return is_written;
 }
 
+int32_t read_run_value(const char *folder, const char *name, const char *key, char *value, size_t size) {
+    char path[PATH_SIZE], start[128], line[VALUE_SIZE];
+    int32_t found = 0;
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int) sizeof path) return 0;
+    const int length = snprintf(start, sizeof start, "  \"%s\": ", key);
+    FILE *file = fopen(path, "r");
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, start, (size_t) length) != 0) continue;
+        line[strcspn(line, "\n")] = '\0';
+        size_t bytes = strlen(line + length);
+        if (bytes > 0 && line[length + (int) bytes - 1] == ',') line[length + (int) --bytes] = '\0';
+        found = bytes < size;
+        if (found) memcpy(value, line + length, bytes + 1);
+    }
+    if (file != NULL) fclose(file);
+    return found;
+}
+
 /* --- config.json --- */
 
 void write_config(const pretrain_options *options, const moco_context *context) {
     text_file file;
     char value[VALUE_SIZE];
-    begin_file(&file, options->out, "config.json");
+    begin_file(&file, options->out, RUN_CONFIG);
     put_text(file.stream, "recipe", moco_recipe_name(options->recipe));
     for (int32_t i = 0; moco_recipe_key(i) != NULL; ++i) {
         check(moco_recipe_get(options->recipe, moco_recipe_key(i), value, sizeof value));
@@ -131,7 +153,7 @@ void write_status(run_status *status) {
     text_file file;
     char host[256] = "";
     (void) gethostname(host, sizeof host - 1);
-    begin_file(&file, status->folder, "status.json");
+    begin_file(&file, status->folder, RUN_STATUS);
     put_text(file.stream, "state", status->state);
     put_count(file.stream, "step", status->step);
     put_count(file.stream, "total_steps", status->total_steps);

@@ -3,7 +3,16 @@
 #ifndef MOCO_EXAMPLE_RUN_FILES_H
 #define MOCO_EXAMPLE_RUN_FILES_H
 
+#include <stddef.h>
+
 #include "pretrain/pretrain_options.h"
+
+#define RUN_CONFIG     "config.json"
+#define RUN_STATUS     "status.json"
+#define RUN_FILE_START "{\n  \"libmoco\": \"" /* how both begin */
+
+/* The value of `key` in such a file of a folder, as JSON has it; 0 where there is none, or it is too long. */
+int32_t read_run_value(const char *folder, const char *name, const char *key, char *value, size_t size);
 
 /* Stops on failure. */
 void write_config(const pretrain_options *options, const moco_context *context);

@@ -34,9 +34,23 @@ echo log >"$work/other/log.txt"
 # shellcheck disable=SC2086
 expect 0 "$bin/pretrain" $quick --out "$work/other"
 
+# What a run would write over, or remove, is not lost, though it is no run's.
+for file in config.json status.json metrics.jsonl encoder/config.json encoder/build_model.py; do
+    rm -rf "$work/foreign"
+    mkdir -p "$work/foreign/encoder"
+    echo '{"of": "somebody else"}' >"$work/foreign/$file"
+    for resume in "" "--resume auto"; do
+        # shellcheck disable=SC2086
+        expect 2 "$bin/pretrain" $quick --out "$work/foreign" $resume
+        said "$file"
+    done
+    grep -q somebody "$work/foreign/$file" || fail "somebody's $file was written over"
+done
+
 # A run that ended before its first step leaves nothing that could be lost.
 mkdir "$work/early"
 head -n 2 "$work/metrics.jsonl" >"$work/early/metrics.jsonl"
+cp "$run/config.json" "$run/status.json" "$work/early"
 grep -q '"step"' "$work/early/metrics.jsonl" || fail "the first two lines are others than this check thinks"
 # shellcheck disable=SC2086
 expect 0 "$bin/pretrain" $quick --out "$work/early"
