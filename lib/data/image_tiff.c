@@ -31,7 +31,7 @@ typedef struct tiff_reader {
     uint16_t bits, samples, photometric, planar, compression;
     int32_t colours; /* samples that make the colour: 1, 3 or 4 */
     int32_t alpha;   /* 0: none; else EXTRASAMPLE_ASSOCALPHA or _UNASSALPHA, in the sample behind the colours */
-    int32_t is_tiled;
+    int32_t is_tiled, by_rows; /* by_rows: a plane is one strip as it is, from which any rows are taken */
     int64_t block_h, block_w;
     uint64_t block_stride; /* bytes of a row in a block of one plane (or of all samples side by side) */
     const uint16_t *palette[3];
@@ -78,8 +78,7 @@ static toff_t on_seek(thandle_t user, toff_t offset, int from) {
 }
 
 static int on_close(thandle_t user) {
-    (void) user;
-    return 0;
+    return (void) user, 0;
 }
 
 static toff_t on_size(thandle_t user) {
@@ -102,6 +101,7 @@ static moco_status fail_libtiff(const tiff_reader *reader) {
                      reader->failed ? reader->reason : "libtiff refuses it");
 }
 
+/* "c": strips are those of the file; libtiff would show a large one as many. */
 static moco_status open_file(tiff_reader *reader) {
     TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
     if (options == NULL) return moco_fail(MOCO_OUT_OF_MEMORY, "libtiff is out of memory");
@@ -110,7 +110,7 @@ static moco_status open_file(tiff_reader *reader) {
                                         most < 65536 ? 65536 : (tmsize_t) (most > INT64_MAX ? INT64_MAX : most));
     TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, reader);
     TIFFOpenOptionsSetWarningHandlerExtR(options, on_warning, reader);
-    reader->tiff = TIFFClientOpenExt("it", "r", (thandle_t) reader, on_read, on_write, on_seek, on_close, on_size,
+    reader->tiff = TIFFClientOpenExt("it", "rc", (thandle_t) reader, on_read, on_write, on_seek, on_close, on_size,
                                      on_map, on_unmap, options);
     TIFFOpenOptionsFree(options);
     if (reader->tiff == NULL) return fail_libtiff(reader);
@@ -205,7 +205,8 @@ static moco_status read_blocks(tiff_reader *reader) {
         return moco_fail(MOCO_FORMAT, "the TIFF file is damaged: it needs %llu blocks and has offsets for %llu",
                          (unsigned long long) blocks, (unsigned long long) header->blocks);
     }
-    reader->block_h = block_h;
+    reader->by_rows = !reader->is_tiled && reader->compression == COMPRESSION_NONE && block_h >= header->h;
+    reader->block_h = reader->by_rows ? moco_min_i64(MOCO_PLACE_ROWS, header->h) : block_h;
     reader->block_w = block_w;
     const uint64_t samples = reader->planar == PLANARCONFIG_CONTIG ? reader->samples : 1;
     const uint64_t stride = ((uint64_t) block_w * samples * reader->bits + 7) / 8; /* below 2^53 */
@@ -306,6 +307,10 @@ static moco_status read_block(tiff_reader *reader, int64_t y, int64_t x, int32_t
     if (reader->is_tiled) {
         const uint32_t tile = TIFFComputeTile(reader->tiff, (uint32_t) x, (uint32_t) y, 0, (uint16_t) plane);
         got = TIFFReadEncodedTile(reader->tiff, tile, reader->block, bytes);
+    } else if (reader->by_rows) {
+        for (uint8_t *row = reader->block; got < bytes; got += (tmsize_t) reader->block_stride) {
+            if (TIFFReadScanline(reader->tiff, row + got, (uint32_t) y++, (uint16_t) plane) != 1) break;
+        }
     } else {
         const uint32_t strip = TIFFComputeStrip(reader->tiff, (uint32_t) y, (uint16_t) plane);
         got = TIFFReadEncodedStrip(reader->tiff, strip, reader->block, bytes);

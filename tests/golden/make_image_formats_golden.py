@@ -233,6 +233,10 @@ for zipped in (False, True):
     add(f"profile-png-{'zTXt' if zipped else 'tEXt'}", png_with([("add_text", "Raw profile type exif", raw_profile("exif", exif.tobytes()), zipped)]))
 add("profile-and-xmp-png", png_with([("add_text", "Raw profile type exif", raw_profile("exif", exif.tobytes()), True), ("add_itxt", "XML:com.adobe.xmp", ATTRIBUTE)]))
 
+# --- TIFF's one strip of more than 8 KiB, which libtiff would show as several ---
+
+add("tiff-one-strip", encode(rgb.resize((53, 53)), "TIFF"))
+
 with open(Path(__file__).parent / "image_formats_golden.bin", "wb") as out:
     for name, file, pixels, tolerance in records:
         h, w, _ = pixels.shape

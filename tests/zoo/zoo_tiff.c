@@ -69,6 +69,24 @@ static const tiff_kind kinds[] = {
     {"tiff-two-pages.tif", RGB, 8, 3, 1, 0, 8, 0, 0, TWO_PAGES, ZOO_COLOURS},
     {"tiff-loop-of-directories.tif", RGB, 8, 3, 1, 0, 8, 0, 0, LOOP, ZOO_COLOURS},
     {"tiff-private-tags.tif", RGB, 8, 3, 1, 0, 8, 0, 0, PRIVATE_TAGS, ZOO_COLOURS},
+    /* One strip of more than 8 KiB, or one for each plane. */
+    {"tiff-large-strip.tif", RGB, 16, 3, 1, 0, 32, 0, 0, 0, ZOO_COLOURS},
+    {"tiff-large-strip-big-endian.tif", RGB, 16, 3, 1, 0, 1000, 0, 0, BIG_ENDIAN_BYTES, ZOO_COLOURS},
+    {"tiff-large-strip-bigtiff.tif", RGB, 16, 3, 1, 0, 32, 0, 0, BIGTIFF, ZOO_COLOURS},
+    {"tiff-large-strip-without-sizes.tif", RGB, 16, 3, 1, 0, 32, 0, 0, NO_SIZES, ZOO_COLOURS},
+    {"tiff-large-strip-two-pages.tif", RGB, 16, 3, 1, 0, 32, 0, 0, TWO_PAGES, ZOO_COLOURS},
+    {"tiff-large-strip-packbits.tif", RGB, 16, 3, 32773, 0, 32, 0, 0, 0, ZOO_COLOURS},
+    {"tiff-large-strip-deflate.tif", RGB, 16, 3, 8, 0, 32, 0, 0, 0, ZOO_COLOURS},
+    {"tiff-large-strip-inks.tif", INKS, 16, 4, 1, 0, 32, 0, 0, 0, ZOO_COLOURS},
+    {"tiff-large-strip-rgba.tif", RGB, 16, 4, 1, 0, 32, 2, 0, 0, ZOO_ALPHA},
+    {"tiff-large-strip-planar.tif", RGB, 16, 3, 1, 0, 32, 0, 0, PLANAR, ZOO_COLOURS},
+    {"tiff-large-strip-2.tif", RGB, 16, 3, 1, 0, 32, 0, 2, 0, ZOO_COLOURS},
+    {"tiff-large-strip-3.tif", RGB, 16, 3, 1, 0, 32, 0, 3, 0, ZOO_COLOURS},
+    {"tiff-large-strip-4.tif", RGB, 16, 3, 1, 0, 32, 0, 4, 0, ZOO_COLOURS},
+    {"tiff-large-strip-5.tif", RGB, 16, 3, 1, 0, 48, 0, 5, 0, ZOO_COLOURS},
+    {"tiff-large-strip-6.tif", RGB, 16, 3, 1, 0, 48, 0, 6, 0, ZOO_COLOURS},
+    {"tiff-large-strip-7.tif", RGB, 16, 3, 1, 0, 48, 0, 7, 0, ZOO_COLOURS},
+    {"tiff-large-strip-8.tif", RGB, 16, 3, 1, 0, 48, 0, 8, 0, ZOO_COLOURS},
 };
 
 static void number(zoo_bytes *out, const tiff_kind *kind, uint64_t value, int bytes) {
@@ -307,6 +325,7 @@ static const tiff_wound wounds[] = {
     {"tiff-offsets-too-many.tif", 0, 273, 4, 4, 0x40000000u, 0, DAMAGED},
     {"tiff-sizes-too-many.tif", 0, 279, 4, 4, 0xffffffffu, 0, DAMAGED},
     {"tiff-one-strip-too-large.tif", 1, 279, 8, 4, 0, 0, DAMAGED},
+    {"tiff-large-strip-outside.tif", 38, 273, 8, 4, 4000, 0, DAMAGED},
     {"tiff-samples-0.tif", 0, 277, 8, 2, 0, 0, DAMAGED},
     {"tiff-samples-65535.tif", 0, 277, 8, 2, 65535, 0, DAMAGED},
     {"tiff-samples-1-of-rgb.tif", 0, 277, 8, 2, 1, 0, DAMAGED},
