@@ -36,7 +36,7 @@ typedef struct moco_dataset moco_dataset;
  *   "folder:DIR"         the image files below DIR, at any depth. The folders in DIR are the classes, numbered by their
  *                        sorted names, as torchvision's ImageFolder has them; images in DIR itself have no label. Where
  *                        they are the splits of a data set, train (or training) with val, valid, validation, test or
- *                        testing beside it, or alone, DIR/train is taken, with a warning
+ *                        testing beside it, or alone, in any case (Train, TEST), DIR/train is taken, with a warning
  *   "filelist:FILE"      a list of image files in its order, in one of the forms below: paths relative to FILE's
  *                        folder; labels all numbers from 0 (-1: none) or all names, numbered by their sorted order, as
  *                        the first one is; none where it is left out. That a file is there shows when it is read; a

@@ -11,22 +11,23 @@ static int32_t is_of_kind(const char *description, const char *kind) {
     return strncmp(description, kind, length) == 0 && (description[length] == ':' || description[length] == '\0');
 }
 
-/* The first test split that there is of those behind `prefix`, the first `length` bytes of the description. */
+/* The first test split that there is of those behind `prefix`, the first `length` bytes of the description; in the case
+ * of letters that it was found in. */
 static moco_status open_split(moco_dataset **out, moco_context *context, const char *description, int64_t length,
-                              const char *separator, char *text, size_t capacity) {
+                              const char *separator, const moco_splits *splits, char *text, size_t capacity) {
     for (int i = 0; i < MOCO_TEST_SPLITS; ++i) {
-        snprintf(text, capacity, "%.*s%s%s", (int) length, description, separator, moco_test_splits[i]);
+        const char *name = splits->test[i][0] != '\0' ? splits->test[i] : moco_test_splits[i];
+        snprintf(text, capacity, "%.*s%s%s", (int) length, description, separator, name);
         const moco_status status = moco_dataset_open(out, context, text);
         if (status != MOCO_NOT_FOUND) return status;
     }
     return MOCO_OK;
 }
 
-/* *is_root: the tars have a train split and others beside it. */
-static moco_status look_into_tar(moco_context *context, const char *path, int32_t *is_root) {
+static moco_status look_into_tar(moco_context *context, const char *path, moco_splits *splits) {
     moco_class_table folders = {.context = context};
     const moco_status status = moco_tar_list_folders(context, path, &folders);
-    *is_root = status == MOCO_OK && moco_train_split_of(&folders) != NULL;
+    if (status == MOCO_OK) moco_splits_find(splits, &folders);
     moco_class_table_release(&folders);
     return status == MOCO_NOT_FOUND ? MOCO_OK : status;
 }
@@ -34,17 +35,18 @@ static moco_status look_into_tar(moco_context *context, const char *path, int32_
 /* Beside SET/train, or in the root of a data set. `text` has room for both. */
 static moco_status open_sibling(moco_dataset **out, moco_context *context, const char *description, const char *path,
                                 char *text, size_t capacity) {
-    const int64_t at = moco_train_split_at(path);
-    const size_t kind = (size_t) (path - description);
-    int32_t is_root = 0;
-    if (at >= 0) return open_split(out, context, description, (int64_t) kind + at, "", text, capacity);
-    if (is_of_kind(description, "folder")) {
-        is_root = moco_train_split_in(path) != NULL;
-    } else if (strstr(path, "::") == NULL) {
-        MOCO_TRY(look_into_tar(context, path, &is_root));
+    const int64_t at = moco_train_split_at(path), length = at < 0 ? (int64_t) strlen(path) : at;
+    const int32_t is_folder = is_of_kind(description, "folder");
+    moco_splits splits = {0};
+    snprintf(text, capacity, "%.*s", (int) length, path);
+    if (is_folder) {
+        moco_splits_find_in(&splits, length == 0 ? "." : text);
+    } else if (length > 0 && strstr(path, "::") == NULL) {
+        MOCO_TRY(look_into_tar(context, text, &splits));
     }
-    if (!is_root) return MOCO_OK;
-    return open_split(out, context, description, (int64_t) strlen(description), "/", text, capacity);
+    if (at < 0 && moco_train_split_of(&splits) == NULL) return MOCO_OK;
+    return open_split(out, context, description, (int64_t) (path - description) + length, at < 0 ? "/" : "", &splits,
+                      text, capacity);
 }
 
 /* The CIFAR sets come as folders from which the test batch may have been left out. */

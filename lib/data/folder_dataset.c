@@ -77,16 +77,15 @@ static moco_status open_folder(moco_dataset **out, moco_context *context, const 
 /* Of the root of a data set only the train split. */
 moco_status moco_folder_open(moco_dataset **out, moco_context *context, const char *folder,
                              const moco_image_options *options) {
-    const char *split = moco_train_split_in(folder);
+    moco_splits splits = {0};
+    moco_splits_find_in(&splits, folder);
+    moco_splits_tell(context, folder, &splits);
+    const char *split = moco_train_split_of(&splits);
     if (split == NULL) return open_folder(out, context, folder, options);
     const size_t length = strlen(folder), capacity = length + strlen(split) + 2;
     char *inner = (char *) moco_allocate(context, capacity);
     if (inner == NULL) return MOCO_OUT_OF_MEMORY;
     snprintf(inner, capacity, "%s%s%s", folder, folder[length - 1] == '/' ? "" : "/", split);
-    moco_log(context, MOCO_LOG_WARNING,
-             "%s is the root of a data set with a train and a test split: its folder %s is taken, and no split is a "
-             "class",
-             folder, split);
     const moco_status status = open_folder(out, context, inner, options);
     moco_deallocate(context, inner);
     return status;

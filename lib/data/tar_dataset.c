@@ -66,13 +66,11 @@ static moco_status scan(tar_set *set, moco_image_index *index) {
     moco_tar_scan found;
     moco_tar_scan_init(&found, set->context);
     moco_status status = scan_all(set, &found);
-    const char *split = status == MOCO_OK ? moco_train_split_of(&found.images.classes) : NULL;
+    moco_splits splits = {0};
+    if (status == MOCO_OK) moco_splits_find(&splits, &found.images.classes);
+    moco_splits_tell(set->context, set->shown, &splits);
+    const char *split = moco_train_split_of(&splits);
     if (split != NULL) {
-        moco_log(
-            set->context, MOCO_LOG_WARNING,
-            "%s is the root of a data set with a train and a test split: its folder %s is taken, and no split is a "
-            "class",
-            set->shown, split);
         moco_tar_scan_release(&found);
         moco_tar_scan_init(&found, set->context);
         status = moco_tar_places_enter(&set->places, split);

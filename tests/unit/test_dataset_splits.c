@@ -89,6 +89,9 @@ static void roots_of_data_sets(void **state) {
     write_images("alone/train/a", 2);
     write_images("alone/.hidden/a", 2);
     assert_set(describe("folder", "alone"), "2/-1: a");
+    assert_non_null(strstr(logged.text, "1: "));
+    assert_non_null(strstr(logged.text, "alone has the folder train alone"));
+    assert_null(strstr(logged.text, "a train and a test split"));
     write_images("flat/train", 2); /* without classes */
     write_images("flat/test", 3);
     assert_set(describe("folder", "flat"), "2/3:");
@@ -100,6 +103,12 @@ static void roots_of_data_sets(void **state) {
     write_images("words/val", 1);
     assert_set(describe("folder", "words"), "2/-1: test val");
     assert_null(strstr(logged.text, "root"));
+    assert_non_null(strstr(logged.text, "1: "));
+    assert_non_null(strstr(logged.text, "words has folders that are called as test splits are"));
+    write_images("one/test", 1);
+    write_images("one/bus", 1);
+    assert_set(describe("folder", "one"), "2/-1: bus test");
+    assert_null(strstr(logged.text, "1: "));
     /* A train split without images is no set of classes either. */
     write_images("empty/val/a", 1);
     char path[TEST_PATH_SIZE];
@@ -107,6 +116,36 @@ static void roots_of_data_sets(void **state) {
     moco_dataset *dataset = NULL;
     assert_refuses(moco_dataset_open(&dataset, context, describe("folder", "empty")), MOCO_NOT_FOUND, "empty/train");
     assert_null(dataset);
+}
+
+/* Fruits-360, Brain-Tumor-MRI and others write them so. */
+static void splits_in_capitals(void **state) {
+    (void) state;
+    static const char *const names[][2] = {{"Training", "Test"}, {"Train", "Test"},    {"TRAIN", "VAL"},
+                                           {"train", "Testing"}, {"TRAINING", "tesT"}, {"Train", "Validation"}};
+    char inner[64], expected[64];
+    for (int i = 0; i < 6; ++i) {
+        snprintf(inner, sizeof inner, "set%d/%s/Apple", i, names[i][0]);
+        write_images(inner, 2);
+        snprintf(inner, sizeof inner, "set%d/%s/Apple", i, names[i][1]);
+        write_images(inner, 3);
+        snprintf(inner, sizeof inner, "set%d", i);
+        assert_set(describe("folder", inner), "2/3: Apple");
+        snprintf(expected, sizeof expected, "its folder %s is taken", names[i][0]);
+        assert_non_null(strstr(logged.text, expected));
+        snprintf(inner, sizeof inner, "set%d/%s/", i, names[i][0]);
+        assert_set(describe("folder", inner), "2/3: Apple");
+    }
+    write_images("both/TRAIN/a", 1); /* small letters come first */
+    write_images("both/train/a", 2);
+    write_images("both/Val/a", 4);
+    write_images("both/val/a", 5);
+    assert_set(describe("folder", "both"), "2/5: a");
+    write_images("alone/Train/a", 2);
+    assert_set(describe("folder", "alone"), "2/-1: a");
+    write_images("other/Trains/a", 1); /* a longer word */
+    write_images("other/Tes/a", 1);
+    assert_set(describe("folder", "other"), "2/-1: Tes Trains");
 }
 
 static void relative_splits(void **state) {
@@ -135,6 +174,8 @@ static void roots_in_tars(void **state) {
     static const char *const set[] = {
         "train/b/1.png", "train/a/1.png", "test/a/1.png", "test/a/2.png", "test/a/3.png", "readme/1.png", NULL};
     static const char *const inner[] = {"./set/training/a/1.png", "./set/val/a/1.png", "./set/val/a/2.png", NULL};
+    static const char *const capitals[] = {"Training/a/1.png", "Test/a/1.png", "Test/a/2.png", NULL};
+    static const char *const tests[] = {"val/1.png", "test/1.png", NULL};
     static const char *const plain[] = {"train/1.png", "bus/1.png", "val.png", NULL};
     write_tar("set.tar", set);
     write_tar("inner.tar", inner);
@@ -145,6 +186,13 @@ static void roots_in_tars(void **state) {
     assert_set(describe("tar", "inner.tar/set"), "1/2: a");
     assert_set(describe("tar", "inner.tar/set/training/"), "1/2: a");
     assert_set(describe("tar", "plain.tar"), "3/-1: bus train");
+    write_tar("capitals.tar", capitals);
+    assert_set(describe("tar", "capitals.tar"), "1/2: a");
+    assert_non_null(strstr(logged.text, "its folder Training is taken"));
+    assert_set(describe("tar", "capitals.tar/Training"), "1/2: a");
+    write_tar("tests.tar", tests);
+    assert_set(describe("tar", "tests.tar"), "2/-1: test val");
+    assert_non_null(strstr(logged.text, "tests.tar has folders that are called as test splits are"));
 }
 
 /* --- CIFAR --- */
@@ -262,6 +310,7 @@ static void descriptions_are_absolute(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(roots_of_data_sets, setup, teardown),
+        cmocka_unit_test_setup_teardown(splits_in_capitals, setup, teardown),
         cmocka_unit_test_setup_teardown(relative_splits, setup, teardown),
         cmocka_unit_test_setup_teardown(roots_in_tars, setup, teardown),
         cmocka_unit_test_setup_teardown(cifar_folders, setup, teardown),
