@@ -39,8 +39,8 @@ typedef struct moco_dataset moco_dataset;
  *                        testing beside it, or alone, in any case (Train, TEST), DIR/train is taken, with a warning
  *   "filelist:FILE"      a list of image files in its order, in one of the forms below: paths relative to FILE's
  *                        folder; labels all numbers from 0 (-1: none) or all names, numbered by their sorted order, as
- *                        the first one is; none where it is left out. That a file is there shows when it is read; a
- *                        warning says so if none of the first 16 is
+ *                        the first one is; none where it is left out. A number with a sign, or several numbers, are no
+ *                        name. That a file is there shows when it is read; a warning says so if none of the first 16 is
  *   "tar:FILE"           the image files in an uncompressed tar, read in place; order and classes as folder: gives them
  *                        for what the tar holds. "tar:FILE/FOLDER" takes a folder in it for DIR. Several tars, one after
  *                        another: FILE with {000..099} or {a,b} in it, and "::" between FILEs, such as
@@ -61,7 +61,8 @@ typedef struct moco_dataset moco_dataset;
  *                        heeded
  *   path<TAB>label       where a line has a tab; others may be a path alone
  *   path,label  path;label  path label
- *                        without a header: all lines of one kind, each path with the ending of an image's name
+ *                        without a header: all lines of one kind, each path with the ending of an image's name; behind
+ *                        a blank, a label without blanks
  *   path                 alone in every line, as it is or in double quotes
  *
  * folder: and tar: leave out hidden files and what is no image, but keep every file called .jpg, .jpeg, .png, .webp, .tif,

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,12 +15,13 @@
 #define FIRST_IMAGES 16  /* that are looked for at once */
 
 static moco_status refuse_label(const moco_list_reader *list, const moco_list_row *row, int64_t first_labelled) {
-    return moco_fail(MOCO_FORMAT,
-                     "%s, line %lld: the label \"%.*s\" is no number from 0 to %d (or -1 for none), as that of line "
-                     "%lld is",
-                     list->shown, (long long) row->line,
-                     (int) (row->label_length < MAX_SHOWN ? row->label_length : MAX_SHOWN), row->label,
-                     MOCO_LARGEST_LABEL, (long long) first_labelled);
+    const int shown = (int) (row->label_length < MAX_SHOWN ? row->label_length : MAX_SHOWN);
+    char why[64] = "; a class's name is no number with a sign, nor several numbers";
+    if (first_labelled != row->line) {
+        snprintf(why, sizeof why, ", as that of line %lld is", (long long) first_labelled);
+    }
+    return moco_fail(MOCO_FORMAT, "%s, line %lld: the label \"%.*s\" is no number from 0 to %d (or -1 for none)%s",
+                     list->shown, (long long) row->line, shown, row->label, MOCO_LARGEST_LABEL, why);
 }
 
 static moco_status add_rows(moco_list_reader *list, moco_index_builder *builder) {

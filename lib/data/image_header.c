@@ -50,6 +50,39 @@ int32_t moco_image_format_of(const uint8_t *bytes, size_t size) {
     return -1;
 }
 
+/* What else it may be, whatever its name says; NULL: nothing that is known. */
+static const char *name_of(const uint8_t *bytes, size_t size) {
+    static const struct {
+        size_t at, length;
+        const char *bytes, *name;
+    } known[] = {
+        {0, 4, "GIF8", "a GIF"},
+        {4, 8, "ftypavif", "an AVIF"},
+        {4, 8, "ftypavis", "an AVIF"},
+        {4, 7, "ftyphei", "a HEIC"},
+        {4, 7, "ftyphev", "a HEIC"},
+        {4, 8, "ftypmif1", "a HEIC or AVIF"},
+        {4, 8, "ftypmsf1", "a HEIC or AVIF"},
+        {0, 2, "\xff\x0a", "a JPEG XL"},
+        {4, 8, "JXL \r\n\x87\n", "a JPEG XL"},
+        {4, 8, "jP  \r\n\x87\n", "a JPEG 2000"},
+        {0, 4, "\xff\x4f\xff\x51", "a JPEG 2000"},
+        {0, 4, "8BPS", "a Photoshop (PSD)"},
+        {0, 4, "%PDF", "a PDF"},
+        {0, 4, "<svg", "an SVG"},
+        {0, 14, "<!DOCTYPE html", "an HTML"},
+        {0, 5, "<html", "an HTML"},
+        {0, 4, "PK\3\4", "a zip"},
+        {0, 2, "\x1f\x8b", "a gzip"},
+        {0, 23, "version https://git-lfs", "a Git LFS pointer (git lfs pull gets its content), a text"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
+        const size_t at = known[i].at, length = known[i].length;
+        if (size >= at + length && memcmp(bytes + at, known[i].bytes, length) == 0) return known[i].name;
+    }
+    return NULL;
+}
+
 static moco_status fail_unknown(const uint8_t *bytes, size_t size) {
     if (size == 0) return moco_fail(MOCO_FORMAT, "the file is empty");
     char begin[3 * 8 + 1] = "";
@@ -60,10 +93,12 @@ static moco_status fail_unknown(const uint8_t *bytes, size_t size) {
         begin[3 * i + 2] = ' ';
     }
     begin[3 * (size < 8 ? size : 8) - 1] = '\0';
-    return moco_fail(MOCO_FORMAT,
-                     "it is not an image of a known format (JPEG, PNG, WebP, TIFF, BMP, PBM, PGM or PPM): it begins "
-                     "with the bytes %s",
-                     begin);
+    const char *name = name_of(bytes, size);
+    return moco_fail(
+        MOCO_FORMAT,
+        "it is %s%snot an image of a known format (JPEG, PNG, WebP, TIFF, BMP, PBM, PGM or PPM): it begins "
+        "with the bytes %s",
+        name == NULL ? "" : name, name == NULL ? "" : " file, ", begin);
 }
 
 static moco_status walk(moco_context *context, const uint8_t *bytes, size_t size, moco_stored_header *header) {

@@ -14,7 +14,8 @@ typedef struct moco_label_reader {
 } moco_label_reader;
 
 /* The label of text[length], which is not empty: 0 .. MOCO_LARGEST_LABEL or MOCO_NO_LABEL as a number, or the name's
- * number in the table. *fits is 0 where labels are numbers and this is none. */
+ * number in the table. *fits is 0 where labels are numbers and this is none, or where the first one is neither: "-2",
+ * "0 1 0". */
 moco_status moco_label_read(moco_label_reader *reader, const char *text, size_t length, int32_t *label, int32_t *fits);
 
 #endif

@@ -179,12 +179,12 @@ static int32_t classify(moco_text_part line, char *separator, moco_text_part *pa
             trim(&rest);
             if (!moco_has_image_name(name.text, name.length)) continue;
             if (moco_has_image_name(rest.text, rest.length)) break; /* one path, or two */
+            const int32_t has_blank = separators[s] == ' ' && memchr(rest.text, ' ', rest.length) != NULL;
             *separator = separators[s];
             *path = name;
             *label = rest;
-            return memchr(rest.text, ',', rest.length) != NULL || memchr(rest.text, ';', rest.length) != NULL
-                       ? LINE_ODD
-                       : LINE_PAIR;
+            return has_blank || memchr(rest.text, ',', rest.length) || memchr(rest.text, ';', rest.length) ? LINE_ODD
+                                                                                                           : LINE_PAIR;
         }
     }
     if (!has_separator) return LINE_PATH;

@@ -50,11 +50,12 @@ static void complain(sample_reader *reader, const char *ending) {
 }
 
 static moco_status refuse_mixed(const sample_reader *reader, const char *ending) {
-    return moco_fail(MOCO_FORMAT,
-                     "%s/%s%s: the label \"%.200s\" is no number from 0 to %d (or -1 for none), as that of "
-                     "%s is",
+    const char *first = reader->scan->first_label;
+    return moco_fail(MOCO_FORMAT, "%s/%s%s: the label \"%.200s\" is no number from 0 to %d (or -1 for none)%s%s%s",
                      reader->part->path, reader->key, ending, reader->text, MOCO_LARGEST_LABEL,
-                     reader->scan->first_label);
+                     first[0] == '\0' ? "; a class's name is no number with a sign, nor several numbers"
+                                      : ", as that of ",
+                     first, first[0] == '\0' ? "" : " is");
 }
 
 /* The label in one file; *has_label is 0 where there is none, or none that can be read. */

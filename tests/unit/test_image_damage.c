@@ -506,6 +506,40 @@ static void test_unsupported(void **state) {
     }
 }
 
+/* Whatever their names say. */
+static void test_other_formats_are_named(void **state) {
+    (void) state;
+    static const struct {
+        const char *bytes;
+        size_t size;
+        const char *word;
+    } files[] = {
+        {"GIF89a\1\0\1\0", 10, "it is a GIF file, not an image of a known format (JPEG, PNG"},
+        {"\0\0\0\x18"
+         "ftypheic\0\0\0\0",
+         16, "a HEIC file"},
+        {"\0\0\0\x1c"
+         "ftypavif\0\0\0\0",
+         16, "an AVIF file"},
+        {"\xff\x0a\x01\x02", 4, "a JPEG XL file"},
+        {"\0\0\0\x0cJXL \r\n\x87\n", 12, "a JPEG XL file"},
+        {"\0\0\0\x0cjP  \r\n\x87\n", 12, "a JPEG 2000 file"},
+        {"8BPS\0\1", 6, "a Photoshop (PSD) file"},
+        {"%PDF-1.7", 8, "a PDF file"},
+        {"<!DOCTYPE html><html>", 21, "an HTML file"},
+        {"version https://git-lfs.github.com/spec/v1\n", 43, "git lfs pull"},
+        {"GIF", 3, "it is not an image of a known format"},
+        {"ftypheic", 8, "it begins with the bytes 66 74 79 70"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; ++i) {
+        uint8_t *copy = (uint8_t *) malloc(files[i].size); /* of exactly this size, for the sanitizer */
+        assert_non_null(copy);
+        memcpy(copy, files[i].bytes, files[i].size);
+        assert_fails(moco_image_decode(context, copy, files[i].size, NULL, NULL, &image), MOCO_FORMAT, files[i].word);
+        free(copy);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut),
@@ -521,6 +555,7 @@ int main(void) {
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_unsupported),
+        cmocka_unit_test(test_other_formats_are_named),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

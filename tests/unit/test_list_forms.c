@@ -134,6 +134,29 @@ static void what_could_mean_two_things_is_refused(void **state) {
     assert_null(dataset);
 }
 
+/* What lists of boxes and of several labels hold; a class's name may have blanks where it is clear where it begins. */
+static void several_labels_are_refused(void **state) {
+    (void) state;
+    const char *no_name = "a class's name is no number with a sign, nor several numbers";
+    assert_refused("x.png 0 0 10 10\n", "line 1: a blank, and whether it parts");
+    assert_refused("x.png 0 1 0\ny.png 1 0 0\n", "write path<TAB>label");
+    assert_refused("x.png 0\ny.png 1 0\n", "line 2: this is no path, blank and label");
+    assert_refused("x.png ant hill\n", "line 1: a blank, and whether it parts");
+    assert_refused("x.png\t0 1 0\n",
+                   "line 1: the label \"0 1 0\" is no number from 0 to 2147483646 (or -1 for none); a");
+    assert_refused("x.png\t0.5 0.25 .5\n", no_name);
+    assert_refused("x.png,0 0 10 10\n", no_name);
+    assert_refused("path,label\nx.png,\"1 2\"\n", "line 2: the label \"1 2\"");
+    assert_refused("x.png,-2\n", "line 1: the label \"-2\" is no number from 0");
+    assert_refused("path,label\nx.png,\ny.png,+1.5\n", "line 3: the label \"+1.5\"");
+    assert_refused("x.png 3\ny.png -2\n",
+                   "line 2: the label \"-2\" is no number from 0 to 2147483646 (or -1 for none), as");
+    assert_rows("x.png\tant hill\ny.png\t7 up\n", "x.png=ant hill|y.png=7 up");
+    assert_rows("x.png,ant hill\n", "x.png=ant hill");
+    assert_rows("path label.png x\n", "path label.png=x");
+    assert_rows("x.png\t1-2\ny.png\t-x\nz.png\t1.5\n", "x.png=1-2|y.png=-x|z.png=1.5");
+}
+
 /* What is not wrong, and may be not what was meant, is said. */
 static void warnings(void **state) {
     (void) state;
@@ -153,6 +176,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(fields_are_quoted_as_rfc_4180_says, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_without_a_header, setup, teardown),
         cmocka_unit_test_setup_teardown(what_could_mean_two_things_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(several_labels_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(warnings, setup, teardown),
     };
     return cmocka_run_group_tests_name("forms of lists", tests, NULL, NULL);
