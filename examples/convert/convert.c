@@ -7,6 +7,7 @@
 #include "convert/inspect.h"
 #include "support/command_line.h"
 #include "support/example_support.h"
+#include "support/printable_text.h"
 
 #define TEXT_SIZE 8192
 
@@ -109,11 +110,24 @@ static moco_encoder *open_encoder(const convert_options *options, moco_context *
         stop("%s lacks %lld tensors of the encoder with its head; without --with-head the backbone alone is converted",
              path, (long long) report.missing);
     }
-    printf("%s: %lld tensors of %s below \"%s\"", path, (long long) report.loaded, network->architecture,
-           report.prefix);
+    printf("%s: %lld tensors of %s below \"", path, (long long) report.loaded, network->architecture);
+    print_printable(stdout, report.prefix, (int) sizeof report.prefix);
+    printf("\"");
     if (report.unexpected > 0) printf(", %lld others left out", (long long) report.unexpected);
     printf("\n");
     return encoder;
+}
+
+/* Learnable parameters, those of the head (fc.*) only where the file has them. */
+static int64_t count_learnable(const moco_encoder *encoder, int has_head) {
+    int64_t elements = 0;
+    for (int64_t i = 0; i < moco_encoder_parameter_count(encoder); ++i) {
+        moco_parameter_info info = {.struct_size = sizeof info};
+        check(moco_encoder_parameter_info(encoder, i, &info));
+        if (info.kind != MOCO_PARAMETER_LEARNABLE || (!has_head && strncmp(info.name, "fc.", 3) == 0)) continue;
+        elements += info.elements;
+    }
+    return elements;
 }
 
 static void convert_file(const convert_options *options, moco_context *context, const char *from, const char *to) {
@@ -139,8 +153,10 @@ static void convert_file(const convert_options *options, moco_context *context, 
     }
     if (read_view(options, context, from, is_ours, &view)) config.augment = &view;
     check_choice(moco_encoder_export(encoder, to, &config));
+    const int has_head =
+        (config.with_head && config.kind != MOCO_EXPORT_DETECTRON2) || config.kind == MOCO_EXPORT_TORCH_MOCO;
     printf("%s: %s, %s of %.2f million parameters", to, moco_enum_name("export", config.kind),
-           config.with_head ? "encoder" : "backbone", 1e-6 * (double) moco_encoder_learnable_elements(encoder));
+           has_head ? "encoder" : "backbone", 1e-6 * (double) count_learnable(encoder, has_head));
     if (config.augment != NULL) {
         printf("; images of %d x %d, mean %.4g %.4g %.4g, std %.4g %.4g %.4g", view.height, view.width, view.mean[0],
                view.mean[1], view.mean[2], view.std[0], view.std[1], view.std[2]);
@@ -205,7 +221,7 @@ int main(int argc, char **argv) {
     parse_command_line(&line, argc, argv, paths);
     moco_context *context = open_context(NULL, 0);
     if (options.inspect) {
-        inspect_file(context, paths[0]);
+        inspect_path(context, paths[0]);
     } else {
         convert_file(&options, context, paths[0], paths[1]);
     }

@@ -4,10 +4,14 @@
 #include <moco/weights.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "support/example_support.h"
+#include "support/printable_text.h"
 
-#define LONGEST_VALUE 120 /* bytes of a note that are printed */
+#define LONGEST_NAME  1024 /* bytes of a name that are printed */
+#define LONGEST_VALUE 120  /* of a note */
+#define NAME_COLUMN   48
 
 static const char *kind_of(const moco_weights *weights) {
     switch (moco_weights_kind(weights)) {
@@ -60,7 +64,11 @@ static void print_notes(const moco_weights *weights) {
         const char *key = moco_weights_note(weights, i, &value);
         if (key == NULL) return;
         if (i == 0) printf("notes\n");
-        printf("  %s = %.*s%s\n", key, LONGEST_VALUE, value, strlen(value) > LONGEST_VALUE ? " ..." : "");
+        printf("  ");
+        print_printable(stdout, key, LONGEST_NAME);
+        printf(" = ");
+        print_printable(stdout, value, LONGEST_VALUE);
+        printf("\n");
     }
 }
 
@@ -69,17 +77,17 @@ static void print_tensors(const moco_weights *weights) {
     for (int64_t i = 0; i < moco_weights_count(weights); ++i) {
         moco_weights_tensor tensor = {.struct_size = sizeof tensor};
         check(moco_weights_info(weights, i, &tensor));
-        printf("  %-48s %-5s [", tensor.name, tensor.dtype);
+        printf("  ");
+        const int width = print_printable(stdout, tensor.name, LONGEST_NAME);
+        printf("%*s %-5s [", width < NAME_COLUMN ? NAME_COLUMN - width : 0, "", tensor.dtype);
         for (int32_t j = 0; j < tensor.rank; ++j) printf("%s%" PRId64, j == 0 ? "" : ", ", tensor.dims[j]);
         printf("]\n");
     }
 }
 
-void inspect_file(moco_context *context, const char *path) {
+static void inspect_weights(moco_context *context, const char *path) {
     moco_weights *weights = NULL;
     int64_t elements = 0;
-    const size_t length = strlen(path);
-    if (length > 5 && strcmp(path + length - 5, ".onnx") == 0) stop("%s is ONNX, which is written but not read", path);
     check_choice(moco_weights_open(&weights, context, path));
     const int64_t count = moco_weights_count(weights);
     for (int64_t i = 0; i < count; ++i) {
@@ -92,4 +100,55 @@ void inspect_file(moco_context *context, const char *path) {
     print_notes(weights);
     print_tensors(weights);
     moco_weights_close(weights);
+}
+
+/* --- Folders, as --to timm writes them --- */
+
+#define PATH_SIZE 4096
+#define LINE_SIZE 1024
+
+static void path_inside(const char *folder, const char *name, char path[PATH_SIZE]) {
+    const int length = snprintf(path, PATH_SIZE, "%s/%s", folder, name);
+    if (length < 0 || length >= PATH_SIZE) stop("the folder's name is too long");
+}
+
+/* Prints a text file; 0 without one. */
+static int print_text(const char *folder, const char *name) {
+    char path[PATH_SIZE];
+    char line[LINE_SIZE];
+    path_inside(folder, name, path);
+    FILE *file = fopen(path, "r");
+    if (file == NULL) return 0;
+    printf("%s\n", path);
+    while (fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        printf("  ");
+        print_printable(stdout, line, LINE_SIZE);
+        printf("\n");
+    }
+    if (ferror(file) != 0) stop("cannot read %s", path);
+    fclose(file);
+    return 1;
+}
+
+static int is_there(const char *path, mode_t kind) {
+    struct stat info;
+    return stat(path, &info) == 0 && (info.st_mode & S_IFMT) == kind;
+}
+
+void inspect_path(moco_context *context, const char *path) {
+    char inside[PATH_SIZE];
+    if (!is_there(path, S_IFDIR)) {
+        inspect_weights(context, path);
+        return;
+    }
+    path_inside(path, "model.safetensors", inside);
+    if (!is_there(inside, S_IFREG)) {
+        path_inside(path, "model.safetensors.index.json", inside);
+        if (!is_there(inside, S_IFREG)) stop("%s is a folder without model.safetensors", path);
+    }
+    if (!print_text(path, "config.json")) (void) print_text(path, "build_model.py");
+    inspect_weights(context, inside);
+    path_inside(path, "head.safetensors", inside);
+    if (is_there(inside, S_IFREG)) inspect_weights(context, inside);
 }

@@ -28,7 +28,8 @@ typedef void (*moco_deallocate_fn)(void *memory, void *user);
 
 enum { MOCO_LOG_ERROR = 0, MOCO_LOG_WARNING = 1, MOCO_LOG_INFO = 2, MOCO_LOG_DEBUG = 3 };
 
-/* One finished sentence without a newline. Called from any thread. */
+/* One finished sentence without a newline; control characters of what it quotes are written as "\n" or "\x1b". Called from
+ * any thread. */
 typedef void (*moco_log_fn)(int32_t level, const char *message, void *user);
 
 typedef struct moco_context_config {

@@ -38,7 +38,8 @@ enum {
 MOCO_API const char *moco_status_string(moco_status status);
 
 /* The sentence of the calling thread's most recent failure, "" if there was none. Valid until this thread's next
- * libmoco call that fails; a call that succeeds leaves it as it is. */
+ * libmoco call that fails; a call that succeeds leaves it as it is. It is one line: control characters of names that it
+ * quotes are written as "\n" or "\x1b". */
 MOCO_API const char *moco_last_error(void);
 
 MOCO_END_DECLS

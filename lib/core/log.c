@@ -3,15 +3,18 @@
 #include <time.h>
 
 #include "core/context_internal.h"
+#include "core/printable.h"
 
 void moco_log(moco_context *context, int32_t level, const char *format, ...) {
     if (context->log == NULL || level > context->log_level) return;
     char message[1024];
+    char printable[sizeof message];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    context->log(level, message, context->log_user);
+    moco_copy_printable(printable, sizeof printable, message);
+    context->log(level, printable, context->log_user);
 }
 
 int64_t moco_now_ns(void) {

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/printable.h"
+
 static _Thread_local char last_error[1024];
 
 const char *moco_status_string(moco_status status) {
@@ -29,7 +31,7 @@ moco_status moco_fail(moco_status status, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
-    memcpy(last_error, sentence, sizeof sentence);
+    moco_copy_printable(last_error, sizeof last_error, sentence);
     return status;
 }
 

@@ -12,6 +12,12 @@
 
 /* --- Opening --- */
 
+/* A protobuf that begins with a small ir_version and goes on with another field of onnx.ModelProto. */
+static int32_t looks_like_onnx(const unsigned char *bytes) {
+    return bytes[0] == 0x08 && bytes[1] > 0 && bytes[1] < 0x40 &&
+           memchr("\x12\x1a\x22\x28\x32\x3a\x42", bytes[2], 7) != NULL;
+}
+
 /* Safetensors first: its length may look like the beginning of another kind, but no other has such a length and a '{' behind
  * it. What is none of them is safetensors, whose reader then says what is wrong. */
 static moco_status find_kind(moco_weights *weights) {
@@ -26,6 +32,11 @@ static moco_status find_kind(moco_weights *weights) {
     if (moco_little_u64(bytes) <= MOCO_SAFETENSORS_MAX_HEADER && bytes[LENGTH_BYTES] == '{') return MOCO_OK;
     if (moco_torch_looks_so(source)) weights->kind = MOCO_WEIGHTS_TORCH_ZIP;
     if (bytes[0] == '{') weights->kind = MOCO_WEIGHTS_SHARDS;
+    if (weights->kind == MOCO_WEIGHTS_SAFETENSORS && looks_like_onnx(bytes)) {
+        return moco_fail(MOCO_UNSUPPORTED,
+                         "%s is an ONNX file, which libmoco writes but does not read; read what it was made from",
+                         weights->path);
+    }
     return MOCO_OK;
 }
 

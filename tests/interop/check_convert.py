@@ -41,11 +41,14 @@ def main():
             return 77
         for name, (arguments, first_line) in KINDS.items():
             made = folder / name
-            subprocess.run([convert, folder / "model" / "whole.safetensors", made, *arguments], check=True, stdout=subprocess.DEVNULL)
+            written = subprocess.run([convert, folder / "model" / "whole.safetensors", made, *arguments], check=True, capture_output=True, text=True).stdout
+            # torchvision's resnet18 has 11,689,512 parameters, 513,000 of them in its classifier; v2's head has 328,320.
+            size = "encoder of 11.50" if "--with-head" in arguments or "torch-moco" in arguments else "backbone of 11.18"
+            assert f", {size} million parameters" in written, written
             assert made.read_bytes() == (folder / "model" / name).read_bytes(), name
             if first_line is None:
                 refused = subprocess.run([convert, "--inspect", made], capture_output=True, text=True)
-                assert refused.returncode != 0 and "ONNX" in refused.stderr, refused.stderr
+                assert refused.returncode != 0 and f"{made} is an ONNX file" in refused.stderr, refused.stderr
                 continue
             line, tensors, output = inspect(convert, made)
             assert line == f"{made}: {first_line}", line
@@ -57,6 +60,11 @@ def main():
             if name == "moco.pth.tar":
                 assert "\n  epoch = 199\n  arch = resnet18\n" in output
         subprocess.run([convert, folder / "model" / "whole.safetensors", folder / "timm", "--to", "timm", "--with-head"], check=True, stdout=subprocess.DEVNULL)
+        seen = subprocess.run([convert, "--inspect", folder / "timm"], check=True, capture_output=True, text=True).stdout
+        assert f"{folder}/timm/config.json\n" in seen and '"architecture":"resnet18"' in seen, seen[:400]
+        assert f"{folder}/timm/model.safetensors: a safetensors file, " in seen and f"{folder}/timm/head.safetensors: " in seen, seen[:2000]
+        empty = subprocess.run([convert, "--inspect", folder / "model"], capture_output=True, text=True)
+        assert empty.returncode == 1 and "a folder without model.safetensors" in empty.stderr, empty.stderr
         for path in (folder / "model" / "timm").iterdir():
             assert path.read_bytes() == (folder / "timm" / path.name).read_bytes(), path.name
         # Other programs' files: the same numbers come out of them, whatever they are called there; the head only where it is.

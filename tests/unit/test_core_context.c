@@ -217,6 +217,8 @@ static void test_log(void **state) {
     moco_log(context, MOCO_LOG_WARNING, "%d of %s", 3, "four");
     assert_string_equal(logged, "3 of four");
     assert_int_equal(logged_level, MOCO_LOG_WARNING);
+    moco_log(context, MOCO_LOG_WARNING, "\"%s\"", "\x1b[2J\n"); /* what is quoted makes no second line */
+    assert_string_equal(logged, "\"\\x1b[2J\\n\"");
     moco_context_destroy(context);
 }
 

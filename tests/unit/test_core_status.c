@@ -74,6 +74,25 @@ static void test_long_sentence(void **state) {
     assert_in_range(strlen(moco_last_error()), 200, 1023);
 }
 
+/* What a sentence quotes of a file can't command a terminal, and makes no second line. */
+static void test_quoted_controls(void **state) {
+    (void) state;
+    assert_int_equal(moco_fail(MOCO_FORMAT, "\"%s\" is", "\x1b[31mred\n\t\x01\x7f"), MOCO_FORMAT);
+    assert_string_equal(moco_last_error(), "\"\\x1b[31mred\\n\\t\\x01\\x7f\" is");
+    assert_int_equal(moco_fail(MOCO_IO, "so %s", moco_last_error()), MOCO_IO); /* twice is once */
+    assert_string_equal(moco_last_error(), "so \"\\x1b[31mred\\n\\t\\x01\\x7f\" is");
+    moco_fail(MOCO_IO, "%s",
+              "\xc2\x9b"
+              "2J \xc3\xbc \xe2\x82\xac \xc2\xa0 \xc2"); /* CSI; u umlaut, euro, a space; half of one */
+    assert_string_equal(moco_last_error(), "\\x9b"
+                                           "2J \xc3\xbc \xe2\x82\xac \xc2\xa0 \xc2");
+    char text[3000];
+    memset(text, '\x1b', sizeof text);
+    text[sizeof text - 1] = '\0';
+    moco_fail(MOCO_IO, "%s", text);
+    assert_int_equal(strlen(moco_last_error()), 1020); /* no escape is cut in two */
+}
+
 static moco_status require_positive(const void *pointer, int n) {
     MOCO_REQUIRE_POINTER(pointer);
     MOCO_REQUIRE(n >= 1, "n is %d; it must be at least 1", n);
@@ -216,9 +235,10 @@ static void test_output_write(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes_and_texts), cmocka_unit_test(test_sentence_per_thread),
-        cmocka_unit_test(test_long_sentence),   cmocka_unit_test(test_require),
-        cmocka_unit_test(test_checked_sizes),   cmocka_unit_test(test_config_init),
-        cmocka_unit_test(test_config_read),     cmocka_unit_test(test_output_write),
+        cmocka_unit_test(test_long_sentence),   cmocka_unit_test(test_quoted_controls),
+        cmocka_unit_test(test_require),         cmocka_unit_test(test_checked_sizes),
+        cmocka_unit_test(test_config_init),     cmocka_unit_test(test_config_read),
+        cmocka_unit_test(test_output_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
