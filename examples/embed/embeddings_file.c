@@ -10,6 +10,7 @@
 #include "embed/projector_folder.h"
 #include "support/classes_json.h"
 #include "support/example_support.h"
+#include "support/new_file.h"
 
 #define NPY_HEADER   128  /* of bytes in all: a multiple of 64, as NPY 1.0 asks */
 #define NPY_PREFIX   10   /* magic, version, length */
@@ -38,18 +39,8 @@ const char *default_embeddings_path(int32_t format) {
     return paths[format];
 }
 
-static FILE *open_to_write(const char *path) {
-    FILE *file = fopen(path, "wb");
-    if (file == NULL) stop("cannot write %s: %s", path, strerror(errno));
-    return file;
-}
-
 static void write_bytes(FILE *file, const char *path, const void *bytes, size_t size) {
     if (fwrite(bytes, 1, size, file) != size) stop("cannot write %s: %s", path, strerror(errno));
-}
-
-static void close_written(FILE *file, const char *path) {
-    if (ferror(file) != 0 || fclose(file) != 0) stop("cannot write %s: %s", path, strerror(errno));
 }
 
 /* --- NPY 1.0 (numpy.lib.format) --- */
@@ -63,7 +54,7 @@ static int is_big_endian(void) {
 
 /* `type`: "f4" or "i4"; `shape` as Python writes a tuple. */
 static FILE *open_npy(const char *path, const char *type, const char *shape) {
-    FILE *file = open_to_write(path);
+    FILE *file = begin_file(path);
     char header[NPY_HEADER + 1];
     memcpy(header, "\x93NUMPY\x01\x00", 8);
     header[8] = (char) (NPY_HEADER - NPY_PREFIX);
@@ -88,7 +79,7 @@ static void write_little(embeddings_file *file, uint64_t value, int bytes) {
 static void open_faiss(embeddings_file *file, int64_t count, int64_t dim) {
     const int32_t metric = file->format == EMBEDDINGS_FAISS ? FAISS_IP : FAISS_L2;
     if (dim > INT32_MAX) stop("rows of %" PRId64 " numbers are too long for a FAISS index", dim);
-    file->rows = open_to_write(file->path);
+    file->rows = begin_file(file->path);
     write_bytes(file->rows, file->path, metric == FAISS_IP ? "IxFI" : "IxF2", 4);
     write_little(file, (uint64_t) dim, 4);
     write_little(file, (uint64_t) count, 8);
@@ -200,7 +191,7 @@ embeddings_file *open_embeddings(int32_t format, const char *path, const char *l
         file->projector = open_projector(path, dataset, count, dim);
         break;
     default:
-        file->rows = open_to_write(path);
+        file->rows = begin_file(path);
         if (format == EMBEDDINGS_JSONL) break;
         fputs("filename,label,class", file->rows);
         for (int64_t i = 0; i < dim; ++i) fprintf(file->rows, ",embedding_%" PRId64, i);
@@ -221,8 +212,8 @@ void write_embeddings(embeddings_file *file, const float *rows, const int32_t *l
 }
 
 void close_embeddings(embeddings_file *file) {
-    if (file->rows != NULL) close_written(file->rows, file->path);
-    if (file->labels != NULL) close_written(file->labels, file->label_path);
+    if (file->rows != NULL) finish_file(file->rows, file->path);
+    if (file->labels != NULL) finish_file(file->labels, file->label_path);
     close_projector(file->projector);
     free(file);
 }

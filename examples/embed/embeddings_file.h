@@ -17,7 +17,8 @@ extern const char *const embeddings_formats[]; /* their names, then NULL */
 typedef struct embeddings_file embeddings_file;
 
 /* Begins `path` for `count` rows of `dim`, those of the first images of `dataset`, and where it is not NULL
- * `label_path` for their labels as int32. Here and below, a failure stops the program. */
+ * `label_path` for their labels as int32. Here and below, a failure stops the program. The
+ * files have their names once they are whole: new_file.h. */
 embeddings_file *open_embeddings(int32_t format, const char *path, const char *label_path, const moco_dataset *dataset,
                                  int64_t count, int64_t dim);
 /* The next `n` rows; labels as moco_extract gives them. */

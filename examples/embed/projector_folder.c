@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "support/example_support.h"
+#include "support/new_file.h"
 #ifdef EXAMPLE_WITH_PNG
 #include "preview/png_file.h"
 #endif
@@ -31,13 +32,13 @@ struct projector_folder {
 static FILE *open_in(const char *folder, const char *name) {
     char path[PATH_SIZE];
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int) sizeof path) stop("--out is too long");
-    FILE *file = fopen(path, "wb");
-    if (file == NULL) stop("cannot write %s: %s", path, strerror(errno));
-    return file;
+    return begin_file(path);
 }
 
 static void close_in(FILE *file, const char *folder, const char *name) {
-    if (ferror(file) != 0 || fclose(file) != 0) stop("cannot write %s/%s: %s", folder, name, strerror(errno));
+    char path[2 * PATH_SIZE];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    finish_file(file, path);
 }
 
 /* --- Sprite --- */

@@ -1,4 +1,5 @@
 /* The encoder handle: lifetime, forward, backward. Parameter access is in encoder_parameters.c. */
+#include <stdio.h>
 #include <string.h>
 
 #include "backend/backend_chain.h"
@@ -28,9 +29,15 @@ moco_status moco_encoder_create(moco_encoder **out, moco_context *context, const
     void *network = NULL;
     moco_network_shape shape;
     memset(&shape, 0, sizeof shape);
-    MOCO_TRY(moco_network_create(&network, context, &settings, &shape));
-    const moco_status status =
-        moco_encoder_from_network(out, context, &moco_built_in_network, network, &shape, &settings);
+    moco_status status = moco_network_create(&network, context, &settings, &shape);
+    if (status == MOCO_OUT_OF_MEMORY) {
+        char reason[256];
+        snprintf(reason, sizeof reason, "%s", moco_last_error());
+        return moco_fail(status, "%s, for the parameters of architecture \"%.100s\" (embedding_dim is %d)", reason,
+                         settings.architecture, settings.embedding_dim);
+    }
+    MOCO_TRY(status);
+    status = moco_encoder_from_network(out, context, &moco_built_in_network, network, &shape, &settings);
     if (status != MOCO_OK) moco_built_in_network.destroy(network);
     return status;
 }

@@ -12,6 +12,13 @@ moco_status moco_queue_config_init(moco_queue_config *config, uint32_t struct_si
                             "moco_queue_config");
 }
 
+static moco_status fail_memory(const moco_queue_config *config, uint64_t bytes) {
+    return moco_fail(
+        MOCO_OUT_OF_MEMORY,
+        "out of memory: capacity is %lld, and so many keys of dim %lld take %llu bytes, more than there is",
+        (long long) config->capacity, (long long) config->dim, (unsigned long long) bytes);
+}
+
 static void forget_all(moco_queue *queue) {
     for (int64_t i = 0; i < queue->capacity; ++i) queue->ids[i] = MOCO_QUEUE_NO_ID;
     queue->position = 0;
@@ -46,12 +53,12 @@ moco_status moco_queue_create(moco_queue **out, moco_context *context, const moc
     queue->capacity = wanted.capacity;
 
     moco_status status;
-    MOCO_TRY_GOTO(status, failed, moco_buffer_create(context, key_bytes, &queue->buffer));
-    queue->ids = (int64_t *) moco_allocate(context, id_bytes);
-    if (queue->ids == NULL) {
-        status = MOCO_OUT_OF_MEMORY;
-        goto failed;
+    status = moco_buffer_create(context, key_bytes, &queue->buffer);
+    if (status == MOCO_OK) queue->ids = (int64_t *) moco_allocate(context, id_bytes);
+    if (status == MOCO_OUT_OF_MEMORY || (status == MOCO_OK && queue->ids == NULL)) {
+        status = fail_memory(&wanted, (uint64_t) key_bytes + id_bytes);
     }
+    if (status != MOCO_OK) goto failed;
     MOCO_TRY_GOTO(status, failed, moco_queue_write_starting_rows(queue, wanted.seed));
     forget_all(queue);
     *out = queue;

@@ -105,3 +105,7 @@ if [ -x "$bin/preview" ]; then
     about --data preview --data foo
     about --augment preview --augment foo
 fi
+
+# What there is no memory for.
+expect 1 "$bin/pretrain" --data synthetic:count=64 --out "$work/run" --queue-size 99999999999999
+said "out of memory: --queue-size is 99999999999999"

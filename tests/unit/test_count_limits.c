@@ -126,12 +126,57 @@ static void schedules_reach_to_the_end(void **state) {
     assert_true(value >= 0.99 && value <= 1.0);
 }
 
+/* --- What there is no memory for --- */
+
+static void *allocate_little(uint64_t size, uint64_t alignment, void *user) {
+    (void) user;
+    return size > 32 << 20 ? NULL : aligned_alloc((size_t) alignment, (size_t) size);
+}
+
+static void deallocate_little(void *memory, void *user) {
+    (void) user;
+    free(memory);
+}
+
+static void memory_is_asked_for_by_name(void **state) {
+    (void) state;
+    moco_context_config config;
+    moco_context *context = NULL;
+    assert_ok(moco_context_config_init(&config, sizeof config));
+    config.allocate = allocate_little;
+    config.deallocate = deallocate_little;
+    assert_ok(moco_context_create(&context, &config));
+    moco_queue_config queue_config;
+    moco_queue *queue = NULL;
+    assert_ok(moco_queue_config_init(&queue_config, sizeof queue_config));
+    queue_config.capacity = 1000000;
+    queue_config.dim = 64;
+    assert_int_equal(moco_queue_create(&queue, context, &queue_config), MOCO_OUT_OF_MEMORY);
+    assert_null(queue);
+    assert_non_null(strstr(moco_last_error(), "capacity is 1000000, and so many keys of dim 64 take 264000000 bytes"));
+    queue_config.capacity = 8000000; /* only the keys' numbers are too many */
+    queue_config.dim = 1;
+    queue_config.storage = MOCO_QUEUE_STORAGE_BF16;
+    assert_int_equal(moco_queue_create(&queue, context, &queue_config), MOCO_OUT_OF_MEMORY);
+    assert_non_null(strstr(moco_last_error(), "capacity is 8000000, and so many keys of dim 1 take 80000000 bytes"));
+    moco_encoder_config encoder_config;
+    moco_encoder *encoder = NULL;
+    assert_ok(moco_encoder_config_init(&encoder_config, sizeof encoder_config));
+    encoder_config.architecture = "cifar_resnet8";
+    encoder_config.embedding_dim = 9999999;
+    assert_int_equal(moco_encoder_create(&encoder, context, &encoder_config), MOCO_OUT_OF_MEMORY);
+    assert_null(encoder);
+    assert_non_null(strstr(moco_last_error(), "architecture \"cifar_resnet8\" (embedding_dim is 9999999)"));
+    moco_context_destroy(context);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_step_is_counted_and_no_further),
         cmocka_unit_test(counts_of_forwards_stay_at_their_end),
         cmocka_unit_test(epochs_and_places_beyond_any_are_refused),
         cmocka_unit_test(schedules_reach_to_the_end),
+        cmocka_unit_test(memory_is_asked_for_by_name),
     };
     return cmocka_run_group_tests_name("count limits", tests, NULL, NULL);
 }
