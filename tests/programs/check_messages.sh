@@ -107,5 +107,5 @@ if [ -x "$bin/preview" ]; then
 fi
 
 # What there is no memory for.
-expect 1 "$bin/pretrain" --data synthetic:count=64 --out "$work/run" --queue-size 99999999999999
+expect 1 "$bin/pretrain" --data synthetic:count=64 --out "$work/fresh" --queue-size 99999999999999
 said "out of memory: --queue-size is 99999999999999"
