@@ -34,8 +34,13 @@ typedef void (*moco_log_fn)(int32_t level, const char *message, void *user);
 
 typedef struct moco_context_config {
     uint32_t struct_size;
-    int32_t threads;     /* worker threads of one operation; 0 (default): one per available processor; <= 1024.
-                                * Fewer, with a warning in the log, where the system doesn't let so many start */
+    /* Worker threads of one operation, 1024 at most; 0 (default): one per available processor. Where the system's limit
+     * of threads (ulimit -u, a container's) is nearer than 2 * threads + 8 free ones: as many as have that, with a warning
+     * in the log; 1, which starts none, is always there. (OpenMP's runtime ends a process that it can't start a thread
+     * for, so it is asked for no more, and loaders and checkpoints start their threads only beside that reserve.) That
+     * holds for the contexts of one calling thread. What can't be foreseen is that other processes of the same user, or
+     * the host's own threads, take the reserve later: ask for 1 thread where that is to be feared. */
+    int32_t threads;
     const char *backend; /* NULL or "auto" (default), "onednn", "cblas", "reference"; another is NOT_FOUND */
     /* Both NULL (default): the C library's, and pages of their own for large blocks, which the system has back as soon as
      * they are freed. Else both set. */

@@ -23,7 +23,8 @@ typedef struct moco_loader moco_loader;
 
 typedef struct moco_loader_config {
     uint32_t struct_size;
-    int32_t workers;    /* threads; default 2; 0: batches are made in moco_loader_next */
+    int32_t workers; /* threads; default 2; 0: batches are made in moco_loader_next. Fewer, with a warning in the log,
+                         * where the system doesn't let so many start beside the context's threads */
     int64_t batch_size; /* n; default 256 */
     int32_t prefetch;   /* batches kept ready; default 2, >= 1 */
     int32_t shuffle;    /* 1 (default): a new permutation each epoch; 0: in order */

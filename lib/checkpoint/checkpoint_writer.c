@@ -6,6 +6,7 @@
 
 #include "checkpoint/checkpoint_file.h"
 #include "checkpoint/trainer_snapshot.h"
+#include "core/threads.h"
 
 enum { SENTENCE_SIZE = 1024 };
 
@@ -40,7 +41,8 @@ static void start(moco_checkpoint *checkpoint) {
     atomic_store(&checkpoint->done, 0);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    checkpoint->started = pthread_create(&checkpoint->thread, NULL, work, checkpoint) == 0;
+    checkpoint->started = moco_startable_beside_team(checkpoint->context->threads, 1) == 1 &&
+                          pthread_create(&checkpoint->thread, NULL, work, checkpoint) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!checkpoint->started) write_file(checkpoint);
 }

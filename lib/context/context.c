@@ -46,7 +46,7 @@ moco_status moco_context_create(moco_context **out, const moco_context_config *c
     if (context == NULL) return MOCO_OUT_OF_MEMORY;
     atomic_init(&context->references, 1);
     const int32_t wanted = settings.threads > 0 ? settings.threads : moco_available_processors();
-    context->threads = moco_startable_threads(wanted);
+    context->threads = moco_startable_team(wanted);
     context->allocate = settings.allocate;
     context->deallocate = settings.deallocate;
     context->allocator_user = settings.allocator_user;
@@ -55,8 +55,9 @@ moco_status moco_context_create(moco_context **out, const moco_context_config *c
     context->log_level = settings.log_level;
     if (context->threads < wanted) {
         moco_log(context, MOCO_LOG_WARNING,
-                 "the system lets this process start %d of %d threads (ulimit -u, a container's limit); using %d",
-                 context->threads - 1, wanted - 1, context->threads);
+                 "the system's limit of threads (ulimit -u, a container's) is too near for %d of them, with a reserve; "
+                 "using %d",
+                 wanted, context->threads);
     }
     const moco_status status = make_chain(context, &settings);
     if (status != MOCO_OK) {

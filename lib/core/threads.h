@@ -8,10 +8,15 @@
 
 int32_t moco_available_processors(void);
 
-/* How many of `wanted` threads, 1 to MOCO_MAX_THREADS and the caller's among them, the system lets this process have at
- * once, found by starting them. OpenMP's runtime ends the process where it can't start a thread, so it is asked for no
- * more than these. (Threads that it already has count for none here, and other limits may come later: this finds the
- * limits that are there, not those to come.) Without OpenMP no thread is started, and it is `wanted`. */
-int32_t moco_startable_threads(int32_t wanted);
+/* OpenMP's runtime ends the process where it can't start a thread. These two find by starting threads, and waiting until
+ * they are gone, what it may be asked for, with a reserve: it ends and starts threads as teams change their size, and
+ * threads that end count for a moment. They find the limits that are there, not those to come; threads that the runtime
+ * has already count for none. Without OpenMP no thread is started, and all that is wanted is given. */
+
+/* The largest team of at most `wanted` threads, 1 to MOCO_MAX_THREADS and the caller's among them; at least 1. */
+int32_t moco_startable_team(int32_t wanted);
+/* How many of `wanted` further threads leave room for a team of `threads`. All of them beside one thread, which needs no
+ * other started. */
+int32_t moco_startable_beside_team(int32_t threads, int32_t wanted);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/random.h"
+#include "core/threads.h"
 #include "loader/loader_state.h"
 
 #define MAX_REPLACEMENTS 100 /* tried for one sample */
@@ -141,7 +142,8 @@ void moco_loader_start_workers(moco_loader *loader) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (loader->worker_count < loader->config.workers) {
+    const int32_t most = moco_startable_beside_team(loader->context->threads, loader->config.workers);
+    while (loader->worker_count < most) {
         loader_worker *worker = &loader->workers[loader->worker_count];
         worker->loader = loader;
         if (pthread_create(&worker->thread, NULL, work, worker) != 0) break;
