@@ -31,6 +31,13 @@ struct moco_safetensors {
 
 /* --- The header --- */
 
+/* An object, behind what JSON calls white space, which some writers put there; no byte order mark. */
+static int32_t begins_with_object(const char *text, size_t length) {
+    size_t i = 0;
+    while (i < length && (text[i] == ' ' || text[i] == '\t' || text[i] == '\n' || text[i] == '\r')) ++i;
+    return i < length && text[i] == '{';
+}
+
 /* Length, then JSON: file->header, data_start and data_bytes. */
 static moco_status read_header(moco_safetensors *file, int64_t size) {
     unsigned char length_bytes[LENGTH_BYTES];
@@ -52,7 +59,7 @@ static moco_status read_header(moco_safetensors *file, int64_t size) {
     if (text == NULL) return MOCO_OUT_OF_MEMORY;
     json_error_t error = {0};
     moco_status status = moco_byte_source_read(&file->source, LENGTH_BYTES, text, (size_t) length);
-    if (status == MOCO_OK && (length == 0 || text[0] != '{')) {
+    if (status == MOCO_OK && !begins_with_object(text, (size_t) length)) {
         status = moco_fail(MOCO_FORMAT, "%s: the header does not begin with '{'", file->path);
     }
     if (status == MOCO_OK) {
@@ -88,6 +95,8 @@ static moco_status check_metadata(const moco_safetensors *file) {
 }
 
 static moco_status read_dtype(const moco_safetensors *file, const json_t *value, moco_safetensors_entry *entry) {
+    /* The format has them; their elements are no whole bytes, scales without numbers, or complex. */
+    static const char *const others[] = {"F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64"};
     if (!json_is_string(value)) {
         return moco_fail(MOCO_FORMAT, "%s: tensor \"%s\" has no dtype that is a string", file->path, entry->name);
     }
@@ -95,6 +104,12 @@ static moco_status read_dtype(const moco_safetensors *file, const json_t *value,
         if (strcmp(json_string_value(value), moco_safetensors_dtype_name(dtype)) == 0) {
             entry->dtype = dtype;
             return MOCO_OK;
+        }
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; ++i) {
+        if (strcmp(json_string_value(value), others[i]) == 0) {
+            return moco_fail(MOCO_UNSUPPORTED, "%s: tensor \"%s\" is %s, a dtype that is not supported", file->path,
+                             entry->name, others[i]);
         }
     }
     return moco_fail(MOCO_FORMAT, "%s: tensor \"%s\" has the unknown dtype \"%.32s\"", file->path, entry->name,

@@ -18,8 +18,8 @@ static int32_t looks_like_onnx(const unsigned char *bytes) {
            memchr("\x12\x1a\x22\x28\x32\x3a\x42", bytes[2], 7) != NULL;
 }
 
-/* Safetensors first: its length may look like the beginning of another kind, but no other has such a length and a '{' behind
- * it. What is none of them is safetensors, whose reader then says what is wrong. */
+/* Safetensors first: its length may look like the beginning of another kind, but no other has such a length and a '{' or white
+ * space behind it. What is none of them is safetensors, whose reader then says what is wrong. */
 static moco_status find_kind(moco_weights *weights) {
     unsigned char bytes[LENGTH_BYTES + 1];
     const moco_byte_source *source = &weights->source;
@@ -29,7 +29,9 @@ static moco_status find_kind(moco_weights *weights) {
         return MOCO_OK;
     }
     MOCO_TRY(moco_byte_source_read(source, 0, bytes, sizeof bytes));
-    if (moco_little_u64(bytes) <= MOCO_SAFETENSORS_MAX_HEADER && bytes[LENGTH_BYTES] == '{') return MOCO_OK;
+    if (moco_little_u64(bytes) <= MOCO_SAFETENSORS_MAX_HEADER && memchr("{ \t\n\r", bytes[LENGTH_BYTES], 5) != NULL) {
+        return MOCO_OK;
+    }
     if (moco_torch_looks_so(source)) weights->kind = MOCO_WEIGHTS_TORCH_ZIP;
     if (bytes[0] == '{') weights->kind = MOCO_WEIGHTS_SHARDS;
     if (weights->kind == MOCO_WEIGHTS_SAFETENSORS && looks_like_onnx(bytes)) {
