@@ -12,7 +12,10 @@ const char *example_program = "example";
 void check(moco_status status) {
     char text[OPTION_SENTENCE_SIZE];
     if (status == MOCO_OK) return;
-    fprintf(stderr, "%s: %s (%s)\n", example_program, in_options(moco_last_error(), text), moco_status_string(status));
+    fprintf(stderr, "%s: %s", example_program, in_options(moco_last_error(), text));
+    if (status != MOCO_FORMAT)
+        fprintf(stderr, " (%s)", moco_status_string(status)); /* "malformed", where it may just not fit */
+    fprintf(stderr, "\n");
     exit(1);
 }
 

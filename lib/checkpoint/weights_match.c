@@ -28,12 +28,25 @@ static void shape_text(const int64_t *dims, int32_t rank, char text[SHAPE_SIZE])
     if (used < SHAPE_SIZE) snprintf(text + used, SHAPE_SIZE - used, "]");
 }
 
+/* Of the parameters that are wanted, how many the file has in their shapes. */
+static const char *fit_text(const moco_match *match, char text[SHAPE_SIZE]) {
+    int64_t fit = 0, wanted = 0;
+    for (int64_t i = 0; i < match->table->count; ++i) {
+        wanted += match->places[i] != MOCO_MATCH_LEFT_OUT;
+        fit += moco_prefix_shape_fits(match->weights, match->places[i], &match->table->items[i]);
+    }
+    snprintf(text, SHAPE_SIZE, "%lld of %lld tensors fit: is the file of another architecture?", (long long) fit,
+             (long long) wanted);
+    return text;
+}
+
 /* Integers are no weights: a quantized network's need their scales. */
 static moco_status check_tensor(const moco_match *match, int64_t parameter, const char *path, int32_t is_head) {
     const moco_parameter *item = &match->table->items[parameter];
     moco_weights_tensor info = {.struct_size = sizeof info};
     char found[SHAPE_SIZE];
     char wanted[SHAPE_SIZE];
+    char text[SHAPE_SIZE];
     MOCO_TRY(moco_weights_info(match->weights, match->places[parameter], &info));
     if (strchr("FB", info.dtype[0]) == NULL || strcmp(info.dtype, "BOOL") == 0) {
         return moco_fail(MOCO_FORMAT, "%s: tensor \"%s\" is %s; a parameter must be F32, F64, F16 or BF16", path,
@@ -42,8 +55,9 @@ static moco_status check_tensor(const moco_match *match, int64_t parameter, cons
     if (moco_prefix_shape_fits(match->weights, match->places[parameter], item)) return MOCO_OK;
     shape_text(info.dims, info.rank, found);
     shape_text(item->dims, item->rank, wanted);
-    return moco_fail(MOCO_FORMAT, "%s: tensor \"%s\" has shape %s; this encoder's is %s%s", path, info.name, found,
-                     wanted, is_head ? ". Another network's head is left out by MOCO_LOAD_BACKBONE" : "");
+    return moco_fail(MOCO_FORMAT, "%s: tensor \"%s\" has shape %s; this encoder's is %s. %s", path, info.name, found,
+                     wanted,
+                     is_head ? "Another network's head is left out by MOCO_LOAD_BACKBONE" : fit_text(match, text));
 }
 
 /* --- The head under another name --- */
@@ -80,6 +94,32 @@ static void find_other_head(moco_match *match, const moco_encoder *encoder) {
 
 /* --- All parameters --- */
 
+/* Less than half of the backbone is there: what was found is a block of another network, and so is the prefix. */
+static int32_t hardly_fits(const moco_match *match, const moco_encoder *encoder) {
+    int64_t fit = 0, wanted = 0;
+    for (int64_t i = 0; i < match->table->count; ++i) {
+        const moco_parameter *item = &match->table->items[i];
+        if (moco_is_head_parameter(encoder, item->name)) continue;
+        ++wanted;
+        fit += moco_prefix_shape_fits(match->weights, match->places[i], item);
+    }
+    return 2 * fit < wanted;
+}
+
+static moco_status nothing_fits(const moco_match *match, const char *path) {
+    char list[SHAPE_SIZE] = "";
+    char text[SHAPE_SIZE];
+    size_t used = 0;
+    for (int64_t i = 0; i < MOST_LISTED && i < moco_weights_count(match->weights) && used < sizeof list; ++i) {
+        moco_weights_tensor info = {.struct_size = sizeof info};
+        if (moco_weights_info(match->weights, i, &info) != MOCO_OK) continue;
+        used += (size_t) snprintf(list + used, sizeof list - used, "%s%.48s", i == 0 ? ", such as " : ", ", info.name);
+    }
+    return moco_fail(MOCO_NOT_FOUND, "%s does not fit this encoder's names, such as %s: it has %lld%s. %s", path,
+                     match->table->count > 0 ? match->table->items[0].name : "none",
+                     (long long) moco_weights_count(match->weights), list, fit_text(match, text));
+}
+
 static moco_status find_places(moco_match *match, const moco_encoder *encoder, const char *path,
                                const moco_load_options *options) {
     int32_t head_fits = 1;
@@ -93,6 +133,9 @@ static moco_status find_places(moco_match *match, const moco_encoder *encoder, c
         if (is_head && !moco_prefix_shape_fits(match->weights, match->places[i], item)) head_fits = 0;
     }
     if (!head_fits) find_other_head(match, encoder);
+    if (options->prefix == NULL && options->may_miss != MOCO_MAY_MISS_ANYTHING && hardly_fits(match, encoder)) {
+        return nothing_fits(match, path);
+    }
     for (int64_t i = 0; i < match->table->count; ++i) {
         if (match->places[i] < 0) continue;
         MOCO_TRY(check_tensor(match, i, path, moco_is_head_parameter(encoder, match->table->items[i].name)));
@@ -102,6 +145,7 @@ static moco_status find_places(moco_match *match, const moco_encoder *encoder, c
 
 static moco_status count_missing(moco_match *match, const moco_encoder *encoder, const char *path,
                                  const moco_load_options *options) {
+    char text[SHAPE_SIZE];
     for (int64_t i = 0; i < match->table->count; ++i) {
         const char *name = match->table->items[i].name;
         match->loaded += match->places[i] >= 0;
@@ -109,7 +153,8 @@ static moco_status count_missing(moco_match *match, const moco_encoder *encoder,
         match->missing++;
         if (options->may_miss == MOCO_MAY_MISS_ANYTHING) continue;
         if (options->may_miss == MOCO_MAY_MISS_HEAD && moco_is_head_parameter(encoder, name)) continue;
-        return moco_fail(MOCO_NOT_FOUND, "%s has no tensor \"%s%s\"", path, match->prefix, name);
+        return moco_fail(MOCO_NOT_FOUND, "%s has no tensor \"%s%s\". %s", path, match->prefix, name,
+                         fit_text(match, text));
     }
     return MOCO_OK;
 }
@@ -190,19 +235,6 @@ void moco_match_tell(const moco_match *match, const moco_load_options *options) 
 }
 
 /* --- All of it --- */
-
-static moco_status nothing_fits(const moco_match *match, const char *path) {
-    char list[SHAPE_SIZE] = "";
-    size_t used = 0;
-    for (int64_t i = 0; i < MOST_LISTED && i < moco_weights_count(match->weights) && used < sizeof list; ++i) {
-        moco_weights_tensor info = {.struct_size = sizeof info};
-        if (moco_weights_info(match->weights, i, &info) != MOCO_OK) continue;
-        used += (size_t) snprintf(list + used, sizeof list - used, "%s%.48s", i == 0 ? ", such as " : ", ", info.name);
-    }
-    return moco_fail(MOCO_NOT_FOUND, "%s has no tensor that fits this encoder's names, such as %s: it has %lld%s", path,
-                     match->table->count > 0 ? match->table->items[0].name : "none",
-                     (long long) moco_weights_count(match->weights), list);
-}
 
 static moco_status find_all(moco_match *match, const moco_encoder *encoder, const char *path,
                             const moco_load_options *options) {

@@ -1,5 +1,5 @@
 /* Which network of a file with several is taken: the one that was trained, not the average of it, whatever their order in
- * the file and however long their names are. libmoco's own training checkpoints are such files, too.
+ * the file and however long their names are; and what is said of a file that has none that fits. libmoco's own training checkpoints are such files, too.
  */
 #define _GNU_SOURCE
 #include "support/encoder_fixture.h"
@@ -122,10 +122,80 @@ static void own_checkpoints(void **state) {
     training_destroy(&other);
 }
 
+/* --- Files of other architectures say so --- */
+
+static moco_encoder *make_cifar(const char *architecture) {
+    moco_encoder_config config;
+    moco_encoder *encoder = NULL;
+    assert_ok(moco_encoder_config_init(&config, sizeof config));
+    config.architecture = architecture;
+    config.head = MOCO_HEAD_NONE;
+    assert_ok(moco_encoder_create(&encoder, context, &config));
+    return encoder;
+}
+
+/* All of a ResNet-8's tensors are a ResNet-20's, too, which has two blocks more in each of its layers. */
+static void another_architecture(void **state) {
+    (void) state;
+    moco_encoder *small = make_cifar("cifar_resnet8");
+    moco_encoder *large = make_cifar("cifar_resnet20");
+    moco_load_options options;
+    char fit[128];
+    torch_model model = {0};
+    const uint64_t before = encoder_checksum(large);
+    torch_dict(&model);
+    torch_state_dict(&model, small, "module.", NULL, NULL);
+    torch_finish(&model, path);
+    assert_status(MOCO_NOT_FOUND, moco_encoder_load(large, path, NULL, NULL));
+    snprintf(fit, sizeof fit, "%lld of %lld tensors fit: is the file of another architecture?",
+             (long long) moco_encoder_parameter_count(small), (long long) moco_encoder_parameter_count(large));
+    if (strstr(moco_last_error(), fit) == NULL) fail_msg("%s", moco_last_error());
+    /* No dot behind the network's name: the inner blocks' names end alike, but none is the network. */
+    torch_dict(&model);
+    torch_state_dict(&model, small, "encoder_q", NULL, NULL);
+    torch_finish(&model, path);
+    assert_status(MOCO_NOT_FOUND, moco_encoder_load(small, path, NULL, NULL));
+    if (strstr(moco_last_error(), "another architecture") == NULL) fail_msg("%s", moco_last_error());
+    assert_non_null(strstr(moco_last_error(), "encoder_qconv1.weight"));
+    assert_null(strstr(moco_last_error(), "encoder_qlayer1.0.layer1"));
+    /* A caller who knows says so. */
+    assert_ok(moco_load_options_init(&options, sizeof options));
+    options.prefix = "encoder_q";
+    assert_ok(moco_encoder_load(small, path, &options, NULL));
+    assert_true(encoder_checksum(large) == before);
+    moco_encoder_destroy(small);
+    moco_encoder_destroy(large);
+}
+
+/* A shape in the middle of a network, as resnet18d's downsample.1.weight is a convolution's. */
+static void another_shape(void **state) {
+    (void) state;
+    static const int64_t dims[4] = {16, 16, 1, 1};
+    static const float values[256];
+    moco_encoder *small = make_cifar("cifar_resnet8");
+    char fit[128];
+    torch_model model = {0};
+    torch_dict(&model);
+    torch_state_dict(&model, small, "", "layer1.0.bn1.weight", NULL);
+    torch_text(&model, "layer1.0.bn1.weight");
+    torch_tensor(&model, 4, dims, values);
+    torch_set(&model);
+    torch_finish(&model, path);
+    assert_status(MOCO_FORMAT, moco_encoder_load(small, path, NULL, NULL));
+    snprintf(fit, sizeof fit, "%lld of %lld tensors fit: is the file of another architecture?",
+             (long long) moco_encoder_parameter_count(small) - 1, (long long) moco_encoder_parameter_count(small));
+    assert_non_null(strstr(moco_last_error(), fit));
+    assert_non_null(
+        strstr(moco_last_error(), "\"layer1.0.bn1.weight\" has shape [16, 16, 1, 1]; this encoder's is [16]"));
+    moco_encoder_destroy(small);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_trained_one_is_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(own_checkpoints, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_architecture, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_shape, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
