@@ -10,7 +10,11 @@
  * rate, the place in the epoch of the trainer's own loader, and all settings. It is a safetensors file, which Python's
  * safetensors reads as well: the query encoder's tensors are "query_encoder.<name>", the key encoder's "key_encoder.<name>",
  * the keys "queue.keys". It is written beside its target and renamed over it, so that at any moment there is the old
- * checkpoint or the new one, whole and on the disk; a checksum tells a file that was damaged later.
+ * checkpoint or the new one, whole and on the disk. A checksum tells a file that was damaged later; moco_trainer_restore alone
+ * computes it, not what takes single tensors or an encoder from the file (moco_weights_open, moco_encoder_load).
+ *
+ * A checkpoint of the official MoCo is read by moco_trainer_import, and an encoder's weights alone by moco_encoder_load
+ * <moco/weights.h>, of a checkpoint of ours the query encoder's.
  *
  * The bits are the same where the computation gives the same: same machine, backend, compute dtype and, with oneDNN, number
  * of threads. How many workers load images does not matter.
@@ -37,7 +41,8 @@ MOCO_API moco_status moco_trainer_save(moco_trainer *trainer, const char *path, 
 /* Brings the trainer into the state that `path` holds. It must be made as the saved one was: the same networks, shapes and
  * settings, for which the recipe is enough; seeds of starting weights, threads, workers and the compute dtype may differ
  * (another compute dtype is warned of in the log, for the bits will differ). All is checked before anything is written,
- * and on failure the trainer is as before. Errors: INVALID_ARGUMENT, naming every setting that differs; FORMAT: no
+ * and on failure the trainer is as before. Errors: INVALID_ARGUMENT, naming the settings that differ, with "and more" where
+ * they are more than a sentence of 640 bytes holds; FORMAT: no
  * checkpoint, or a damaged one; NOT_FOUND, IO, OUT_OF_MEMORY; UNSUPPORTED: a file of a newer version, or built without
  * Jansson (MOCO_WITH_JANSSON); INVALID_STATE from a callback of its run. Memory during the call: twice the state. */
 MOCO_API moco_status moco_trainer_restore(moco_trainer *trainer, const char *path);

@@ -200,6 +200,10 @@ MOCO_API moco_status moco_encoder_set_batches_tracked(moco_encoder *encoder, int
 
 /* --- Files -------------------------------------------------------------------------------------------------------- */
 
+/* moco_encoder_save keeps an encoder for libmoco, head and configuration included; moco_encoder_export <moco/export_model.h>
+ * writes it for other programs. moco_encoder_open takes what moco_encoder_save wrote; for all other files there are
+ * moco_encoder_open_as and, into an encoder that exists, moco_encoder_load <moco/weights.h>. */
+
 /* Writes all parameters and buffers under torchvision's names as a safetensors file (float32; num_batches_tracked
  * int64), atomically: the old file or the new one, never half. The encoder's configuration goes into the metadata
  * under "moco.*"; `keys` and `values` (count each, may be NULL with 0) add the caller's own, e.g. the recipe.
@@ -209,8 +213,7 @@ MOCO_API moco_status moco_encoder_save(const moco_encoder *encoder, const char *
                                        const char *const *values, int64_t count);
 
 /* Makes an encoder from a file that moco_encoder_save wrote. Errors: IO, FORMAT, NOT_FOUND (a tensor is missing, named),
- * UNSUPPORTED (built without Jansson: MOCO_WITH_JANSSON). <moco/weights.h> has more: files without a configuration, other
- * programs' files, and loading into an encoder that exists. */
+ * UNSUPPORTED (built without Jansson: MOCO_WITH_JANSSON). */
 MOCO_API moco_status moco_encoder_open(moco_encoder **out, moco_context *context, const char *path);
 
 /* Reads one metadata entry of a safetensors file into `value` of `capacity` bytes, NUL-terminated; `length` (may be

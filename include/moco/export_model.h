@@ -1,5 +1,6 @@
 /* What an encoder learned, in the files that other programs open: PyTorch and torchvision, timm and transformers,
- * detectron2, ONNX Runtime. None of it needs Python.
+ * detectron2, ONNX Runtime. None of it needs Python. To keep an encoder for libmoco itself, take moco_encoder_save
+ * <moco/encoder.h>, whose file has the head and everything that moco_encoder_open needs.
  */
 #ifndef MOCO_EXPORT_MODEL_H
 #define MOCO_EXPORT_MODEL_H

@@ -1,9 +1,17 @@
-/* Weights that other programs saved: safetensors files and their sharded indices, and what torch.save writes, zip or legacy.
- * Files of torch.save are pickles, that is, programs; here they are only looked at. Whatever is no tensor, number or text is
- * refused by its name, and nothing of a file is ever executed.
+/* Weights that other programs saved, and libmoco's own: safetensors files, their indices of several files, and what
+ * torch.save writes, in today's form (a zip) or the one before. Which to take:
+ *
+ *   moco_encoder_open      a file of moco_encoder_save: makes the encoder that it describes          <moco/encoder.h>
+ *   moco_encoder_open_as   any other file: makes an encoder by your configuration and loads the file
+ *   moco_encoder_load      any file, into an encoder that you have
+ *   moco_trainer_import    a training checkpoint of the official MoCo, to go on with its training
+ *   moco_trainer_restore   a training checkpoint of moco_trainer_save                             <moco/checkpoint.h>
+ *   moco_weights_open      the tensors themselves
  *
  *   moco_encoder_load(encoder, "moco_v2_800ep_pretrain.pth.tar", NULL, &report);
- *   moco_trainer_import(trainer, "checkpoint_0199.pth.tar", NULL, &report);    official MoCo, to go on with its training
+ *
+ * torch.save's files are pickles, which Python executes. Here nothing of a file is executed: tensors, numbers and texts are
+ * read, and what is anything else is refused by its name.
  */
 #ifndef MOCO_WEIGHTS_H
 #define MOCO_WEIGHTS_H
@@ -38,7 +46,8 @@ typedef struct moco_weights_tensor {
 
 /* Opens a file and checks all of its structure; tensors are read when they are asked for, by pread, each straight to where
  * it goes. Errors: NOT_FOUND, IO, FORMAT (what is wrong), UNSUPPORTED (something that only Python could read, by its
- * name; big-endian data; compression; safetensors in a build without Jansson), OUT_OF_MEMORY. */
+ * name; big-endian data; compression; a dtype that safetensors has and libmoco has not; ONNX; safetensors in a build
+ * without Jansson), OUT_OF_MEMORY. */
 MOCO_API moco_status moco_weights_open(moco_weights **out, moco_context *context, const char *path);
 MOCO_API void moco_weights_close(moco_weights *weights); /* NULL is a no-op */
 
@@ -89,7 +98,8 @@ typedef struct moco_load_options {
     int32_t reserved;
     /* What stands before the parameters' names in the file, its last dot included; "" is nothing. NULL (default): what
      * fits most parameters, such as "state_dict.module.encoder_q." or "model."; of several that fit alike, the query or
-     * student network before the momentum, teacher or averaged one. */
+     * student network before the momentum, teacher or averaged one. MOCO_MAY_MISS_ANYTHING excepted, less than half of
+     * the backbone is no fit. */
     const char *prefix;
     moco_load_item_fn on_item; /* default NULL */
     void *user;
@@ -115,8 +125,8 @@ MOCO_API moco_status moco_load_options_init(moco_load_options *options, uint32_t
  * converted to float32. `options` NULL means the defaults; `report` may be NULL.
  *
  * All is checked before anything is written, and on failure the encoder is as before: NOT_FOUND (nothing fits, or a
- * parameter is missing that must not be, named), FORMAT (a shape differs, both named; a value is not finite), and those of
- * moco_weights_open. Memory during the call: a copy of the parameters. */
+ * parameter is missing that must not be, named), FORMAT (a shape differs, both named; a value is not finite), with the number
+ * of tensors that fit, and those of moco_weights_open. Memory during the call: a copy of the parameters. */
 MOCO_API moco_status moco_encoder_load(moco_encoder *encoder, const char *path, const moco_load_options *options,
                                        moco_load_report *report);
 
@@ -151,8 +161,8 @@ typedef struct moco_import_report {
  *
  * The trainer must be new (no step taken, else INVALID_STATE) and of the same network, with a queue of the same shape;
  * settings such as temperature, momentum and weight decay are its own. `options` are of the encoders. Errors are those of
- * moco_encoder_load, and INVALID_ARGUMENT for a checkpoint of moco_trainer_save, which is moco_trainer_restore's; all is checked before anything is written. Memory during the call: a copy of the trainer's state, and one
- * of what is read. */
+ * moco_encoder_load, and INVALID_ARGUMENT for a checkpoint of moco_trainer_save, which moco_trainer_restore takes. All is
+ * checked before anything is written. Memory during the call: a copy of the trainer's state, and one of what is read. */
 MOCO_API moco_status moco_trainer_import(moco_trainer *trainer, const char *path, const moco_load_options *options,
                                          moco_import_report *report);
 
