@@ -13,6 +13,10 @@
 #define PATH_SIZE   CHECKPOINT_PATH_SIZE
 #define BEST_NAME   "best.safetensors"
 #define STEP_FORMAT "step-%lld.safetensors"
+#define DATA_KEY    "pretrain.data"
+#define RECIPE_KEY  "pretrain.recipe"
+#define RECIPE_SIZE 8192
+#define VALUE_SIZE  1024
 
 static void checkpoint_path(const pretrain_options *options, const char *name, char path[PATH_SIZE]) {
     if (snprintf(path, PATH_SIZE, "%s/" CHECKPOINT_FOLDER "/%s", options->out, name) >= PATH_SIZE) {
@@ -55,6 +59,7 @@ int32_t read_save_interval(const char *text, save_interval *interval) {
 
 int32_t checkpoint_is_due(const checkpoints *saved, int64_t step, int32_t epoch_ended) {
     if (step == saved->last_step) return 0;
+    if (saved->made_room) return 1;
     if (saved->every.epochs > 0) {
         if (!epoch_ended) return 0;
         return step / moco_loader_batches_per_epoch(moco_trainer_loader(saved->trainer)) % saved->every.epochs == 0;
@@ -149,11 +154,29 @@ static void tell_failure(checkpoints *saved) {
     fprintf(stderr, "%s: no checkpoint was saved: %s; training goes on\n", example_program, moco_last_error());
 }
 
+/* After a save for which the disk had no room: gives up the oldest checkpoint, so that the next save has it. One stays. */
+static void make_room(checkpoints *saved) {
+    int64_t *list;
+    const size_t count = list_steps(saved->options, &list);
+    if (count >= 2) {
+        fprintf(stderr, "%s: the checkpoint of step %lld is given up for room\n", example_program,
+                (long long) list[count - 1]);
+        remove_step(saved->options, list[count - 1]);
+        saved->made_room = 1;
+    }
+    free(list);
+}
+
+static int32_t is_full_disk(const char *sentence) {
+    return strstr(sentence, strerror(ENOSPC)) != NULL || strstr(sentence, strerror(EDQUOT)) != NULL;
+}
+
 static int32_t take_outcome(checkpoints *saved) {
     if (!saved->is_pending) return 0;
     saved->is_pending = 0;
     if (moco_checkpoint_wait(saved->writer) != MOCO_OK) {
         tell_failure(saved);
+        if (is_full_disk(moco_last_error())) make_room(saved);
         return 0;
     }
     saved->failed = 0;
@@ -164,18 +187,20 @@ static int32_t take_outcome(checkpoints *saved) {
 
 void save_checkpoint(checkpoints *saved, const run_progress *progress, int32_t as_best) {
     if (!saved->is_on) return;
-    char path[PATH_SIZE], text[RUN_PROGRESS_SIZE];
+    char path[PATH_SIZE], text[RUN_PROGRESS_SIZE], recipe[RECIPE_SIZE];
     const int64_t step = moco_trainer_step_count(saved->trainer);
     (void) take_outcome(saved);
+    saved->made_room = 0;
     snprintf(saved->pending, sizeof saved->pending, STEP_FORMAT, (long long) step);
     if (as_best) snprintf(saved->pending, sizeof saved->pending, BEST_NAME);
     checkpoint_path(saved->options, saved->pending, path);
     run_progress_text(progress, text);
-    const char *const keys[] = {RUN_PROGRESS_KEY, "pretrain.data"};
-    const char *const values[] = {text, saved->options->data};
+    check(moco_recipe_text(saved->options->recipe, recipe, sizeof recipe));
+    const char *const keys[] = {RUN_PROGRESS_KEY, DATA_KEY, RECIPE_KEY};
+    const char *const values[] = {text, saved->options->data, recipe};
     saved->last_saved = seconds_now();
     if (!as_best) saved->last_step = step;
-    if (moco_checkpoint_save(saved->writer, saved->trainer, path, keys, values, 2) != MOCO_OK) {
+    if (moco_checkpoint_save(saved->writer, saved->trainer, path, keys, values, 3) != MOCO_OK) {
         tell_failure(saved);
     } else {
         saved->is_pending = 1;
@@ -212,12 +237,40 @@ int32_t resumes_in_place(const pretrain_options *options) {
     return is_same;
 }
 
+/* Settings that the library takes for state, and so brings back from the file whatever was asked for. A run that goes on has them as
+ * it began: what it was told by options, or --recipe, must not differ. */
+static void check_state_settings(const pretrain_options *options, moco_context *context, const char *path) {
+    static const struct {
+        const char *key, *option;
+    } settings[] = {{"momentum_encoder.momentum", "--momentum"},
+                    {"loss.temperature", "--temperature"},
+                    {"encoder.seed", "--recipe's encoder.seed"},
+                    {"encoder.zero_init_residual", "--recipe's encoder.zero_init_residual"},
+                    {"queue.seed", "--recipe's queue.seed"}};
+    char text[RECIPE_SIZE], before[VALUE_SIZE], now[VALUE_SIZE];
+    moco_recipe *saved = NULL;
+    if (moco_file_metadata(context, path, RECIPE_KEY, text, sizeof text, NULL) != MOCO_OK) return;
+    check(moco_recipe_create(&saved, NULL, text));
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; ++i) {
+        check(moco_recipe_get(saved, settings[i].key, before, sizeof before));
+        check(moco_recipe_get(options->recipe, settings[i].key, now, sizeof now));
+        if (strcmp(before, now) == 0) continue;
+        fprintf(stderr,
+                "%s: %s is %s, but the run in %s has %s and goes on with that: give the same, or begin a new run "
+                "(--out, and --init for its weights)\n",
+                example_program, settings[i].option, now, path, before);
+        exit(2);
+    }
+    moco_recipe_destroy(saved);
+}
+
 static void read_progress(const pretrain_options *options, moco_context *context, const char *path,
                           run_progress *progress) {
     char text[RUN_PROGRESS_SIZE], data[PATH_SIZE];
     check_choice(moco_file_metadata(context, path, RUN_PROGRESS_KEY, text, sizeof text, NULL));
     if (!run_progress_read(progress, text)) stop("%s is of another version of this program", path);
-    if (moco_file_metadata(context, path, "pretrain.data", data, sizeof data, NULL) == MOCO_OK &&
+    check_state_settings(options, context, path);
+    if (moco_file_metadata(context, path, DATA_KEY, data, sizeof data, NULL) == MOCO_OK &&
         strcmp(data, options->data) != 0) {
         fprintf(stderr, "%s: %s was trained on %s, and goes on with %s\n", example_program, path, data, options->data);
     }

@@ -29,6 +29,7 @@ typedef struct checkpoints {
     char last[64];      /* the last one that is whole; "" */
     int64_t last_step;  /* of the last save that began, or the step that the run began with */
     int32_t failed;     /* 1: the last save */
+    int32_t made_room;  /* 1: it failed for lack of room, and an older checkpoint was given up: the next one is due */
 } checkpoints;
 
 /* Makes the folder of the run's checkpoints. */

@@ -17,8 +17,9 @@ void open_metrics(metrics_file *file, int descriptor) {
     *file = (metrics_file){.descriptor = descriptor, .bytes = end > 0 ? (int64_t) end : 0, .written = seconds_now()};
 }
 
-void sync_metrics(const metrics_file *file) {
-    (void) fsync(file->descriptor);
+void sync_metrics(metrics_file *file) {
+    /* Some file systems can't sync, which does no harm. */
+    if (fsync(file->descriptor) != 0 && (errno == EIO || errno == ENOSPC || errno == EDQUOT)) file->failed = 1;
 }
 
 /* --- A line, which is made in memory first --- */

@@ -37,7 +37,7 @@ typedef struct metrics_file {
 void open_metrics(metrics_file *file, int descriptor);
 
 /* What was written is on the disk afterwards, as far as the disk can tell. */
-void sync_metrics(const metrics_file *file);
+void sync_metrics(metrics_file *file);
 
 /* {"kind": "start", ...} is the first line. */
 void write_start(metrics_file *file, const char *backend, int32_t threads, int64_t total_steps);

@@ -2,7 +2,6 @@
  * moco_trainer_run, of a trainer made by a recipe; this file runs it epoch by epoch.
  */
 #include <moco.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,34 +15,8 @@
 #include "pretrain/run_files.h"
 #include "pretrain/run_folder.h"
 #include "pretrain/run_progress.h"
+#include "pretrain/stop_signals.h"
 #include "support/example_support.h"
-
-/* --- Ctrl-C, and what a cluster sends before it takes the machine away --- */
-
-static moco_trainer *interrupted_trainer;
-static volatile sig_atomic_t interrupted_by;
-
-/* moco_trainer_request_stop may be called from a signal handler. A second Ctrl-C or SIGTERM acts as if there were no handler;
- * SIGUSR1 may come as often as it likes. */
-static void on_signal(int number) {
-    interrupted_by = number;
-    moco_trainer_request_stop(interrupted_trainer);
-}
-
-static void catch_signals(moco_trainer *trainer) {
-    interrupted_trainer = trainer;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int) (SA_RESETHAND | SA_RESTART)};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    action.sa_flags = (int) SA_RESTART;
-    sigaction(SIGUSR1, &action, NULL);
-}
-
-/* A user's Ctrl-C has cut the run short; the others asked for what then was done: it is saved, to go on from. */
-static int exit_code(void) {
-    return interrupted_by == SIGINT ? 128 + SIGINT : 0;
-}
 
 /* --- A run --- */
 
@@ -92,6 +65,15 @@ static void save_run(run_state *run, int32_t as_best, double top1) {
     sync_metrics(&run->metrics); /* the lines that the checkpoint counts on come first */
     save_checkpoint(&run->saved, &run->done, as_best);
     write_encoder(run, top1, 1);
+}
+
+/* The same to its end, and once more where there was no room before an older checkpoint was given up; 0 where it failed. */
+static int32_t save_last(run_state *run, double top1) {
+    save_run(run, 0, top1);
+    if (finish_checkpoints(&run->saved)) return 1;
+    if (!run->saved.made_room) return 0;
+    save_run(run, 0, top1);
+    return finish_checkpoints(&run->saved);
 }
 
 static void tell_status(run_state *run, const char *state) {
@@ -208,7 +190,7 @@ static void finish_epoch(run_state *run, int32_t measure, int32_t save) {
         }
     }
     const int32_t is_cut = interrupted_by != 0;
-    if (is_cut && run->saved.last_step != moco_trainer_step_count(run->parts.trainer)) save_run(run, 0, -1);
+    if (is_cut && run->saved.last_step != moco_trainer_step_count(run->parts.trainer)) (void) save_last(run, -1);
     if (knn.knn_top1 >= 0) run->done.last_top1 = knn.knn_top1;
     end_epoch(run, &knn);
     if (is_cut) return;
@@ -344,14 +326,16 @@ static int32_t save_the_end(run_state *run) {
     const int64_t step = moco_trainer_step_count(run->parts.trainer);
     if (step == 0) return 1;
     const double top1 = interrupted_by == 0 ? run->done.last_top1 : -1;
-    if (step != run->saved.last_step) save_run(run, 0, top1);
+    int32_t is_saved = step == run->saved.last_step && finish_checkpoints(&run->saved);
+    if (!is_saved && (step != run->saved.last_step || run->saved.made_room)) is_saved = save_last(run, top1);
     check(save_encoder(&run->parts, run->options, top1));
     check(export_encoder(&run->parts, run->options));
-    return finish_checkpoints(&run->saved);
+    return is_saved;
 }
 
 int main(int argc, char **argv) {
     example_program = "pretrain";
+    end_on_signals();
     pretrain_options options;
     read_pretrain_options(&options, argc, argv);
     const int32_t how = choose_folder(&options);
@@ -362,10 +346,13 @@ int main(int argc, char **argv) {
     options.data = moco_dataset_description(run.parts.data.train);
     if (options.test_data != NULL) options.test_data = moco_dataset_description(run.parts.data.test);
     catch_signals(run.parts.trainer);
+    /* What a run of another folder goes on from is read first: where it can't be, this one is not made. */
+    const int32_t is_from_elsewhere = options.resume != NULL && !resumes_in_place(&options);
+    int32_t is_resumed = is_from_elsewhere && resume(&run, -1, 0);
     const int metrics = open_run_folder(options.out, how);
     int64_t total = options.epochs * moco_loader_batches_per_epoch(run.parts.loader);
     if (options.max_steps > 0 && options.max_steps < total) total = options.max_steps;
-    const int32_t is_resumed = resume(&run, metrics, how == RUN_FOLDER_RESUME);
+    if (!is_from_elsewhere) is_resumed = resume(&run, metrics, how == RUN_FOLDER_RESUME);
     open_metrics(&run.metrics, metrics);
     write_config(&options, run.parts.context);
     run.status = (run_status){.folder = options.out, .total_steps = total};

@@ -40,8 +40,9 @@ MOCO_API moco_status moco_trainer_save(moco_trainer *trainer, const char *path, 
 
 /* Brings the trainer into the state that `path` holds. It must be made as the saved one was: the same networks, shapes and
  * settings, for which the recipe is enough; seeds of starting weights, threads, workers and the compute dtype may differ
- * (another compute dtype is warned of in the log, for the bits will differ). All is checked before anything is written,
- * and on failure the trainer is as before. Errors: INVALID_ARGUMENT, naming the settings that differ, with "and more" where
+ * (another compute dtype, backend or, with oneDNN, number of threads is warned of in the log, for the bits will differ). All
+ * is checked before anything is written, and on failure the trainer is as before. Momentum and temperature are state: the
+ * trainer's become the saved ones. Errors: INVALID_ARGUMENT, naming the settings that differ, with "and more" where
  * they are more than a sentence of 640 bytes holds; FORMAT: no
  * checkpoint, or a damaged one; NOT_FOUND, IO, OUT_OF_MEMORY; UNSUPPORTED: a file of a newer version, or built without
  * Jansson (MOCO_WITH_JANSSON); INVALID_STATE from a callback of its run. Memory during the call: twice the state. */

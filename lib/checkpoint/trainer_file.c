@@ -42,14 +42,26 @@ moco_status moco_trainer_save(moco_trainer *trainer, const char *path, const cha
 
 /* --- Restoring --- */
 
-static void warn_of_other_bits(const moco_snapshot *saved, const moco_trainer *trainer, const char *path) {
-    const char *before = moco_snapshot_setting_text(saved, MOCO_SNAPSHOT_RUN ".compute_dtype");
-    const char *now = moco_enum_name("compute", moco_encoder_compute_dtype(trainer->query_encoder));
+static void warn_of_another(const moco_snapshot *saved, const moco_trainer *trainer, const char *path, const char *name,
+                            const char *what, const char *now) {
+    const char *before = moco_snapshot_setting_text(saved, name);
     if (before == NULL || now == NULL || strcmp(before, now) == 0) return;
     moco_log(trainer->context, MOCO_LOG_WARNING,
-             "%s was saved by a trainer that computes in %s, and this one computes in %s: training goes on, but not to "
+             "%s was saved by a trainer that computes %s %s, and this one computes %s %s: training goes on, but not to "
              "the same bits",
-             path, before, now);
+             path, what, before, what, now);
+}
+
+/* oneDNN divides its sums among the threads; all else of ours doesn't. */
+static void warn_of_other_bits(const moco_snapshot *saved, const moco_trainer *trainer, const char *path) {
+    const char *backend = moco_context_backend(trainer->context);
+    char threads[16];
+    snprintf(threads, sizeof threads, "%d", moco_context_threads(trainer->context));
+    warn_of_another(saved, trainer, path, MOCO_SNAPSHOT_RUN ".compute_dtype", "in",
+                    moco_enum_name("compute", moco_encoder_compute_dtype(trainer->query_encoder)));
+    warn_of_another(saved, trainer, path, MOCO_SNAPSHOT_RUN ".backend", "on backend", backend);
+    if (strstr(backend, "onednn") == NULL) return;
+    warn_of_another(saved, trainer, path, MOCO_SNAPSHOT_RUN ".threads", "with a thread count of", threads);
 }
 
 static moco_status apply(const moco_snapshot *saved, moco_snapshot *before, moco_trainer *trainer, const char *path) {

@@ -1,7 +1,7 @@
 # What the checks of programs share; they say `. "$(dirname "$0")/programs.sh"` and get the folder of the programs as $bin
 # and an empty one as $work.
 set -eu
-bin=$1 work=$2
+bin=$1 work=$2 meddling=${3:-}
 rm -rf "$work"
 mkdir -p "$work"
 
@@ -23,6 +23,13 @@ expect() {
 # said TEXT / not_said TEXT: in the output of the last expect.
 said() { grep -q -F -e "$1" "$work/output" || fail "nothing says \"$1\""; }
 not_said() { ! grep -q -F -e "$1" "$work/output" || fail "something says \"$1\""; }
+
+# meddled NAME=VALUE COMMAND...: the command as meddling.c says.
+meddled() {
+    how=$1
+    shift
+    env "$how" LD_PRELOAD="$meddling" ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0" "$@"
+}
 
 # reads_encoders FILE: the check ends here as skipped where this build can't read encoders' files.
 reads_encoders() {
