@@ -78,7 +78,7 @@ grep -q 'moco-tmp\|[.]new$' "$work/files" && fail "temporary files are left"
 expect 0 "$bin/pretrain" $small --out "$run" --resume "$run/checkpoints/step-56.safetensors"
 said "resumed   after step 56"
 same_as_whole "$run" "from an older checkpoint"
-printf x | dd of="$run/checkpoints/step-60.safetensors" bs=1 seek=20000 conv=notrunc 2>/dev/null
+printf x | dd of="$run/checkpoints/step-60.safetensors" bs=1 seek=200000 conv=notrunc 2>/dev/null
 # shellcheck disable=SC2086
 expect 0 "$bin/pretrain" $small --out "$run" --resume auto
 said "is damaged"
