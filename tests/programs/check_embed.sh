@@ -19,6 +19,7 @@ for format in npy faiss csv jsonl projector; do
     echo old >"$file"
     "$bin/embed" "$encoder" --data synthetic:count=100000000,size=8 --format $format --out "$out" >"$work/output" 2>&1 &
     pid=$!
+    trap 'kill $pid 2>/dev/null || :' EXIT
     waited=0
     while [ ! -e "$file.part" ]; do
         kill -0 $pid 2>/dev/null || fail "embed --format $format has ended"
@@ -29,6 +30,7 @@ for format in npy faiss csv jsonl projector; do
     kill $pid
     code=0
     wait $pid || code=$?
+    trap - EXIT
     [ $code = 143 ] || fail "embed that was stopped ended with $code"
     [ "$(cat "$file")" = old ] || fail "embed --format $format that was stopped has changed $file"
 done
