@@ -12,7 +12,7 @@
 #include "zoo/zoo_png_writer.h"
 #include "zoo/zoo_xmp.h"
 
-enum { LARGEST_SEED = 8192 };
+enum { LARGEST_SEED = 12288 };
 
 static int failed;
 

@@ -25,7 +25,7 @@ $build/tests/fuzz/make_fuzz_seeds $build/seeds
 # libFuzzer times inputs by the wall clock: on a busy machine, an innocent one may wait long for the processor.
 dictionary=()
 if [ -e "tests/fuzz/dictionaries/$target.dict" ]; then dictionary=(-dict="tests/fuzz/dictionaries/$target.dict"); fi
-$build/tests/fuzz/fuzz_"$target" -rss_limit_mb=2048 -timeout=300 -report_slow_units=300 -max_len=8192 -handle_usr1=1 -print_final_stats=1 \
+$build/tests/fuzz/fuzz_"$target" -rss_limit_mb=2048 -timeout=300 -report_slow_units=300 -max_len=12288 -handle_usr1=1 -print_final_stats=1 \
     -artifact_prefix=$build/findings/"$target"/ "${dictionary[@]}" \
     $build/corpus/"$target" $build/seeds/"$target" tests/fuzz/corpus/"$target" &
 fuzzer=$!
