@@ -78,8 +78,8 @@ MOCO_API moco_status moco_dataset_open(moco_dataset **out, moco_context *context
 /* The test images that belong to the training images of `description`, by the custom of its kind: "cifar10:DIR" and
  * "cifar100:DIR" have the -test kind, if its file is there; "folder:SET/train" (or SET/training), and "folder:SET"
  * where that is a data set's root, have SET/val or, without that, SET/valid, validation, test or testing, and so have
- * "tar:FILE/train" and "tar:FILE"; "synthetic" has its test split, `synthetic_count` images (>= 1) of it. *out is NULL, which is no
- * failure, where the custom knows none: other folders, lists. Errors: as moco_dataset_open's. */
+ * "tar:FILE/train" and "tar:FILE"; "synthetic" has its test split, `synthetic_count` images (>= 1) of it. *out is
+ * NULL, which is no failure, where the custom knows none: other folders, lists. Errors: as moco_dataset_open's. */
 MOCO_API moco_status moco_dataset_open_test(moco_dataset **out, moco_context *context, const char *description,
                                             int64_t synthetic_count);
 

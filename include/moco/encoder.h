@@ -114,9 +114,10 @@ MOCO_API void moco_encoder_destroy(moco_encoder *encoder);
  * backward pass needs, until the next forward. BatchNorm uses batch statistics (per group; every group needs more than
  * one value per channel) and updates its running ones. A shape seen for the first time is planned, which allocates; the
  * plans of the last 8 shapes and modes are kept, fewer where copies of the weights that they hold take more than twice
- * the weights' own memory; working memory is as large as its largest user so far needs. A forward that fails so leaves a pending backward valid. Pixels are not checked, but running statistics that would not
- * be finite, which is what pixels that are not or are far too large make of them, are INVALID_STATE: the statistics and
- * `embeddings` are as before then, and nothing waits for a backward. */
+ * the weights' own memory; working memory is as large as its largest user so far needs. A forward that fails so leaves
+ * a pending backward valid. Pixels are not checked, but running statistics that would not be finite, which is what
+ * pixels that are not or are far too large make of them, are INVALID_STATE: the statistics and `embeddings` are as
+ * before then, and nothing waits for a backward. */
 MOCO_API moco_status moco_encoder_forward(moco_encoder *encoder, const float *images, int64_t n, int64_t h, int64_t w,
                                           float *embeddings);
 

@@ -25,7 +25,8 @@ typedef struct moco_parameter_span {
     int64_t dims[4];
 } moco_parameter_span;
 
-/* Inside its functions the encoder itself can't be run: INVALID_STATE. Functions return 0, or non-zero to fail the calling function with CALLBACK. `self` is the network. */
+/* Inside its functions the encoder itself can't be run: INVALID_STATE. Functions return 0, or non-zero to fail the
+ * calling function with CALLBACK. `self` is the network. */
 typedef struct moco_encoder_ops {
     uint32_t struct_size;
     uint32_t abi_version; /* MOCO_ENCODER_OPS_VERSION */
