@@ -46,20 +46,19 @@ static moco_tensor memory_for(moco_context *context, moco_tensor shape) {
     return shape;
 }
 
-static network open_network(int32_t mode) {
-    network net;
-    memset(&net, 0, sizeof net);
-    net.context = make_context("reference", 1);
-    net.graph = make_graph(net.context);
-    assert_ok(moco_parameter_storage_init(&net.storage, net.graph));
-    assert_ok(moco_initialise_parameters(&net.storage, net.graph, 3));
+/* In place: the table of the storage points into it. */
+static void open_network(network *net, int32_t mode) {
+    memset(net, 0, sizeof *net);
+    net->context = make_context("reference", 1);
+    net->graph = make_graph(net->context);
+    assert_ok(moco_parameter_storage_init(&net->storage, net->graph));
+    assert_ok(moco_initialise_parameters(&net->storage, net->graph, 3));
     const moco_plan_key key = {mode, 0, N, 3, 2, 2};
-    assert_ok(moco_graph_plan_create(&net.plan, net.graph, &key, mode == MOCO_MODE_TRAIN, NULL));
-    assert_ok(moco_buffer_create(net.context, net.plan->arena_bytes, &net.arena));
-    net.images = memory_for(net.context, moco_tensor_4d(NULL, 0, MOCO_DTYPE_F32, N, 3, 2, 2));
-    net.d_images = memory_for(net.context, moco_tensor_4d(NULL, 0, MOCO_DTYPE_F32, N, 3, 2, 2));
-    net.rows = memory_for(net.context, moco_tensor_2d(NULL, 0, MOCO_DTYPE_F32, N, DIM));
-    return net;
+    assert_ok(moco_graph_plan_create(&net->plan, net->graph, &key, mode == MOCO_MODE_TRAIN, NULL));
+    assert_ok(moco_buffer_create(net->context, net->plan->arena_bytes, &net->arena));
+    net->images = memory_for(net->context, moco_tensor_4d(NULL, 0, MOCO_DTYPE_F32, N, 3, 2, 2));
+    net->d_images = memory_for(net->context, moco_tensor_4d(NULL, 0, MOCO_DTYPE_F32, N, 3, 2, 2));
+    net->rows = memory_for(net->context, moco_tensor_2d(NULL, 0, MOCO_DTYPE_F32, N, DIM));
 }
 
 static void close_network(network *net) {
@@ -89,7 +88,8 @@ static double loss(network *net, const float *images, const float *d) {
 
 static void gradients_of_the_images(void **state) {
     (void) state;
-    network net = open_network(MOCO_MODE_TRAIN);
+    network net;
+    open_network(&net, MOCO_MODE_TRAIN);
     float *images = hashed_floats(STREAM_IMAGES, N * IN, 1.0), *d = hashed_floats(STREAM_GRADIENT, N * DIM, 1.0);
     float rows[N * DIM], gradient[N * IN];
     forward(&net, images, rows);
@@ -116,7 +116,8 @@ static void a_plan_without_backward_computes_the_same(void **state) {
     float *images = hashed_floats(STREAM_IMAGES, N * IN, 1.0);
     float rows[2][N * DIM];
     for (int32_t i = 0; i < 2; ++i) {
-        network net = open_network(i == 0 ? MOCO_MODE_TRAIN : MOCO_MODE_EVALUATE);
+        network net;
+        open_network(&net, i == 0 ? MOCO_MODE_TRAIN : MOCO_MODE_EVALUATE);
         forward(&net, images, rows[i]);
         close_network(&net);
     }

@@ -132,7 +132,7 @@ static void the_queue_is_a_key_source(void **state) {
         assert_memory_equal(read, k, sizeof k);
         moco_key_source_retain(moco_queue_source(queue));
         moco_queue_destroy(queue);
-        moco_key_source_destroy(moco_queue_source(queue));
+        moco_key_source_release(moco_queue_source(queue));
         moco_loss_destroy(loss);
     }
     moco_context_destroy(context);

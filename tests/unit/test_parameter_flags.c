@@ -128,7 +128,7 @@ static void a_clone_has_the_same_flags(void **state) {
     assert_int_equal(MOCO_PARAMETER_FROZEN | MOCO_PARAMETER_NO_DECAY,
                      info_of(copy, index_of(copy, "layers.0.weight")).flags);
     moco_encoder_destroy(encoder);
-    moco_encoder_destroy(copy);
+    moco_encoder_release(copy);
 }
 
 /* --- Cuts --- */
