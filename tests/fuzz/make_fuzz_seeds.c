@@ -216,8 +216,8 @@ static void write_texts(const char *folder, const char *target, const char *cons
 static void write_list_seeds(const char *folder) {
     static const char *const lists[] = {
         "a.png\tcat\r\n\r\nb c.jpg\t\n../d.webp\tdog",
-        "\xEF\xBB\xBF"
-        "filename,label,split\na.png,cat,train\n\"b, \"\"c\"\"\n.jpg\",dog,val\n",
+        ("\xEF\xBB\xBF"
+         "filename,label,split\na.png,cat,train\n\"b, \"\"c\"\"\n.jpg\",dog,val\n"),
         "label;image_path\r\n3;a.png\r\n0;b.png\r\n",
         "class\tpath\n1\ta.jpg\n",
         "n01/a.JPEG 0\nn02/b.JPEG 17\n",
