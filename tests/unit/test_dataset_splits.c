@@ -36,7 +36,7 @@ static int teardown(void **state) {
 static void write_images(const char *inner, int count) {
     char name[96];
     for (int i = 0; i < count; ++i) {
-        snprintf(name, sizeof name, "%s/%d.png", inner, i);
+        snprintf(name, sizeof name, "%s/%d.ppm", inner, i);
         write_bytes_at(&folder, name, "", 0); /* found by the name; never decoded */
     }
 }
@@ -172,11 +172,11 @@ static void write_tar(const char *name, const char *const *names) {
 static void roots_in_tars(void **state) {
     (void) state;
     static const char *const set[] = {
-        "train/b/1.png", "train/a/1.png", "test/a/1.png", "test/a/2.png", "test/a/3.png", "readme/1.png", NULL};
-    static const char *const inner[] = {"./set/training/a/1.png", "./set/val/a/1.png", "./set/val/a/2.png", NULL};
-    static const char *const capitals[] = {"Training/a/1.png", "Test/a/1.png", "Test/a/2.png", NULL};
-    static const char *const tests[] = {"val/1.png", "test/1.png", NULL};
-    static const char *const plain[] = {"train/1.png", "bus/1.png", "val.png", NULL};
+        "train/b/1.ppm", "train/a/1.ppm", "test/a/1.ppm", "test/a/2.ppm", "test/a/3.ppm", "readme/1.ppm", NULL};
+    static const char *const inner[] = {"./set/training/a/1.ppm", "./set/val/a/1.ppm", "./set/val/a/2.ppm", NULL};
+    static const char *const capitals[] = {"Training/a/1.ppm", "Test/a/1.ppm", "Test/a/2.ppm", NULL};
+    static const char *const tests[] = {"val/1.ppm", "test/1.ppm", NULL};
+    static const char *const plain[] = {"train/1.ppm", "bus/1.ppm", "val.ppm", NULL};
     write_tar("set.tar", set);
     write_tar("inner.tar", inner);
     write_tar("plain.tar", plain);
@@ -277,10 +277,10 @@ static void descriptions_are_absolute(void **state) {
         {"tar:{x,y}.tar::%/x.tar::./y.tar", "tar:%/{x,y}.tar::%/x.tar::%/y.tar"},
         {"synthetic:count=3", "synthetic:count=3"},
     };
-    static const char *const names[] = {"a/1.png", NULL};
+    static const char *const names[] = {"a/1.ppm", NULL};
     char before[4096], here[4096];
     write_images("set/a", 1);
-    write_bytes_at(&folder, "list.txt", "a.png\n", 6);
+    write_bytes_at(&folder, "list.txt", "a.ppm\n", 6);
     write_tar("x.tar", names);
     write_tar("y.tar", names);
     assert_non_null(getcwd(before, sizeof before));

@@ -2,6 +2,7 @@
 #include "zoo/image_zoo.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,19 +70,21 @@ void zoo_upright_of(int orientation, int h, int w, int r, int c, int *y, int *x)
 static const zoo_table *const tables[] = {&zoo_jpeg_good,   &zoo_jpeg_odd, &zoo_jpeg_stray, &zoo_jpeg_cut,
                                           &zoo_jpeg_broken, &zoo_png_good, &zoo_png_odd,    &zoo_png_broken,
                                           &zoo_webp_all,    &zoo_xmp_all,  &zoo_other_all};
-enum { CONSTANT = (int) (sizeof tables / sizeof tables[0]), TABLES = CONSTANT + 3 };
+enum { CONSTANT = (int) (sizeof tables / sizeof tables[0]), MADE = 3, TABLES = CONSTANT + MADE };
+
+/* Those that a function fills: once, for several threads may ask. */
+static zoo_table made[MADE];
+
+static void make_tables(void) {
+    made[0] = zoo_bmp_all();
+    made[1] = zoo_pnm_all();
+    made[2] = zoo_tiff_all();
+}
 
 static zoo_table table_at(int i) {
-    switch (i - CONSTANT) {
-    case 0:
-        return zoo_bmp_all();
-    case 1:
-        return zoo_pnm_all();
-    case 2:
-        return zoo_tiff_all();
-    default:
-        return *tables[i];
-    }
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_tables);
+    return i < CONSTANT ? *tables[i] : made[i - CONSTANT];
 }
 
 int image_zoo_count(void) {
