@@ -163,10 +163,10 @@ static void memory_is_asked_for_by_name(void **state) {
     moco_encoder *encoder = NULL;
     assert_ok(moco_encoder_config_init(&encoder_config, sizeof encoder_config));
     encoder_config.architecture = "cifar_resnet8";
-    encoder_config.embedding_dim = 9999999;
+    encoder_config.embedding_dim = 999999;
     assert_int_equal(moco_encoder_create(&encoder, context, &encoder_config), MOCO_OUT_OF_MEMORY);
     assert_null(encoder);
-    assert_non_null(strstr(moco_last_error(), "architecture \"cifar_resnet8\" (embedding_dim is 9999999)"));
+    assert_non_null(strstr(moco_last_error(), "architecture \"cifar_resnet8\" (embedding_dim is 999999)"));
     moco_context_destroy(context);
 }
 
