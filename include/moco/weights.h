@@ -36,9 +36,9 @@ enum {
 typedef struct moco_weights_tensor {
     uint32_t struct_size; /* set by the caller */
     int32_t rank;         /* 0..8 */
-    const char
-        *name; /* of nested dicts and lists, all keys with dots between them: "state_dict.module.encoder_q.fc.bias";
-                          lives as long as the file is open */
+    /* Of nested dicts and lists, all keys with dots between them: "state_dict.module.encoder_q.fc.bias"; lives as long as
+     * the file is open. */
+    const char *name;
     const char *dtype; /* as safetensors calls it: "F32", "BF16", "I64" ...; static */
     int64_t elements;
     int64_t dims[8];
@@ -110,11 +110,11 @@ typedef struct moco_load_report {
     int32_t kind;         /* of the file, MOCO_WEIGHTS_* */
     int64_t loaded;       /* parameters and buffers that the file has */
     int64_t missing;      /* that it lacks: they kept their values */
-    int64_t
-        unexpected; /* tensors of the file below the prefix that are no parameter; num_batches_tracked not counted */
-    int64_t
-        batches_tracked; /* the encoder's from now on: the file's largest; -1: it has none, and the encoder keeps its */
-    char prefix[256];    /* that was taken; cut where it is longer */
+    /* Tensors of the file below the prefix that are no parameter; num_batches_tracked not counted. */
+    int64_t unexpected;
+    /* The encoder's from now on: the file's largest; -1: it has none, and the encoder keeps its. */
+    int64_t batches_tracked;
+    char prefix[256]; /* that was taken; cut where it is longer */
 } moco_load_report;
 
 MOCO_API moco_status moco_load_options_init(moco_load_options *options, uint32_t struct_size);
